@@ -1,0 +1,87 @@
+"""Every knob of a run: value, unit, why. `train.py` takes each as a flag: lr_reduce_patience = 5 is
+--lr-reduce-patience 5, none is none, a list is words with spaces between."""
+
+from typing import Literal
+
+# ---- The run ----
+
+# The run's folder below ckpts_dir. A folder that holds a run is only touched with resume.
+name: str = "covidnext50"
+# The folder that generate_dataset.py made.
+dataset: str = "dataset"
+# Where the folders of runs are.
+ckpts_dir: str = "experiments"
+# Go on with the run `name` from its last.pth, with the settings it was started with.
+resume: bool = False
+# Draws the weights, the order of the images and their augmentation. Same seed, same result.
+random_seed: int = 1337
+# auto takes CUDA, then Apple MPS, then the CPU; or cpu, cuda, cuda:1, mps.
+device: str = "auto"
+# Arithmetic of the training step. auto is bfloat16 where the device has it natively, else float32.
+precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+# Processes that read images ahead; 0 reads in the main process. More use more memory.
+n_threads: int = 2
+
+# ---- Data ----
+
+# Label -> class index. Labels may share an index; a label that is not here is not used.
+mapping: dict[str, int] = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
+# Pixels across the network's input. Halving both sides makes a step nearly 4 times as fast.
+width: int = 256
+# Pixels down the network's input.
+height: int = 256
+# shuffle shows each image once an epoch; balanced draws each class equally often.
+sampling: Literal["shuffle", "balanced"] = "shuffle"
+# Probability of a mirror image.
+flip: float = 0.5
+# Degrees of rotation to either side.
+rotation: float = 10.0
+# Shift as a part of width and height.
+shift: float = 0.08
+# Smallest and largest factor of size.
+scale: tuple[float, float] = (0.9, 1.15)
+# Brightness and contrast, as a part of themselves: exposure differs between machines.
+jitter: float = 0.3
+
+# ---- Model ----
+
+# Checkpoint of this project or of the original to start from; its head is drawn anew where the
+# number of classes differs.
+weights: str | None = None
+# What the trunk starts from: IMAGENET1K_V1 or IMAGENET1K_V2 (torchvision downloads them once), a
+# file of torchvision's resnext50_32x4d, or none for random weights.
+backbone_weights: str | None = "IMAGENET1K_V2"
+# Blocks that stay as they are: block0 ... block4, backbone_end, logits, or none.
+freeze: list[str] | None = None
+
+# ---- Optimisation ----
+
+# Passes over the training images.
+epochs: int = 20
+# Images a step. Scale lr with it.
+batch_size: int = 16
+# Highest learning rate. 1e-4 suits pretrained weights; 1e-3 random ones.
+lr: float = 1e-4
+# adamw decays the weights apart from the gradient; adam is the original's.
+optimizer: Literal["adamw", "adam"] = "adamw"
+# Weight decay of the optimizer. 0.05 suits adamw; the original's adam had 1e-3.
+weight_decay: float = 0.05
+# cosine rises to lr, then falls to 0 over the run; plateau, the original's, waits for a standstill.
+schedule: Literal["cosine", "plateau"] = "cosine"
+# cosine: epochs over which the rate rises from 0.
+warmup_epochs: float = 1.0
+# plateau: what the rate is multiplied by at a standstill.
+lr_reduce_factor: float = 0.7
+# plateau: epochs without a better validation macro F1 that make a standstill.
+lr_reduce_patience: int = 5
+# Epochs without a better validation macro F1 after which the run stops; none never stops it.
+early_stopping_patience: int | None = None
+# What an error on each class costs: counts (inverse frequency), one number per class, or none.
+loss_weights: Literal["counts"] | list[float] | None = "counts"
+# Part of the target spread over all classes; the labels are noisy (see README).
+label_smoothing: float = 0.1
+
+# ---- Logging ----
+
+# Steps between two points of the TensorBoard curves of the training loss.
+log_steps: int = 10

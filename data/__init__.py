@@ -1,0 +1,1 @@
+"""Raw sources -> records -> images -> split -> tensors."""

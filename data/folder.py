@@ -1,0 +1,138 @@
+"""The dataset folder: written whole or not at all, and checked when it is read.
+
+dataset/
+  train/ val/ test/                     8-bit grayscale PNGs of one size
+  train_metadata.csv val_... test_...   one row per image, COLUMNS
+  dropped.csv                           one row per raw row that was left out, with the reason
+  dataset.json                          arguments, counts, audit, fingerprint; written last
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from data.prepare import Prepared
+from data.record import Dropped
+from data.split import SPLITS
+
+COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
+# All that a dataset folder holds, finished or not.
+OURS = {"images", "dropped.csv", "dataset.json"}.union(
+    *({split, f"{split}_metadata.csv"} for split in SPLITS)
+)
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[Path]:
+    """A folder `<path>.partial` to fill; it becomes `path` when the block ends well, else it goes.
+
+    What a killed run left there is cleared first. FileExistsError if `path` holds something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path}: exists and is not empty; remove it or choose another folder"
+        )
+    partial = path.absolute().with_name(path.absolute().name + ".partial")
+    if partial.exists():
+        if foreign := {entry.name for entry in partial.iterdir()} - OURS:
+            raise FileExistsError(
+                f"{partial}: found {min(foreign)} in it; expected the remains of a dataset, or no"
+                " such folder. Move it"
+            )
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_tables(
+    folder: Path,
+    images: Path,
+    kept: Sequence[Prepared],
+    splits: Sequence[str],
+    dropped: Sequence[Dropped],
+) -> str:
+    """Moves each image from `images` to its split, writes the four CSVs; returns the fingerprint.
+
+    The fingerprint is a SHA-256 over every row and every pixel of the three splits.
+    """
+    fingerprint = hashlib.sha256()
+    for split in SPLITS:
+        (folder / split).mkdir()
+        mine = [item for item, name in zip(kept, splits, strict=True) if name == split]
+        for item in mine:
+            (images / item.filename).rename(folder / split / item.filename)
+        rows = [{"filename": item.filename, **asdict(item.record)} for item in mine]
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
+        fingerprint.update(table.to_csv(index=False).encode())
+        fingerprint.update("".join(item.digest for item in mine).encode())
+    rows = [asdict(item) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
+    table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
+    table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
+    return fingerprint.hexdigest()
+
+
+def read_about(folder: Path) -> dict:
+    """`dataset.json` of a finished dataset folder; FileNotFoundError or ValueError for others."""
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder; make it with generate_dataset.py {folder}"
+        )
+    path = folder / "dataset.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{folder}: no dataset.json, so it is no finished dataset folder; remove it and run"
+            " generate_dataset.py again"
+        )
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); run generate_dataset.py again") from None
+    if not isinstance(about, dict) or not {"arguments", "labels", "fingerprint"} <= about.keys():
+        raise ValueError(
+            f"{path}: not written by generate_dataset.py; give the folder that it made"
+        )
+    return about
+
+
+def read_table(folder: Path, split: str) -> pd.DataFrame:
+    """The metadata of a split, all columns as text; FileNotFoundError or ValueError if broken."""
+    path = folder / f"{split}_metadata.csv"
+    if not path.exists():
+        raise FileNotFoundError(f"{folder}: no {path.name}; run generate_dataset.py again")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' parser and encoding errors, an empty file
+        reason = " ".join(str(error).split())  # pandas' end with a line break
+        raise ValueError(f"{path}: {reason}; expected a CSV with a header") from None
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise ValueError(f"{path}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}")
+    return table
+
+
+def read_split(folder: Path, split: str) -> pd.DataFrame:
+    """The metadata of a split of a finished dataset folder; every row's image is there."""
+    read_about(folder)
+    table = read_table(folder, split)
+    there = {file.name for file in (folder / split).glob("*.png")}
+    lost = [name for name in table["filename"] if name not in there]
+    if lost:
+        raise FileNotFoundError(
+            f"{folder / split}: {len(lost)} of {len(table)} images of {split}_metadata.csv are"
+            f" missing, the first is {lost[0]}; run generate_dataset.py again"
+        )
+    return table

@@ -1,0 +1,88 @@
+"""Any image file -> an 8-bit radiograph. Training, evaluation and prediction read through here."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from data.pixels import UnreadableImageError, check_size, to_8bit
+
+
+def read_radiograph(path: str | Path, mode: str = "L") -> Image.Image:
+    """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, whatever its name says it is.
+
+    Returns 8-bit grayscale (`mode="L"`), or `"RGB"` for networks that were trained on colour.
+    16 bits are scaled by robust percentiles, transparency lies on black, EXIF rotation is applied.
+    Raises UnreadableImageError with one line that begins with the path, whatever is wrong.
+    """
+    path = Path(path)
+    try:
+        image = _read_dicom(path) if _is_dicom(path) else _read_picture(path)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"{path}: {error}") from None
+    except OSError as error:  # also Pillow's for what is no image or is cut off
+        reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise UnreadableImageError(f"{path}: {error.strerror or reason}") from None
+    except Exception as error:  # codecs raise whatever they like on a broken file, in many lines
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnreadableImageError(f"{path}: broken image ({reason})") from None
+    return image.convert(mode)
+
+
+def find_images(name: str | Path) -> list[Path]:
+    """The file itself; of a folder every image below it, by suffix or without one, in sorted order.
+
+    What is hidden (`.git`, `.ipynb_checkpoints`) is passed over. A folder without an image comes
+    back itself, so that reading it says so.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        return [path]
+    suffixes = {*Image.registered_extensions(), ".dcm", ".dicom", ""} - {".pdf"}
+    names = sorted(p.relative_to(path) for p in path.rglob("*") if p.suffix.lower() in suffixes)
+    shown = [path / n for n in names if not any(part.startswith(".") for part in n.parts)]
+    return [p for p in shown if p.is_file()] or [path]
+
+
+def resize(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Squashes to the size: bilinear, antialiased when it shrinks, as COVID-Next of 2020 did."""
+    if image.size == (width, height):
+        return image
+    # First by a whole factor, to 3 times the size or more: nearly the same image, and faster.
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
+def _is_dicom(path: Path) -> bool:
+    """By what is in the file; by its name only where the preamble of DICOM part 10 was left out."""
+    with path.open("rb") as file:
+        if file.read(132)[128:] == b"DICM":
+            return True
+    if path.suffix.lower() not in {".dcm", ".dicom"}:
+        return False
+    try:
+        with Image.open(path):
+            return False
+    except Image.UnidentifiedImageError:
+        return True
+
+
+def _read_dicom(path: Path) -> Image.Image:
+    from data.dicom import read_dicom  # pydicom is a third of a second that a PNG need not wait for
+
+    return Image.fromarray(read_dicom(path))
+
+
+def _read_picture(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's size warning; check_size is stricter
+        with Image.open(path) as image:
+            check_size(image.height, image.width)
+            image = ImageOps.exif_transpose(image)
+            if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+                return Image.fromarray(to_8bit(np.asarray(image)))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                black = Image.new("RGBA", image.size, "black")
+                return Image.alpha_composite(black, image).convert("RGB")
+            return image if image.mode == "L" else image.convert("RGB")

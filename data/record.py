@@ -1,0 +1,67 @@
+"""What a raw row can become: a record that is used, or a row left out with a reason."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LABELS = ("normal", "pneumonia", "COVID-19")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One raw radiograph with its label and what is known of its patient.
+
+    `patient_id` is `source:id`: everything that shares it stays in one split. `row` counts the raw
+    table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
+    (years) are empty where the source does not tell; a DICOM header may fill them later.
+    """
+
+    source: str
+    row: int
+    path: Path
+    label: str
+    patient_id: str
+    finding: str
+    original: str
+    view: str = ""
+    sex: str = ""
+    age: str = ""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A raw row that no split holds, and why."""
+
+    source: str
+    row: int
+    original: str
+    finding: str
+    reason: str
+
+
+def drop(record: Record, reason: str) -> Dropped:
+    return Dropped(record.source, record.row, record.original, record.finding, reason)
+
+
+def clean_view(text: str) -> str:
+    """A view in the field's spelling: `ap supine` and `AP SUPINE ` are `AP Supine`."""
+    words = text.split()
+    return " ".join(
+        w.upper() if w.lower() in {"pa", "ap", "l", "ll", "rl"} else w.capitalize() for w in words
+    )
+
+
+def clean_sex(text: str) -> str:
+    """`M`, `F` or nothing."""
+    initial = text.strip()[:1].upper()
+    return initial if initial in {"M", "F"} else ""
+
+
+def clean_age(text: str) -> str:
+    """Whole years from `51`, `051Y` or `18M`; nothing for what no person can be, such as 412."""
+    text = text.strip().upper()
+    unit = text[-1:] if text[-1:] in {"Y", "M", "W", "D"} else "Y"
+    try:
+        years = float(text.rstrip("YMWD")) / {"Y": 1, "M": 12, "W": 52.18, "D": 365.25}[unit]
+    except ValueError:
+        return ""
+    return str(int(years)) if 0 <= years <= 120 else ""

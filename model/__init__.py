@@ -1,0 +1,1 @@
+"""COVIDNext50, its layers, and where its weights come from."""

@@ -1,0 +1,79 @@
+"""Fixtures that several test files share."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import generate_dataset
+from data.folder import staging, write_tables
+from data.prepare import prepare
+from data.record import Record
+from data.sample import write_sample
+from util.files import write_json
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory):
+    """Small raw sources, traps included: the folders of covid-chestxray and RSNA."""
+    return write_sample(tmp_path_factory.mktemp("raw"), patients=60, size=64)
+
+
+@pytest.fixture(scope="session")
+def dataset(sources, tmp_path_factory):
+    """The dataset folder that generate_dataset.py makes of them, 64 px."""
+    folder = tmp_path_factory.mktemp("dataset") / "set"
+    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64, "--workers", 2)
+    run_script(generate_dataset, folder, *flags)
+    return folder
+
+
+def run_script(module, *words):
+    """Parses the words as the script's command line and runs its main."""
+    before, sys.argv = sys.argv, [f"{module.__name__}.py", *map(str, words)]
+    try:
+        module.main(module.arguments())
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture
+def script(capsys):
+    """`run_script` that returns what the script printed to standard output."""
+
+    def run(module, *words):
+        capsys.readouterr()
+        run_script(module, *words)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """Makes a finished dataset folder, 16 px, of these (label, split) pairs: one patient each."""
+
+    def make(*images, name="small"):
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        records = []
+        for row, (label, _) in enumerate(images, start=1):
+            path = tmp_path / "raw" / f"{row}.png"
+            scan = np.random.default_rng(row).integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(scan).save(path)
+            records.append(Record("source", row, path, label, f"source:{row}", label, path.name))
+        with staging(tmp_path / name) as folder:
+            (folder / "images").mkdir()
+            kept = list(prepare(records, folder / "images", 16, 0))
+            splits = [split for _, split in images]
+            fingerprint = write_tables(folder, folder / "images", kept, splits, [])
+            (folder / "images").rmdir()
+            about = {
+                "arguments": {"size": 16},
+                "labels": sorted({label for label, _ in images}),
+                "fingerprint": fingerprint,
+            }
+            write_json(folder / "dataset.json", about)
+        return tmp_path / name
+
+    return make

@@ -1,0 +1,99 @@
+"""Checkpoints: whole, safe to load, and the one released in 2020."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from util.checkpoint import load_checkpoint, save_checkpoint
+
+REPORT = {"macro avg": {"f1-score": np.float64(0.9298), "support": np.int64(210)}, "accuracy": 0.9}
+
+
+def write_original(path, old_numpy):
+    """As COVID-Next saved it in 2020: torch's legacy format, numpy scalars in clf_report."""
+    content = {"state_dict": {"a": torch.arange(3.0)}, "global_step": 10800, "clf_report": REPORT}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    raw = path.read_bytes()
+    assert b"numpy._core.multiarray" in raw
+    if old_numpy:  # numpy 1 called the module numpy.core
+        path.write_bytes(raw.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+
+
+@pytest.mark.parametrize("old_numpy", [True, False])
+def test_the_originals_checkpoint_loads_with_the_originals_preprocessing(tmp_path, old_numpy):
+    path = tmp_path / "COVIDNext50_NewData_F1_92.98_step_10800.pth"
+    write_original(path, old_numpy)
+    content = load_checkpoint(path)
+    assert torch.equal(content["state_dict"]["a"], torch.arange(3.0))
+    assert content["mapping"] == {"normal": 0, "pneumonia": 1, "COVID-19": 2}
+    assert content["input"]["size"] == (256, 256)
+    assert content["input"]["mean"] == (0, 0, 0)
+    assert content["input"]["std"] == (1, 1, 1)
+    assert content["input"]["mode"] == "RGB"
+    assert content["step"] == 10800
+    assert content["clf_report"]["macro avg"]["f1-score"] == 0.9298
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    path = tmp_path / "last.pth"
+    saved = {
+        "state_dict": {"w": torch.randn(2)},
+        "mapping": {"A": 0, "B": 1},
+        "input": {"size": (96, 64), "mean": (0.5,) * 3, "std": (0.25,) * 3},
+        "config": {"lr": 1e-3, "freeze": None},
+        "epoch": 3,
+        "step": 12,
+        "temperature": 1.3,
+    }
+    save_checkpoint(path, saved)
+    loaded = load_checkpoint(path)
+    assert torch.equal(loaded.pop("state_dict")["w"], saved.pop("state_dict")["w"])
+    assert {name: loaded[name] for name in saved} == saved
+
+
+def test_a_failed_save_leaves_the_checkpoint_that_was_there(tmp_path):
+    path = tmp_path / "last.pth"
+    save_checkpoint(path, {"state_dict": {}, "epoch": 1})
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        save_checkpoint(path, {"state_dict": {}, "epoch": 2, "bad": lambda: None})
+    assert load_checkpoint(path)["epoch"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pth"]
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_loading_runs_no_code(tmp_path, capsys, legacy):
+    path = tmp_path / "evil.pth"
+    torch.save({"state_dict": {}, "x": Evil()}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load_checkpoint(path)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_a_missing_file_says_what_was_expected(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file; expected a checkpoint"):
+        load_checkpoint(tmp_path / "best.pth")
+
+
+def test_a_file_cut_short_or_of_something_else_is_one_line(tmp_path):
+    path = tmp_path / "best.pth"
+    save_checkpoint(path, {"state_dict": {"w": torch.randn(1000)}})
+    whole = path.read_bytes()
+    for raw in (b"", b"hello", whole[:100], whole[: len(whole) // 2]):
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match=r"best.pth: not a checkpoint") as error:
+            load_checkpoint(path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"state_dict": 3}])
+def test_a_file_without_a_state_dict_is_no_checkpoint(tmp_path, content):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"no state_dict in it; expected a checkpoint"):
+        load_checkpoint(tmp_path / "x.pth")

@@ -1,0 +1,291 @@
+import csv
+
+import pytest
+
+from data.sources import covid_chestxray
+from data.sources.covid_chestxray import label_of
+
+# The header of each generation of metadata.csv, as in the files.
+MAR_2020 = (
+    "Patientid,offset,sex,age,finding,survival,view,date,location,filename,doi, url,license,notes"
+)
+APR_2020 = (
+    "Patientid,offset,sex,age,finding,survival,view,modality,date,location,filename,doi, url,"
+    "license,clinical notes,other notes,"
+)
+MAY_2020 = (
+    "patientid,offset,sex,age,finding,survival,intubated,pO2 saturation,view,modality,date,"
+    "location,folder,filename,doi,url,license,clinical notes,other notes,"
+)
+JUN_2020 = (
+    "patientid,offset,sex,age,finding,survival,intubated,intubation_present,went_icu,in_icu,"
+    "pO2_saturation,view,modality,date,location,folder,filename,doi,url,license,clinical_notes,"
+    "other_notes,"
+)
+CURRENT = (
+    "patientid,offset,sex,age,finding,RT_PCR_positive,survival,intubated,intubation_present,"
+    "went_icu,in_icu,needed_supplemental_O2,extubated,temperature,pO2_saturation,leukocyte_count,"
+    "neutrophil_count,lymphocyte_count,view,modality,date,location,folder,filename,doi,url,"
+    "license,clinical_notes,other_notes,"
+)
+COVID = "Pneumonia/Viral/COVID-19"
+ORDINARY = {"view": "PA", "modality": "X-ray", "folder": "images"}
+
+
+def make(folder, rows, header=CURRENT, encoding="utf-8"):
+    """The source with these rows, given by lower-case column name, and their files unless lost."""
+    names = header.split(",")
+    images = folder / "images"
+    images.mkdir(parents=True)
+    with (folder / "metadata.csv").open("w", encoding=encoding, newline="") as file:
+        table = csv.writer(file)
+        table.writerow(names)
+        for row in rows:
+            row = ORDINARY | row
+            table.writerow([row.get(name.strip().lower(), "") for name in names])
+            name = row.get("filename", "").strip()
+            if name and not row.get("lost"):
+                (images / name).write_bytes(b"")
+    return folder
+
+
+def row(patient, filename, finding=COVID, **other):
+    return {"patientid": patient, "filename": filename, "finding": finding, **other}
+
+
+def read(folder, rows, **options):
+    """What the source gives for these rows; each of them comes back exactly once."""
+    records, dropped = covid_chestxray.read(make(folder / "covid", rows, **options))
+    numbers = [item.row for item in (*records, *dropped)]
+    assert sorted(numbers) == list(range(1, len(rows) + 1))
+    return records, dropped
+
+
+@pytest.mark.parametrize(
+    ("finding", "label"),
+    [
+        # Flat, to June 2020.
+        ("COVID-19", "COVID-19"),
+        ("COVID-19, ARDS", "COVID-19"),
+        ("ARDS", "pneumonia"),
+        ("SARS", "pneumonia"),
+        ("Streptococcus", "pneumonia"),
+        ("Pneumocystis", "pneumonia"),
+        ("Klebsiella", "pneumonia"),
+        ("Legionella", "pneumonia"),
+        ("E.Coli", "pneumonia"),
+        ("Chlamydophila", "pneumonia"),
+        ("Influenza", "pneumonia"),
+        ("Varicella", "pneumonia"),
+        ("Lipoid", "pneumonia"),
+        ("Bacterial", "pneumonia"),
+        ("Pneumonia", "pneumonia"),
+        ("Mycoplasma Bacterial Pneumonia", "pneumonia"),
+        ("No Finding", "normal"),
+        # Paths, since then.
+        ("Pneumonia/Viral/COVID-19", "COVID-19"),
+        ("Pneumonia/Viral/SARS", "pneumonia"),
+        ("Pneumonia/Viral/MERS-CoV", "pneumonia"),
+        ("Pneumonia/Viral/Influenza/H1N1", "pneumonia"),
+        ("Pneumonia/Viral/Herpes ", "pneumonia"),
+        ("Pneumonia/Bacterial/Streptococcus", "pneumonia"),
+        ("Pneumonia/Bacterial/Staphylococcus/MRSA", "pneumonia"),
+        ("Pneumonia/Fungal/Pneumocystis", "pneumonia"),
+        ("Pneumonia/Lipoid", "pneumonia"),
+        ("Pneumonia/Aspiration", "pneumonia"),
+        ("Tuberculosis", None),
+        ("Unknown", None),
+        ("todo", None),
+        ("", None),
+        # Case and spaces say nothing, and no name is taken for a part of another.
+        ("pneumonia/viral/covid-19 ", "COVID-19"),
+        ("no finding", "normal"),
+        ("No Finding, Tuberculosis", None),
+        ("Not COVID-19", None),
+    ],
+)
+def test_label_of_a_finding(finding, label):
+    assert label_of(finding) == label
+
+
+@pytest.mark.parametrize("header", [MAR_2020, APR_2020, MAY_2020, JUN_2020, CURRENT])
+def test_every_generation_of_the_header_is_read(tmp_path, header):
+    rows = [
+        row("1", "a.jpg", "COVID-19", sex="M", age="65", view="pa"),
+        row("2", "b.jpg", "No Finding", sex="F", view="AP Supine"),
+    ]
+    (first, second), dropped = read(tmp_path, rows, header=header)
+    assert not dropped
+    assert (first.label, first.patient_id, first.view, first.sex, first.age) == (
+        "COVID-19", "covid-chestxray:1", "PA", "M", "65",
+    )  # fmt: skip
+    assert (second.label, second.view, second.sex, second.age) == ("normal", "AP Supine", "F", "")
+    assert first.path == tmp_path / "covid" / "images" / "a.jpg"
+    assert first.original == "images/a.jpg"
+
+
+def test_columns_are_found_by_name_whatever_their_order(tmp_path):
+    backwards = ",".join(reversed(CURRENT.split(",")))
+    (record,), _ = read(tmp_path, [row("7", "a.png", sex="F")], header=backwards)
+    assert (record.patient_id, record.label, record.sex) == ("covid-chestxray:7", "COVID-19", "F")
+
+
+@pytest.mark.parametrize(
+    ("header", "other", "reason"),
+    [
+        (MAR_2020, {"view": "CT"}, "CT, not a radiograph"),
+        (MAR_2020, {"view": "Axial"}, "CT, not a radiograph"),
+        (APR_2020, {"view": "Coronal", "modality": "CT"}, "CT, not a radiograph"),
+        (APR_2020, {"view": "PA", "modality": "CT"}, "CT, not a radiograph"),
+        (CURRENT, {"view": "Axial", "modality": "X-ray"}, "CT, not a radiograph"),
+        (
+            CURRENT,
+            {"view": "Axial", "modality": "CT", "folder": "volumes"},
+            "a volume, not a radiograph",
+        ),
+        (CURRENT, {"lost": True}, "no file images/a.jpg"),
+        (CURRENT, {"filename": ""}, "no file name"),
+        (
+            CURRENT,
+            {"finding": "Tuberculosis"},
+            "finding 'Tuberculosis' is not normal, pneumonia or COVID-19",
+        ),
+        (CURRENT, {"finding": ""}, "finding '' is not normal, pneumonia or COVID-19"),
+    ],
+)
+def test_what_is_no_usable_radiograph_is_left_out_with_its_reason(tmp_path, header, other, reason):
+    records, (left_out,) = read(tmp_path, [row("1", "a.jpg") | other], header=header)
+    assert not records
+    assert (left_out.source, left_out.row, left_out.reason) == ("covid-chestxray", 1, reason)
+
+
+def test_a_lateral_view_is_a_record_that_says_so(tmp_path):
+    (record,), _ = read(tmp_path, [row("1", "a.jpg", view="l")])
+    assert record.view == "L"
+
+
+def test_a_file_of_two_rows_is_used_once(tmp_path):
+    rows = [row("1", "a.jpg"), row("2", "b.jpg"), row("1", "a.jpg")]
+    records, (left_out,) = read(tmp_path, rows)
+    assert [record.original for record in records] == ["images/a.jpg", "images/b.jpg"]
+    assert (left_out.row, left_out.reason) == (3, "the same file as row 1")
+
+
+def test_a_duplicate_of_an_unusable_row_is_used_itself(tmp_path):
+    records, (left_out,) = read(tmp_path, [row("1", "a.jpg", view="CT"), row("1", "a.jpg")])
+    assert [record.row for record in records] == [2]
+    assert left_out.reason == "CT, not a radiograph"
+
+
+@pytest.mark.parametrize("other", ["No Finding", "Tuberculosis"])
+def test_a_file_whose_rows_disagree_is_not_used(tmp_path, other):
+    rows = [row("1", "a.jpg"), row("1", "a.jpg", other), row("1", "b.jpg")]
+    records, dropped = read(tmp_path, rows)
+    assert [record.original for record in records] == ["images/b.jpg"]
+    assert dropped[0].reason == "rows disagree on this file's finding"
+
+
+def test_patient_ids_that_share_a_file_are_one_patient(tmp_path):
+    rows = [
+        row("285", "285-only.jpg"),
+        row("285", "shared.jpg"),
+        row("339", "shared.jpg"),
+        row("339", "shared-too.jpg"),
+        row("400", "shared-too.jpg"),
+        row("400", "400-only.jpg"),
+        row("401", "401-only.jpg"),
+    ]
+    records, _ = read(tmp_path, rows)
+    patients = {record.original.removeprefix("images/"): record.patient_id for record in records}
+    assert len({patients[f"{name}.jpg"] for name in ("285-only", "shared", "400-only")}) == 1
+    assert patients["401-only.jpg"] == "covid-chestxray:401"
+    assert len(set(patients.values())) == 2
+
+
+def test_patient_ids_are_text(tmp_path):
+    records, _ = read(tmp_path, [row("311a", "a.jpg"), row("311", "b.jpg"), row("0311", "c.jpg")])
+    assert [record.patient_id for record in records] == [
+        "covid-chestxray:311a", "covid-chestxray:311", "covid-chestxray:0311",
+    ]  # fmt: skip
+
+
+def test_rows_without_a_patient_are_patients_of_their_own(tmp_path):
+    records, _ = read(tmp_path, [row("", "a.jpg"), row("", "b.jpg")])
+    assert len({record.patient_id for record in records}) == 2
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/hosts", "a/b.png", "..\\secret.png", "."])
+def test_a_file_name_does_not_lead_out_of_the_folder(tmp_path, name):
+    (tmp_path / "covid").mkdir()
+    (tmp_path / "covid" / "secret.png").write_bytes(b"")
+    records, (left_out,) = read(tmp_path, [row("1", name, lost=True)])
+    assert not records
+    assert left_out.reason == f"file name '{name}' leads out of images/"
+
+
+@pytest.mark.parametrize("name", ["..", "a" * 300 + ".png"])
+def test_a_file_name_that_can_be_none_is_a_missing_file(tmp_path, name):
+    records, (left_out,) = read(tmp_path, [row("1", name, lost=True)])
+    assert not records
+    assert left_out.reason == f"no file images/{name}"
+
+
+def test_spaces_around_a_file_name_are_not_part_of_it(tmp_path):
+    (record,), _ = read(tmp_path, [row("1", "a.png ")])
+    assert record.path.name == "a.png"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_utf_8_and_latin_1_are_both_read(tmp_path, encoding):
+    (record,), _ = read(tmp_path, [row("Müller", "Zürich.png")], encoding=encoding)
+    assert record.patient_id == "covid-chestxray:Müller"
+    assert record.path.name == "Zürich.png"
+
+
+def test_a_row_of_nothing_but_commas_comes_back_and_an_empty_line_is_no_row(tmp_path):
+    folder = make(
+        tmp_path / "covid", [row("1", "a.jpg"), {"view": "", "modality": "", "folder": ""}]
+    )
+    with (folder / "metadata.csv").open("a") as file:
+        file.write("\n\n")
+    (record,), (left_out,) = covid_chestxray.read(folder)
+    assert (record.row, left_out.row) == (1, 2)
+
+
+def test_missing_columns_are_named_in_one_line(tmp_path):
+    folder = make(tmp_path / "covid", [], header="patientid,sex,view,image")
+    with pytest.raises(ValueError, match="found columns") as caught:
+        covid_chestxray.read(folder)
+    assert str(caught.value) == (
+        f"{folder / 'metadata.csv'}: found columns patientid, sex, view, image;"
+        " expected also finding, filename"
+    )
+
+
+def test_an_empty_table_is_named_in_one_line(tmp_path):
+    folder = make(tmp_path / "covid", [])
+    (folder / "metadata.csv").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"metadata\.csv: found columns an empty file; expected"):
+        covid_chestxray.read(folder)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        covid_chestxray.read(tmp_path / "nothing")
+    assert str(caught.value) == (
+        f"{tmp_path / 'nothing'}: no such folder; expected the download of covid-chestxray-dataset"
+    )
+
+
+@pytest.mark.parametrize("lacks", ["metadata.csv", "images"])
+def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path, lacks):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    if lacks == "images":
+        (tmp_path / "metadata.csv").write_text(CURRENT)
+    found = ", ".join(sorted(path.name for path in tmp_path.iterdir()))
+    with pytest.raises(FileNotFoundError) as caught:
+        covid_chestxray.read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: found {found}; expected {lacks}."
+        " Give the folder of covid-chestxray-dataset as downloaded"
+    )

@@ -1,0 +1,141 @@
+"""One flag for every name of a config module, and errors that help."""
+
+import types
+
+import pytest
+
+import config
+from util import flags
+
+SOURCE = '''"""A config."""
+from typing import Literal
+
+# ---- First ----
+
+# Rate at 100 %, a
+# second line.
+lr_reduce_rate: float = 0.1
+# Whether.
+resume: bool = False
+
+# ---- Second ----
+
+# Kind.
+kind: Literal["adamw", "adam"] = "adamw"
+# Words.
+freeze: list[str] | None = None
+# Numbers.
+weights: Literal["counts"] | list[float] | None = "counts"
+# Labels.
+mapping: dict[str, int] = {"A": 0}
+# Two.
+scale: tuple[float, float] = (0.9, 1.1)
+# Whole.
+patience: int | None = 3
+'''
+
+
+@pytest.fixture
+def parser(monkeypatch):
+    module = types.ModuleType("fake_config")
+    exec(SOURCE, vars(module))
+    monkeypatch.setattr(flags.inspect, "getsource", lambda _: SOURCE)
+    parser = flags.Parser(prog="tool")
+    flags.add_config(parser, module)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        ("--lr-reduce-rate 0.5", "lr_reduce_rate", 0.5),
+        ("--lr_reduce_rate=0.5", "lr_reduce_rate", 0.5),
+        ("--resume", "resume", True),
+        ("--no-resume", "resume", False),
+        ("--kind adam", "kind", "adam"),
+        ("--freeze block0 block1", "freeze", ["block0", "block1"]),
+        ("--freeze none", "freeze", None),
+        ("--weights counts", "weights", "counts"),
+        ("--weights 0.05 0.05 1", "weights", [0.05, 0.05, 1.0]),
+        ("--weights none", "weights", None),
+        ("--mapping A=0 B=C=1", "mapping", {"A": 0, "B=C": 1}),
+        ("--scale 0.5 2", "scale", (0.5, 2.0)),
+        ("--patience none", "patience", None),
+        ("--patience 7", "patience", 7),
+    ],
+)
+def test_words_become_the_value_of_the_names_type(parser, words, name, value):
+    found = parser.parse_args(words.split())
+    assert getattr(found, name) == value
+    assert type(getattr(found, name)) is type(value)
+
+
+def test_without_flags_every_name_has_the_modules_value(parser):
+    found = vars(parser.parse_args([]))
+    assert found.pop("given") == set()
+    assert found == {
+        "lr_reduce_rate": 0.1, "resume": False, "kind": "adamw", "freeze": None,
+        "weights": "counts", "mapping": {"A": 0}, "scale": (0.9, 1.1), "patience": 3,
+    }  # fmt: skip
+
+
+def test_given_names_what_was_on_the_command_line_even_at_its_default(parser):
+    assert parser.parse_args(["--kind", "adamw", "--patience=3"]).given == {"kind", "patience"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--lr-redcue-rate 1", "no flag --lr-redcue-rate; did you mean --lr-reduce-rate?"),
+        ("--patiense=1", "no flag --patiense; did you mean --patience?"),
+        ("--zzz", "no flag --zzz; -h lists them all"),
+        ("--kin adam", "no flag --kin; did you mean --kind?"),
+        ("stray", "found 'stray', which belongs to no flag"),
+        ("--lr-reduce-rate x", "--lr-reduce-rate: found x; expected float"),
+        ("--kind sgd", "--kind: found sgd; expected adamw|adam"),
+        ("--weights 1 x", "--weights: found 1 x; expected counts|float|none"),
+        ("--mapping A", "--mapping: found A; expected str=int"),
+        ("--scale 1", "--scale: found 1; expected float float"),
+        ("--patience 1.5", "--patience: found 1.5; expected int|none"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_status_2(parser, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(words.split())
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"tool: {message}\n"
+
+
+def test_help_has_each_comment_default_and_group(parser):
+    text = parser.format_help()
+    assert "First:" in text
+    assert text.index("First:") < text.rindex("--resume") < text.index("Second:")
+    assert "Rate at 100 %, a second line. (default: 0.1)" in " ".join(text.split())
+
+
+def test_every_name_of_our_config_has_a_comment_and_its_default_fits_its_type():
+    parser = flags.Parser()
+    flags.add_config(parser, config)
+    actions = [action for action in parser._actions if action.dest not in {"help", "given"}]
+    assert {action.dest for action in actions} == set(config.__annotations__)
+    for action in actions:
+        assert len(action.help) > 15, action.dest
+        if isinstance(action, flags._Store) and not isinstance(action.default, dict):
+            value = action.default
+            words = [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
+            again = parser.parse_args([action.option_strings[0], *map(str.lower, words)])
+            if isinstance(value, str) or value is None:
+                assert str(getattr(again, action.dest)).lower() == str(value).lower()
+            else:
+                assert getattr(again, action.dest) == value
+
+
+PROMISED = """
+    name dataset ckpts_dir random_seed device n_threads batch_size width height mapping weights
+    backbone_weights freeze lr weight_decay lr_reduce_factor lr_reduce_patience
+    early_stopping_patience loss_weights sampling epochs log_steps resume
+"""
+
+
+def test_config_has_the_promised_names():
+    assert set(PROMISED.split()) <= set(config.__annotations__)

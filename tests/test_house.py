@@ -1,0 +1,72 @@
+"""The arrows of the house: scripts import config and the rooms, a room imports no other room."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("data", "model", "util")
+SCRIPTS = ("train", "evaluate", "generate_dataset", "minimal_prediction")
+OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module of ours that a file names in an import, at any depth of it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] in OURS}
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_a_room_imports_nothing_of_ours_but_itself(path):
+    room = path.relative_to(ROOT).parts[0]
+    assert {name.split(".")[0] for name in imports(path)} <= {room}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_imports_config_and_the_rooms_and_no_script(script):
+    heads = {name.split(".")[0] for name in imports(ROOT / f"{script}.py")}
+    assert heads <= {*ROOMS, "config"}
+
+
+def test_config_is_data():
+    tree = ast.parse((ROOT / "config.py").read_text(encoding="utf-8"))
+    kinds = {type(node) for node in tree.body}
+    assert kinds == {ast.Expr, ast.ImportFrom, ast.AnnAssign}
+    assert not imports(ROOT / "config.py")
+
+
+def test_no_imports_go_in_a_circle():
+    arrows = {module(path): imports(path) for path in FILES}
+    done, path = set(), []
+
+    def visit(name: str) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        if name in done:
+            return
+        path.append(name)
+        for target in arrows[name]:
+            # `from a.b import c` names a.b and a.b.c; only one of them is a module.
+            if target in arrows and target != name:
+                visit(target)
+        done.add(path.pop())
+
+    for name in arrows:
+        visit(name)
+
+
+def test_only_evaluate_names_the_test_split():
+    """Training cannot read it: only evaluate.py and the generator know its name."""
+    assert '"test"' not in (ROOT / "train.py").read_text(encoding="utf-8")
+    assert '"test"' in (ROOT / "evaluate.py").read_text(encoding="utf-8")

@@ -1,0 +1,76 @@
+"""What only real radiographs show. Skipped where they are not at hand."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import generate_dataset
+from data.sources.tables import read_rows
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+COVID = DATA / "covid-chestxray-dataset"
+RSNA = DATA / "rsna-pneumonia-detection-challenge"
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no radiographs at {DATA}")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    from tests.conftest import run_script
+
+    folder = tmp_path_factory.mktemp("real") / "set"
+    flags = ("--covid-chestxray", COVID, "--rsna", RSNA, "--size", 64)
+    run_script(generate_dataset, folder, *flags)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept(real):
+    splits = ("train", "val", "test")
+    tables = [pd.read_csv(real / f"{s}_metadata.csv", dtype=str).assign(split=s) for s in splits]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_every_raw_row_is_kept_or_dropped(real, kept):
+    raw = len(read_rows(COVID / "metadata.csv", [])) + len(
+        read_rows(RSNA / "stage_2_detailed_class_info.csv", [])
+    )
+    dropped = pd.read_csv(real / "dropped.csv")
+    assert raw == 581 + 973
+    assert len(kept) + len(dropped) == raw
+    assert dropped["reason"].notna().all()
+
+
+def test_no_nih_patient_is_in_two_splits(kept):
+    nih = {
+        row["subset_img_id"]: row["img_id"][:8]
+        for row in json.loads((RSNA / "pneumonia-challenge-dataset-mappings_2018.json").read_text())
+    }
+    images = kept[kept["source"] == "rsna"]
+    patients = images["original"].map(lambda name: nih[Path(name).stem])
+    assert patients.nunique() < len(images)  # they do repeat
+    assert images.groupby(patients)["split"].nunique().max() == 1
+
+
+def test_no_covid_chestxray_patient_and_no_file_is_in_two_splits(kept):
+    images = kept[kept["source"] == "covid-chestxray"]
+    rows = read_rows(COVID / "metadata.csv", [])
+    split_of = dict(zip(images["original"], images["split"], strict=True))
+    splits = {}
+    for row in rows:
+        if split := split_of.get(f"images/{row['filename']}"):
+            splits.setdefault(row["patientid"], set()).add(split)
+    assert max(map(len, splits.values())) == 1
+    assert images["original"].is_unique
+
+
+def test_all_classes_are_in_all_splits_in_the_asked_shares(kept):
+    table = pd.crosstab(kept["label"], kept["split"], normalize="index")
+    assert table["test"].between(0.08, 0.12).all()
+    assert table["val"].between(0.08, 0.12).all()
+
+
+def test_the_views_of_rsna_come_from_the_dicom_headers(kept):
+    assert set(kept.loc[kept["source"] == "rsna", "view"]) == {"PA", "AP"}

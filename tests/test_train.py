@@ -1,0 +1,258 @@
+"""train.py: what a run leaves, that it goes on exactly, that validation alone decides."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import train
+from tests.networks import TinyNext
+from util.checkpoint import load_checkpoint
+
+FLAGS = (
+    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
+    "--precision", "float32", "--n-threads", 0, "--log-steps", 1,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setattr(train, "COVIDNext50", TinyNext)
+
+
+@pytest.fixture
+def fit(script, dataset, tmp_path):
+    """Runs train.py on the small dataset as run `name`; returns the run's folder."""
+
+    def run(name, *flags):
+        script(train, "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name, *FLAGS, *flags)
+        return tmp_path / name
+
+    return run
+
+
+def weights(folder, file="last.pth"):
+    return load_checkpoint(folder / file)["state_dict"]
+
+
+def assert_same_weights(one, two):
+    for file in ("last.pth", "best.pth"):
+        a, b = weights(one, file), weights(two, file)
+        assert list(a) == list(b)
+        for name in a:
+            assert torch.equal(a[name], b[name]), name
+
+
+def test_a_run_leaves_what_is_promised(fit, dataset):
+    folder = fit("a", "--epochs", 2)
+    names = {path.name.split(".0")[0].split(".1")[0] for path in folder.iterdir()}
+    assert {"best.pth", "last.pth", "config.json", "history.csv", "curves.png"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    best = load_checkpoint(folder / "best.pth")
+    about = json.loads((dataset / "dataset.json").read_text())
+    assert best["fingerprint"] == about["fingerprint"]
+    assert best["mapping"] == {"normal": 0, "pneumonia": 1, "COVID-19": 2}
+    assert best["input"]["size"] == (32, 32)
+    assert best["input"]["prepared"] == 64
+    assert best["temperature"] == 1.0
+    assert best["config"] == json.loads((folder / "config.json").read_text()) | {
+        "scale": best["config"]["scale"]
+    }
+    assert "optimizer" not in best
+    assert {"optimizer", "scheduler", "scaler", "rng"} <= load_checkpoint(
+        folder / "last.pth"
+    ).keys()
+
+
+def test_best_is_the_epoch_of_the_highest_validation_macro_f1(fit):
+    folder = fit("a", "--epochs", 4)
+    history = pd.read_csv(folder / "history.csv")
+    best = load_checkpoint(folder / "best.pth")
+    row = history.loc[history["val_macro_f1"].idxmax()]
+    assert list(history["epoch"]) == [1, 2, 3, 4]
+    assert best["epoch"] == row["epoch"]
+    assert best["metrics"]["macro_f1"] == pytest.approx(row["val_macro_f1"])
+
+
+def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
+    blind = tmp_path / "blind"
+    shutil.copytree(dataset, blind)
+    shutil.rmtree(blind / "test")
+    (blind / "test_metadata.csv").unlink()
+    flags = ("--dataset", blind, "--ckpts-dir", tmp_path, "--name", "b", *FLAGS, "--epochs", 1)
+    script(train, *flags)
+    assert_same_weights(tmp_path / "b", fit("a", "--epochs", 1))
+
+
+def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
+    one = fit("one", "--epochs", 2)
+    assert_same_weights(one, fit("two", "--epochs", 2, "--n-threads", 2))
+    other = weights(fit("other", "--epochs", 2, "--random-seed", 1))
+    assert not torch.equal(weights(one)["logits.module.weight"], other["logits.module.weight"])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize("call", range(1, 8))
+def test_a_run_stopped_at_any_save_and_resumed_ends_with_the_same_weights(
+    fit, monkeypatch, schedule, call
+):
+    flags = ("--epochs", 3, "--schedule", schedule, "--lr-reduce-patience", 0)
+    whole = fit("whole", *flags)
+    calls, save = [], train.save_checkpoint
+
+    def stop_at(path, content):
+        calls.append(path)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        save(path, content)
+
+    monkeypatch.setattr(train, "save_checkpoint", stop_at)
+    try:
+        broken = fit("broken", *flags)
+    except KeyboardInterrupt:
+        monkeypatch.setattr(train, "save_checkpoint", save)
+        broken = fit("broken", "--resume", *(flags if call == 1 else ()))  # 1: nothing was saved
+    assert_same_weights(whole, broken)
+    a, b = (
+        pd.read_csv(run / "history.csv").drop(columns="images_per_second")
+        for run in (whole, broken)
+    )
+    pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_run_that_holds_something_is_not_touched_without_resume(fit):
+    folder = fit("a", "--epochs", 1)
+    before = (folder / "last.pth").read_bytes()
+    with pytest.raises(FileExistsError, match=r"holds a run already; --resume goes on with it"):
+        fit("a", "--epochs", 1)
+    assert (folder / "last.pth").read_bytes() == before
+
+
+def test_a_finished_run_resumed_stays_as_it_is(fit):
+    folder = fit("a", "--epochs", 1)
+    before = (folder / "last.pth").read_bytes()
+    fit("a", "--epochs", 1, "--resume")
+    assert (folder / "last.pth").read_bytes() == before
+
+
+def test_a_run_does_not_go_on_with_other_settings_or_another_dataset(
+    fit, script, dataset, tmp_path
+):
+    fit("a", "--epochs", 2)
+    with pytest.raises(ValueError, match=r"--batch-size: found 3, but the run has 16"):
+        fit("a", "--resume", "--batch-size", 3)
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other)
+    about = json.loads((other / "dataset.json").read_text()) | {"fingerprint": "another"}
+    (other / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match="not the dataset that"):
+        script(train, "--dataset", other, "--ckpts-dir", tmp_path, "--name", "a", "--resume")
+
+
+def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(fit):
+    folder = fit("a", "--epochs", 9, "--early-stopping-patience", 2, "--lr", 1e-12)
+    scores = pd.read_csv(folder / "history.csv")["val_macro_f1"]
+    assert len(scores) < 9
+    assert len(scores) - 1 - scores.idxmax() == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_says_where_and_keeps_the_checkpoints(
+    fit, monkeypatch
+):
+    with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf)") as error:
+        fit("a", "--epochs", 3, "--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam")
+    assert "lower --lr" in str(error.value)
+
+
+def test_plateau_lowers_the_rate_and_cosine_ends_near_zero(fit):
+    flags = ("--epochs", 4, "--lr", 1e-9)
+    plateau = pd.read_csv(
+        fit("p", *flags, "--schedule", "plateau", "--lr-reduce-patience", 0) / "history.csv"
+    )["lr"]
+    assert plateau.iloc[-1] < plateau.iloc[0] or plateau.nunique() == 1
+    cosine = pd.read_csv(fit("c", *flags, "--schedule", "cosine") / "history.csv")["lr"]
+    assert cosine.iloc[-1] == pytest.approx(0, abs=1e-15)
+
+
+def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
+    fit, caplog, dataset
+):
+    caplog.set_level("INFO")
+    folder = fit("a", "--epochs", 1, "--mapping", "normal=0", "COVID-19=1")
+    number = (pd.read_csv(dataset / "train_metadata.csv")["label"] == "pneumonia").sum()
+    assert f"train: mapping leaves out pneumonia, {number} images" in caplog.text
+    assert weights(folder)["logits.module.bias"].shape == (2,)
+
+
+def test_labels_may_share_a_class(fit):
+    folder = fit("a", "--epochs", 1, "--mapping", "normal=0", "COVID-19=1", "pneumonia=1")
+    assert weights(folder)["logits.module.bias"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--mapping", "normal=0", "covid=1"), "found covid, no label of"),
+        (("--mapping", "normal=0", "COVID-19=2"), r"found indices \[0, 2\]; expected 0, 1"),
+        (("--loss-weights", 1, 2), "found 2 numbers; expected 3"),
+        (("--freeze", "layer1"), "found layer1; expected some of"),
+        (("--freeze", "block0", "backbone_end", "logits"), "found every block"),
+        (("--device", "cuda:99"), "found 'cuda:99', but this machine has"),
+        (("--dataset", "nowhere"), "nowhere: no such folder"),
+        (("--weights", "nothing.pth"), "nothing.pth: no such file"),
+        (("--backbone-weights", "nothing.pth"), "found 'nothing.pth', no file"),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message):
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        fit("a", "--epochs", 1, *flags)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("flag", ["--lr", "--epochs", "--batch-size", "--width"])
+def test_a_number_that_must_be_positive_is_status_2(fit, capsys, flag):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", flag, 0)
+    assert stop.value.code == 2
+    assert f"{flag}: found 0" in capsys.readouterr().err
+
+
+def test_training_can_start_from_a_checkpoint_with_other_classes(fit):
+    start = fit("start", "--epochs", 1)
+    folder = fit(
+        "next", "--epochs", 1, "--weights", start / "best.pth",
+        "--mapping", "normal=0", "COVID-19=1", "--freeze", "block0", "backbone_end",
+    )  # fmt: skip
+    before, after = weights(start, "best.pth"), weights(folder)
+    assert after["logits.module.bias"].shape == (2,)
+    for name in after:
+        if not name.startswith("logits"):
+            assert torch.equal(after[name], before[name]), name
+
+
+def test_loss_weights_change_what_is_learned(fit):
+    plain = weights(fit("plain", "--epochs", 1, "--loss-weights", "none"))
+    heavy = weights(fit("heavy", "--epochs", 1, "--loss-weights", 0.05, 0.05, 1))
+    assert not torch.equal(plain["logits.module.bias"], heavy["logits.module.bias"])
+
+
+def test_a_run_on_separable_images_learns(fit, script, dataset, tmp_path):
+    """Classes painted as brightness: the loop must find them, or it does not learn at all."""
+    from PIL import Image
+
+    easy = tmp_path / "easy"
+    shutil.copytree(dataset, easy)
+    shade = {"normal": 30, "pneumonia": 128, "COVID-19": 220}
+    for split in ("train", "val"):
+        for name, label in pd.read_csv(easy / f"{split}_metadata.csv")[
+            ["filename", "label"]
+        ].values:
+            pixels = np.random.default_rng(0).integers(-20, 20, (64, 64)) + shade[label]
+            Image.fromarray(pixels.astype(np.uint8)).save(easy / split / name)
+    flags = ("--dataset", easy, "--ckpts-dir", tmp_path, "--name", "run", *FLAGS)
+    script(train, *flags, "--epochs", 12, "--jitter", 0, "--lr", 0.05)
+    assert load_checkpoint(tmp_path / "run/best.pth")["metrics"]["macro_f1"] > 0.9

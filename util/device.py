@@ -1,0 +1,52 @@
+"""The device of a run and the arithmetic that suits it."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`: CUDA, then Apple MPS, then the CPU. ValueError for a device that is not here."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f"device: found '{name}'; expected auto, cpu, cuda, cuda:1 or mps"
+        ) from None
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(device.type, 0)
+    if (device.index or 0) >= there:
+        raise ValueError(
+            f"device: found '{name}', but this machine has {there} of that kind; give cpu or auto"
+        )
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of the training step. `auto`: bfloat16 where it is native, else float32."""
+    if name == "auto":
+        return torch.bfloat16 if _native_bfloat16(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
+    """The context in which the forward pass runs in `dtype`; it can be entered again and again."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype)
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":  # emulated bfloat16 is slower than float32; torch asks the processor
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    return False

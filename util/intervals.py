@@ -1,0 +1,152 @@
+"""95 % intervals for numbers measured on images that cluster in patients.
+
+Two images of one patient say less than two images of two patients, so both methods here count
+or draw patients.
+"""
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+
+LEVEL = 0.95
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # 1.96
+FEWEST_CLUSTERS = 4  # with fewer patients a variance between patients is a guess
+CHUNK = 2_000_000  # image weights that the bootstrap holds at once: 16 MB
+
+
+def wilson_interval(proportion: float, size: float) -> tuple[float, float]:
+    """Wilson's score interval of a `proportion` in [0, 1] seen in `size` independent trials.
+
+    `size` need not be whole. Without trials nothing is known: (0, 1).
+    Wilson (1927), J. Am. Stat. Assoc. 22:209.
+    """
+    if size == 0:
+        return 0.0, 1.0
+    pull = Z**2 / size
+    middle = (proportion + pull / 2) / (1 + pull)
+    variance = proportion * (1 - proportion) / size + pull / (4 * size)
+    half = Z * variance**0.5 / (1 + pull)
+    # At 0 and 1 one end is the proportion itself, but for rounding.
+    return float(min(middle - half, proportion)), float(max(middle + half, proportion))
+
+
+def clustered_wilson(hits: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval of the mean of `hits` (n,) bool, whose trials belong to `clusters` (n,).
+
+    Clusters that agree within themselves widen it, single trials leave it as it is, none is (0, 1).
+    Of the intervals for clustered data that Dean & Pagano (2015), J. Surv. Stat. Methodol. 3:484,
+    compare, this is Wilson's on the effective sample size.
+    """
+    if len(hits) == 0:
+        return wilson_interval(0.0, 0)
+    return wilson_interval(hits.mean(), effective_size(hits, clusters))
+
+
+def effective_size(hits: np.ndarray, clusters: np.ndarray) -> float:
+    """Independent trials that would fix the mean of `hits` (n,) as well as these clustered ones do.
+
+    It is n over the design effect (Rao & Scott 1992, Biometrics 48:577), never more than n, and
+    lowered for the few degrees of freedom of few clusters (Korn & Graubard 1998, Surv. Methodol.
+    24:193). Where no variance can be estimated (all hits, no hits, under four clusters) it is the
+    number of clusters. n must be at least 1.
+    """
+    n = len(hits)
+    _, member, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    n_clusters = len(sizes)
+    proportion = hits.mean()
+    if proportion in (0, 1) or n_clusters < FEWEST_CLUSTERS:
+        return float(n_clusters)
+    # The jackknife: how far the proportion moves as each cluster is left out.
+    moves = np.bincount(member, hits - proportion) / (n - sizes)
+    variance = (n_clusters - 1) / n_clusters * (moves**2).sum()
+    independent = proportion * (1 - proportion) / (n - 1)
+    few = (_t_quantile(n_clusters - 1) / _t_quantile(n - 1)) ** 2
+    return float(n / max(1.0, variance / independent * few))
+
+
+def _t_quantile(freedom: int) -> float:
+    """Upper 2.5 % point of Student's t, within 1 % from three degrees of freedom on.
+
+    Cornish-Fisher expansion; Abramowitz & Stegun (1964), 26.7.5. It spares the import of scipy.
+    """
+    z = Z
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    clusters: np.ndarray,
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Values of a weighted statistic when whole clusters (n,) are drawn anew with replacement.
+
+    `statistic` maps weights (b, n), how often each draw took each trial, to values (b, ...); it is
+    called on some draws at a time, so that memory stays bounded. Returns (draws, ...). The same
+    seed draws the same clusters whatever the statistic. Efron & Tibshirani (1993), chapter 8.
+    """
+    generator = np.random.default_rng(seed)
+    _, member = np.unique(clusters, return_inverse=True)
+    n_clusters = int(member.max()) + 1
+    at_once = max(1, CHUNK // len(member))
+    values = []
+    for start in range(0, draws, at_once):
+        rows = min(at_once, draws - start)
+        taken = generator.integers(n_clusters, size=(rows, n_clusters))
+        values.append(statistic(row_counts(taken, n_clusters)[:, member]))
+    return np.concatenate(values)
+
+
+def row_counts(values: np.ndarray, n_values: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """`np.bincount` of each row: how often, or with what weight, it holds 0 ... n_values - 1.
+
+    `values` (b, n) or, the same in all rows, (n,); `weights` (b, n). Returns (b, n_values) float.
+    """
+    n_rows = len(values if weights is None else weights)
+    cells = np.arange(n_rows)[:, None] * n_values + values
+    flat = None if weights is None else weights.ravel()
+    counts = np.bincount(cells.ravel(), flat, minlength=n_rows * n_values)
+    return counts.reshape(n_rows, n_values).astype(float, copy=False)
+
+
+def percentile_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
+    """The middle 95 % of bootstrap values `drawn` (draws,), stretched where needed to hold `value`.
+
+    Draws in which the statistic is undefined (NaN) do not count.
+    """
+    defined = drawn[~np.isnan(drawn)]
+    if len(defined) == 0:
+        return float(value), float(value)
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(min(low, value)), float(max(high, value))
+
+
+def bootstrap_interval(drawn: np.ndarray, value: float, size: float) -> tuple[float, float]:
+    """Wilson's interval of `value` in [0, 1] on as many trials as would vary like `drawn` (draws,).
+
+    Near 0 and 1 percentiles are far too short: for an AUROC of 0.998 on ten patients they hold the
+    truth in 70 of 100 samples, this in 90. Where no draw differs, as for a class without a
+    mistake, the bootstrap has seen no variance, and `size`, the number of clusters, stands in.
+    """
+    defined = drawn[~np.isnan(drawn)]
+    variance = defined.var() if len(defined) else 0.0
+    if variance > 1e-12 and 0 < value < 1:
+        size = value * (1 - value) / variance
+    return wilson_interval(value, size)
+
+
+def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, float]:
+    """Interval of the mean of independent `values` (k,) from their own `intervals` (k, 2).
+
+    Variances are recovered from the distance of each limit to its value, so that an interval that
+    leans to one side keeps leaning. Zou & Donner (2008), Stat. Med. 27:1693 (MOVER).
+    """
+    mean = float(values.mean())
+    down, up = np.linalg.norm(intervals - values[:, None], axis=0) / len(values)
+    return mean - float(down), mean + float(up)

@@ -1,0 +1,31 @@
+"""What every script does around its work: log to standard error, fail with one line."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+NOTICE = "Research tool, not a medical device: not for diagnosis."
+
+
+def run(main: Callable[[], None], prog: str) -> None:
+    """Calls main; an expected failure is one line and status 1, Ctrl-C status 130.
+
+    Expected are the ValueError and OSError with which the library reports bad input. Any other
+    exception is a fault of ours and shows its traceback; `python3 -X dev` shows that of every one.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        main()
+    except BrokenPipeError:  # the reader of our output, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        if sys.flags.dev_mode:
+            raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        print(f"{prog}: {lines[0]}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        sys.exit(130)
