@@ -1,31 +1,33 @@
 # make demo: the whole job on drawn sample data. make test: the test suite. Both make .venv first.
 PYTHON ?= python3
-BIN := .venv/bin
+PY := .venv/bin/python
 DEMO := dataset/demo
 RUN := experiments/demo
 
-.PHONY: demo test lint
+.PHONY: demo test
 
 demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
-	$(BIN)/python generate_dataset.py $(DEMO) --sample --size 64 --test-size 0.15 --val-size 0.15
-	$(BIN)/python train.py --dataset $(DEMO) --name demo --backbone-weights none --width 64 --height 64 \
-		--epochs 10 --batch-size 32 --lr 1e-3
-	$(BIN)/python evaluate.py $(RUN)/best.pth
-	$(BIN)/python minimal_prediction.py --checkpoint $(RUN)/best.pth $(DEMO)-raw/rsna-pneumonia-detection-challenge/stage_2_train_images
+	$(PY) generate_dataset.py $(DEMO) --sample --size 64 --test-size 0.15 --val-size 0.15
+	$(PY) train.py --dataset $(DEMO) --name demo --backbone-weights none --width 64 --height 64 \
+		--epochs 12 --batch-size 32 --lr 1e-3 --label-smoothing 0 \
+		--rotation 5 --shift 0.04 --scale 0.95 1.05 --jitter 0.1
+	$(PY) evaluate.py $(RUN)/best.pth
+	@echo "Five images of the test split, one line each:"
+	$(PY) minimal_prediction.py --checkpoint $(RUN)/best.pth \
+		$$(ls $(DEMO)/test/*.png | awk 'NR % 18 == 1')
+	@echo "Report: $(RUN)/evaluation-test/report.html"
 
 test: .venv/installed-dev
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest -n auto
-
-lint: .venv/installed-dev
-	$(BIN)/python -m ruff check .
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pytest -n auto
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -r requirements.txt
+	$(PY) -m pip install -q -r requirements.txt
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
-	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	$(PY) -m pip install -q -r requirements-dev.txt
 	touch $@

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import generate_dataset
@@ -12,6 +13,8 @@ from data.prepare import prepare
 from data.record import Record
 from data.sample import write_sample
 from util.files import write_json
+
+torch.set_num_threads(1)  # the test processes share the cores; their threads would wait in line
 
 
 @pytest.fixture(scope="session")
