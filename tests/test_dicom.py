@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from data.dicom import read_dicom, read_header
 from data.radiograph import UnreadableImageError, read_radiograph
-from data.sample import write_dicom
+from data.sample.dicom import write_dicom
 
 
 def lut(first, bits, values):

@@ -8,7 +8,7 @@ from PIL import Image
 from data.prepare import Prepared, prepare
 from data.radiograph import read_radiograph, resize
 from data.record import Dropped, Record
-from data.sample import write_dicom
+from data.sample.dicom import write_dicom
 
 
 def record(row, path, **known):

@@ -4,7 +4,7 @@ from PIL import Image
 
 from data.pixels import UnreadableImageError, to_8bit
 from data.radiograph import find_images, read_radiograph, resize
-from data.sample import write_dicom
+from data.sample.dicom import write_dicom
 
 GRAY = np.arange(0, 252, 21, dtype=np.uint8).reshape(3, 4)  # 0, 21 ... 231
 CLEAR = np.array([[0, 255, 0, 255]] * 3, dtype=np.uint8)  # of alpha: every other column shows

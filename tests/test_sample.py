@@ -13,9 +13,10 @@ from PIL import Image, UnidentifiedImageError
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from sklearn.linear_model import LogisticRegression
 
-from data.phantom import draw_axial, draw_frontal, draw_lateral, draw_phantom, random_anatomy
 from data.record import LABELS
-from data.sample import write_dicom, write_sample
+from data.sample import write_sample
+from data.sample.dicom import write_dicom
+from data.sample.phantom import draw_axial, draw_frontal, draw_lateral, draw_phantom, random_anatomy
 
 SIZE, PATIENTS = 64, 24
 PAGE = "covid-chestxray-dataset/images/931-not-found.jpg"

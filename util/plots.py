@@ -44,7 +44,7 @@ def plot_history(history: Sequence[dict], path: str | Path) -> Path:
         for axes in (losses, metrics):
             axes.axvline(epochs[best], color=PALE, linewidth=1, zorder=0)
         found = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
-        metrics.set_title(found, loc="right", fontsize=9)
+        metrics.set_title(found, loc="center", fontsize=9)
     return _save(figure, path)
 
 

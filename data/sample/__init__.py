@@ -1,0 +1,44 @@
+"""The sample data: drawn raw sources with the files, the columns and the traps of the real ones.
+
+    covid-chestxray-dataset/          metadata.csv, images/
+    rsna-pneumonia-detection-challenge/
+        stage_2_train_labels.csv, stage_2_detailed_class_info.csv     one row per box
+        stage_2_train_images/<patientId>.dcm
+        pneumonia-challenge-dataset-mappings_2018.json
+
+They are read by the same code as the downloads. The same seed and size give the same bytes: each
+image has a random generator of its own, seeded by its name.
+"""
+
+from pathlib import Path
+
+from data.sample import covid_chestxray, rsna
+
+
+def write_sample(
+    folder: Path, seed: int = 1337, patients: int = 420, size: int = 256
+) -> tuple[Path, Path]:
+    """Write both raw sources below `folder` and return their folders: covid-chestxray, RSNA.
+
+    A third each of `patients` (12 or more) is normal, has pneumonia, has COVID-19; they have 4
+    images for every 3 patients. The traps come on top, whatever `patients` is, and RSNA's third
+    class. RSNA's images are `size` pixels square, the others about as large.
+    Files of these names that are there already are written anew.
+    """
+    if patients < 12:
+        raise ValueError(f"patients: found {patients}; expected 12 or more.")
+    third = patients // 3
+    # As in reality, COVID-19 comes from one source alone and most of the healthy from the other.
+    covid_shares = {"COVID-19": third, "pneumonia": round(0.3 * third), "normal": third // 6}
+    rsna_shares = {
+        "Lung Opacity": third - covid_shares["pneumonia"],
+        "Normal": third - covid_shares["normal"],
+        "No Lung Opacity / Not Normal": 1 + patients // 20,
+    }
+    covid, rsna_folder = (
+        folder / "covid-chestxray-dataset",
+        folder / "rsna-pneumonia-detection-challenge",
+    )
+    covid_chestxray.write(covid, seed, covid_shares, size)
+    rsna.write(rsna_folder, seed, rsna_shares, size)
+    return covid, rsna_folder
