@@ -45,8 +45,8 @@ jitter: float = 0.3
 
 # ---- Model ----
 
-# Checkpoint of this project or of the original to start from; its head is drawn anew where the
-# number of classes differs.
+# Checkpoint of this project or of the original to start from; where the classes differ, the head
+# is drawn anew.
 weights: str | None = None
 # What the trunk starts from: IMAGENET1K_V1 or IMAGENET1K_V2 (torchvision downloads them once), a
 # file of torchvision's resnext50_32x4d, or none for random weights.
@@ -76,12 +76,13 @@ lr_reduce_factor: float = 0.7
 lr_reduce_patience: int = 5
 # Epochs without a better validation macro F1 after which the run stops; none never stops it.
 early_stopping_patience: int | None = None
-# What an error on each class costs: counts (inverse frequency), one number per class, or none.
+# What an error on each class costs: counts (inverse frequency; with balanced sampling alike), one
+# number per class, or none.
 loss_weights: Literal["counts"] | list[float] | None = "counts"
 # Part of the target spread over all classes; the labels are noisy (see README).
 label_smoothing: float = 0.1
 
 # ---- Logging ----
 
-# Steps between two points of the TensorBoard curves of the training loss.
+# Steps between two points of the TensorBoard curve of the training loss.
 log_steps: int = 10

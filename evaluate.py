@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import config
-from util.flags import Parser
+from util.flags import Parser, demand
 from util.script import NOTICE, run
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=0, help="draws the bootstrap samples of patients"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    demand(parser, args, ("batch_size",), 1)
+    demand(parser, args, ("n_threads", "seed"), 0)
+    return args
 
 
 if __name__ == "__main__":
@@ -66,6 +69,7 @@ from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
+    device = pick_device(args.device)
     checkpoint = load_checkpoint(args.checkpoint)
     mapping, classes = checkpoint["mapping"], class_names(checkpoint["mapping"])
     network = load_network(checkpoint["state_dict"], len(classes), args.checkpoint)
@@ -78,7 +82,9 @@ def main(args: argparse.Namespace) -> None:
     images = RadiographDataset(
         dataset, args.split, mapping, eval_transform(InputFormat(**checkpoint["input"]))
     )
-    probabilities = forward(network, images, checkpoint["temperature"], args)
+    for label, number in images.unused.items():
+        log.info("%s: mapping leaves out %s, %d images", args.split, label, number)
+    probabilities = forward(network, images, checkpoint["temperature"], device, args)
 
     patients = images.table["patient_id"].to_numpy()
     metrics = evaluate_predictions(probabilities, images.targets, patients, classes, args.seed)
@@ -113,18 +119,16 @@ def main(args: argparse.Namespace) -> None:
 
 
 def forward(
-    network: "torch.nn.Module",
+    network: torch.nn.Module,
     images: RadiographDataset,
     temperature: float,
+    device: torch.device,
     args: argparse.Namespace,
 ) -> np.ndarray:
     """Probabilities (N, K) of all images, in order."""
-    device = pick_device(args.device)
     network = network.to(device, memory_format=torch.channels_last)
     loader = DataLoader(images, args.batch_size, num_workers=args.n_threads)
-    batches = (
-        batch for batch, _ in tqdm(loader, "Images", unit="batch", leave=False, disable=None)
-    )
+    batches = (batch for batch, _ in tqdm(loader, "Images", unit="batch", disable=None))
     return (predict_logits(network, batches, device) / temperature).softmax(1).numpy()
 
 

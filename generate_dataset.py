@@ -13,7 +13,7 @@ from pathlib import Path
 from data.record import Dropped, Record, clean_view, drop
 from data.sources import SOURCES
 from data.split import SPLITS
-from util.flags import Parser
+from util.flags import Parser, demand
 from util.script import run
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="generate_dataset.py", description=__doc__)
-    parser.add_argument("save_path", metavar="SAVE_PATH", help="folder to make; it must not exist")
+    parser.add_argument("save_path", metavar="SAVE_PATH", help="folder to make, new or empty")
     for name, source in SOURCES.items():
         parser.add_argument(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
     parser.add_argument(
@@ -33,10 +33,10 @@ def arguments() -> argparse.Namespace:
         help="draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those",
     )
     parser.add_argument(
-        "--size", type=pixels, default=256, help="width and height of the PNGs, pixels"
+        "--size", type=int, default=256, help="width and height of the PNGs, pixels"
     )
-    parser.add_argument("--test-size", type=share, default=0.1, help="part of the images in test")
-    parser.add_argument("--val-size", type=share, default=0.1, help="part of the images in val")
+    parser.add_argument("--test-size", type=float, default=0.1, help="part of the images in test")
+    parser.add_argument("--val-size", type=float, default=0.1, help="part of the images in val")
     parser.add_argument(
         "--views",
         nargs="+",
@@ -57,6 +57,9 @@ def arguments() -> argparse.Namespace:
     if not args.sample and not args.sources:
         flags = ", ".join(f"--{name}" for name in SOURCES)
         parser.error(f"no source given; expected --sample or one or more of {flags}")
+    demand(parser, args, ("seed", "val_size", "test_size"), 0)
+    demand(parser, args, ("workers",), 1)
+    demand(parser, args, ("size",), 16, 4096)
     if args.test_size + args.val_size >= 1:
         parser.error(
             "--test-size and --val-size: nothing is left to train on; expected a sum below 1"
@@ -78,11 +81,14 @@ def main(args: argparse.Namespace) -> None:
         images.mkdir()
         kept, unusable = prepare_images(records, images, args)
         dropped += unusable
+        kept = join_copies(kept)
         splits = share_out(kept, args)
         fingerprint = write_tables(folder, images, kept, splits, dropped)
         shutil.rmtree(images)  # what was read but not kept, such as lateral views
         tables = {split: read_table(folder, split) for split in SPLITS}
-        alone = {split: source_alone(tables, split) for split in tables if len(tables[split])}
+        alone = {
+            split: source_alone(tables, split) for split in ("val", "test") if len(tables[split])
+        }
         about = {
             "arguments": {name: getattr(args, name) for name in ARGUMENTS},
             **describe(tables),
@@ -103,9 +109,13 @@ def main(args: argparse.Namespace) -> None:
 
 
 def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
-    from data.sample import write_sample
+    from data.sample import NOTE, write_sample
 
     raw = save_path.with_name(save_path.name + "-raw")
+    if raw.exists():
+        if not (raw / NOTE).exists():
+            raise FileExistsError(f"{raw}: exists and was not drawn by --sample; move it away")
+        shutil.rmtree(raw)
     log.info("Drawing synthetic radiographs into %s", raw)
     return dict(zip(SOURCES, map(str, write_sample(raw, seed)), strict=True))
 
@@ -147,6 +157,18 @@ def prepare_images(
     return kept, dropped
 
 
+def join_copies(kept: list) -> list:
+    """The images with one patient where two have the very same pixels, under two ids."""
+    from data.patients import join_patients
+
+    before = [item.record.patient_id for item in kept]
+    after = join_patients(before, [item.digest for item in kept])
+    return [
+        item if item.record.patient_id == patient else item.of_patient(patient)
+        for item, patient in zip(kept, after, strict=True)
+    ]
+
+
 def share_out(kept: list, args: argparse.Namespace) -> list[str]:
     from data.split import split_patients
 
@@ -177,18 +199,6 @@ def source_alone(tables: dict, split: str) -> dict[str, float]:
     hits = (images["label"] == guess_by("source", tables["train"], images)).to_numpy()
     low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
     return {"value": hits.mean(), "low": low, "high": high}
-
-
-def pixels(text: str) -> int:
-    if not 16 <= int(text) <= 4096:
-        raise argparse.ArgumentTypeError(f"found {text}; expected 16 to 4096")
-    return int(text)
-
-
-def share(text: str) -> float:
-    if not 0 <= float(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text}; expected 0 or more, and below 1")
-    return float(text)
 
 
 if __name__ == "__main__":

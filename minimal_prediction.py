@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 import config
-from util.flags import Parser
+from util.flags import Parser, demand
 from util.script import NOTICE, run
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--batch-size", type=int, default=16, help="images a forward pass")
-    return parser.parse_args()
+    args = parser.parse_args()
+    demand(parser, args, ("batch_size",), 1)
+    return args
 
 
 if __name__ == "__main__":
@@ -124,7 +126,7 @@ def main(args: argparse.Namespace) -> None:
     files = [file for name in args.files for file in find_images(name)]
     rows = predict(predictor, files, args.batch_size)
     failed = False
-    write = {"text": write_text, "csv": write_csv, "json": write_json}[args.format]
+    write = {"text": print_text, "csv": print_csv, "json": print_json}[args.format]
     for row in write(
         tqdm(rows, total=len(files), unit="img", leave=False, disable=None), predictor
     ):
@@ -133,7 +135,7 @@ def main(args: argparse.Namespace) -> None:
     sys.exit(1 if failed else 0)
 
 
-def write_text(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
+def print_text(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
     for row in rows:
         chances = ", ".join(f"{name} {chance:.3f}" for name, chance in row["probabilities"].items())
         result = f"error: {row['error']}" if row["error"] else f"{row['label']} ({chances})"
@@ -141,7 +143,7 @@ def write_text(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
         yield row
 
 
-def write_csv(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
+def print_csv(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["file", "label", *predictor.classes, "error"])
     for row in rows:
@@ -150,7 +152,7 @@ def write_csv(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
         yield row
 
 
-def write_json(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
+def print_json(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
     rows = list(rows)
     print(json.dumps(rows, indent=2, ensure_ascii=False))
     yield from rows

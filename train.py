@@ -17,10 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import config
-from util.flags import Parser, add_config
+from util.flags import Parser, add_config, demand
 from util.script import run
-
-POSITIVE = ("width", "height", "epochs", "batch_size", "lr", "log_steps", "lr_reduce_factor")
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +27,18 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="train.py", description=__doc__)
     add_config(parser, config)
     cfg = parser.parse_args()
-    for name in POSITIVE:
-        value = getattr(cfg, name)
-        if not 0 < value < math.inf:
-            parser.error(f"--{name.replace('_', '-')}: found {value}; expected more than 0")
+    demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
+    demand(parser, cfg, ("width", "height"), 32)
+    demand(parser, cfg, ("lr",), 1e-12)
+    demand(parser, cfg, ("random_seed", "n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
+    demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
+    demand(parser, cfg, ("flip", "shift", "label_smoothing", "lr_reduce_factor"), 0, 1)
     return cfg
 
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
 
-import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -63,10 +62,10 @@ from model.inference import predict_logits
 from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, pick_device, pick_precision
-from util.files import atomic_path, write_json
-from util.metrics import accuracy, confusion_matrix, f1, macro_average, precision, recall
+from util.files import write_json
+from util.history import show_epoch, stalled
+from util.metrics import confusion_matrix, summary
 from util.optimization import cosine_schedule, make_optimizer, plateau_schedule
-from util.plots import plot_history
 from util.reproduce import rng_state, seed_everything, set_rng_state
 from util.runs import open_run, settle
 from util.versions import versions
@@ -149,7 +148,7 @@ def main(args: argparse.Namespace) -> None:
     if not state:
         save_last()  # so that a run killed in its first epoch goes on with its settings
     write_json(folder / "config.json", vars(cfg))
-    writer = SummaryWriter(folder, purge_step=step)
+    writer = SummaryWriter(folder, purge_step=step + 1)
     sizes = f"{len(train_set)} training and {len(val_set)} validation images"
     log.info("%s: %s, on %s in %s", folder, sizes, device, str(dtype).removeprefix("torch."))
 
@@ -160,7 +159,7 @@ def main(args: argparse.Namespace) -> None:
         train_set.set_epoch(epoch)
         sampler.set_epoch(epoch)
         model.train()
-        total, began = torch.zeros((), device=device), time.perf_counter()
+        shown, total, began = 0, torch.zeros((), device=device), time.perf_counter()
         title = f"Epoch {epoch + 1}/{cfg.epochs}"
         with tqdm(desc=title, total=len(train_set), unit="img", leave=False, disable=None) as bar:
             for images, targets in train_loader:  # (N, 3, H, W) float32, (N,) int64
@@ -172,19 +171,21 @@ def main(args: argparse.Namespace) -> None:
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad()
+                rate = optimizer.param_groups[0]["lr"]
                 if cfg.schedule == "cosine":
                     schedule.step()
                 step += 1
+                shown += len(images)
                 total += loss.detach() * len(images)
                 if step % cfg.log_steps == 0:
                     writer.add_scalar("train/step_loss", finite(loss.item(), step), step)
                     bar.set_postfix(loss=f"{loss.item():.3f}")
                 bar.update(len(images))
-        speed = len(train_set) / (time.perf_counter() - began)
+        speed = shown / (time.perf_counter() - began)
 
         # Validate
-        row = {"epoch": epoch + 1, "train_loss": finite(total.item() / len(train_set), step)}
-        row |= {"lr": optimizer.param_groups[0]["lr"], "images_per_second": speed}
+        row = {"epoch": epoch + 1, "train_loss": finite(total.item() / shown, step)}
+        row |= {"lr": rate, "images_per_second": speed}
         metrics = validate(model, val_loader, loss_fn, device, arithmetic)
         row |= {f"val_{name}": value for name, value in metrics.items()}
         history.append(row)
@@ -196,8 +197,8 @@ def main(args: argparse.Namespace) -> None:
         if better:
             best = metrics["macro_f1"]
             save("best.pth")
+        show_epoch(folder, writer, history, step)
         save_last()
-        show(folder, writer, history, step, title + (", the best so far" if better else ""))
 
     writer.close()
     log.info("Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth", best, folder)
@@ -212,7 +213,7 @@ def build_model(cfg: SimpleNamespace, prepared: int) -> tuple[COVIDNext50, Input
     else:
         start = load_checkpoint(cfg.weights)
         model, tensors = COVIDNext50(n_classes), start["state_dict"]
-        if len(class_names(start["mapping"])) != n_classes:
+        if class_names(start["mapping"]) != class_names(cfg.mapping):
             log.info("%s: other classes, so the head is drawn anew", cfg.weights)
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, cfg.weights)
@@ -253,8 +254,8 @@ def make_loader(
 
 def make_loss(cfg: SimpleNamespace, targets: list[int]) -> nn.CrossEntropyLoss:
     n_classes, weights = len(class_names(cfg.mapping)), cfg.loss_weights
-    if weights == "counts":
-        weights = class_weights(targets, n_classes)
+    if weights == "counts":  # balanced sampling has evened the classes out already
+        weights = class_weights(targets, n_classes) if cfg.sampling == "shuffle" else None
     if weights is not None and len(weights) != n_classes:
         raise ValueError(f"--loss-weights: found {len(weights)} numbers; expected {n_classes}")
     weights = None if weights is None else torch.tensor(weights)
@@ -265,39 +266,7 @@ def validate(model, loader: DataLoader, loss_fn, device, arithmetic) -> dict[str
     logits = predict_logits(model, (images for images, _ in loader), device, arithmetic)
     targets = torch.tensor(loader.dataset.targets)
     matrix = confusion_matrix(targets.numpy(), logits.argmax(1).numpy(), logits.shape[1])
-    return {
-        "loss": loss_fn(logits.to(device), targets.to(device)).item(),
-        "accuracy": float(accuracy(matrix)),
-        **{
-            f"macro_{metric.__name__}": float(macro_average(metric(matrix), matrix))
-            for metric in (f1, precision, recall)
-        },
-    }
-
-
-def show(folder: Path, writer: SummaryWriter, history: list[dict], step: int, title: str) -> None:
-    """The last epoch in TensorBoard and in the log; history.csv and curves.png with all of them."""
-    row = history[-1]
-    for name, value in row.items():
-        if name != "epoch":
-            writer.add_scalar(f"epoch/{name}", value, step)
-    with atomic_path(folder / "history.csv") as path:
-        pd.DataFrame(history).to_csv(path, index=False)
-    plot_history(history, folder / "curves.png")
-    log.info(
-        "%s: macro F1 %.3f, accuracy %.3f, loss %.3f; training loss %.3f, %.0f images/s",
-        title,
-        *(row[name] for name in ("val_macro_f1", "val_accuracy", "val_loss")),
-        *(row[name] for name in ("train_loss", "images_per_second")),
-    )
-
-
-def stalled(history: list[dict], patience: int | None) -> bool:
-    """Whether the best macro F1 is `patience` epochs ago, or more."""
-    scores = [row["val_macro_f1"] for row in history]
-    if patience is None or not scores:
-        return False
-    return len(scores) - 1 - scores.index(max(scores)) >= patience
+    return {"loss": loss_fn(logits.to(device), targets.to(device)).item(), **summary(matrix)}
 
 
 def finite(loss: float, step: int) -> float:

@@ -94,8 +94,8 @@ def read_about(folder: Path) -> dict:
     path = folder / "dataset.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder}: no dataset.json, so it is no finished dataset folder; remove it and run"
-            " generate_dataset.py again"
+            f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
+            " generate_dataset.py made"
         )
     try:
         about = json.loads(path.read_text(encoding="utf-8"))

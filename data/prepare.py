@@ -20,6 +20,9 @@ class Prepared:
     filename: str
     digest: str
 
+    def of_patient(self, patient_id: str) -> "Prepared":
+        return replace(self, record=replace(self.record, patient_id=patient_id))
+
 
 def prepare(
     records: Sequence[Record], folder: Path, size: int, workers: int

@@ -1,4 +1,4 @@
-"""Images -> probabilities, for validation, evaluation and prediction alike."""
+"""Images -> logits, for validation, evaluation and prediction alike."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext

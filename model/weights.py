@@ -26,7 +26,7 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have their own
-        raise ValueError(f"{path}: not a file of weights ({_first_line(error)})") from None
+        raise ValueError(f"{path}: not a file of weights ({type(error).__name__})") from None
     if isinstance(state, dict):
         state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     with torch.device("meta"):

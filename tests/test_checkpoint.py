@@ -92,6 +92,26 @@ def test_a_file_cut_short_or_of_something_else_is_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("mapping", ["A"], r"mapping is \['A'\]; expected a dict"),
+        ("input", {"height": 1}, "input has height; expected size, mean, std, prepared, mode"),
+    ],
+)
+def test_a_field_of_another_kind_is_named(tmp_path, field, value, message):
+    save_checkpoint(tmp_path / "x.pth", {"state_dict": {}, field: value})
+    with pytest.raises(ValueError, match=message):
+        load_checkpoint(tmp_path / "x.pth")
+
+
+def test_torchs_advice_to_load_unsafely_is_not_passed_on(tmp_path):
+    torch.save({"state_dict": {}, "x": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="not a checkpoint") as error:
+        load_checkpoint(tmp_path / "evil.pth")
+    assert "weights_only" not in str(error.value)
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"state_dict": 3}])
 def test_a_file_without_a_state_dict_is_no_checkpoint(tmp_path, content):
     torch.save(content, tmp_path / "x.pth")

@@ -95,7 +95,7 @@ def test_given_names_what_was_on_the_command_line_even_at_its_default(parser):
         ("--kind sgd", "--kind: found sgd; expected adamw|adam"),
         ("--weights 1 x", "--weights: found 1 x; expected counts|float|none"),
         ("--mapping A", "--mapping: found A; expected str=int"),
-        ("--scale 1", "--scale: found 1; expected float float"),
+        ("--scale 1", "argument --scale: expected 2 arguments"),
         ("--patience 1.5", "--patience: found 1.5; expected int|none"),
     ],
 )
@@ -110,7 +110,12 @@ def test_help_has_each_comment_default_and_group(parser):
     text = parser.format_help()
     assert "First:" in text
     assert text.index("First:") < text.rindex("--resume") < text.index("Second:")
-    assert "Rate at 100 %, a second line. (default: 0.1)" in " ".join(text.split())
+    flat = " ".join(text.split())
+    assert "Rate at 100 %, a second line. (default: 0.1)" in flat
+    assert "--scale float float Two. (default: 0.9 1.1)" in flat
+    assert "Labels. (default: A=0)" in flat
+    assert "Words. (default: none)" in flat
+    assert "Whether. (default: no)" in flat
 
 
 def test_every_name_of_our_config_has_a_comment_and_its_default_fits_its_type():

@@ -1,6 +1,8 @@
 """generate_dataset.py from flags to folder, on small sample sources."""
 
+import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +28,7 @@ SPLITS = ("train", "val", "test")
 
 
 def content(folder):
-    """Every file with its bytes; dataset.json without nothing: it holds no path of the folder."""
+    """Every file below the folder, with its bytes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -113,6 +115,40 @@ def test_sample_draws_sources_beside_the_dataset_and_reads_them(script, tmp_path
     assert json.loads((tmp_path / "set/dataset.json").read_text())["arguments"]["sample"] is True
 
 
+def test_sample_does_not_touch_a_raw_folder_that_it_did_not_draw(script, tmp_path):
+    (tmp_path / "set-raw").mkdir()
+    (tmp_path / "set-raw/metadata.csv").write_text("mine")
+    with pytest.raises(FileExistsError, match="exists and was not drawn by --sample"):
+        script(generate_dataset, tmp_path / "set", "--sample")
+    assert content(tmp_path) == {"set-raw/metadata.csv": b"mine"}
+
+
+def test_the_same_pixels_under_two_patient_ids_stay_on_one_side(sources, script, tmp_path):
+    raw = tmp_path / "covid"
+    shutil.copytree(sources[0], raw)
+    with (raw / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    places = {name: k for k, name in enumerate(header)}
+    good = [row for row in rows if row[places["filename"]].startswith("phantom-")]
+    copies = []
+    for k, row in enumerate(good):  # every image once more, as another patient's
+        name = row[places["filename"]]
+        shutil.copy(raw / "images" / name, raw / "images" / f"copy-{name}")
+        copy = list(row)
+        copy[places["filename"]], copy[places["patientid"]] = f"copy-{name}", f"9{k:05d}"
+        copies.append(copy)
+    with (raw / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows, *copies])
+    script(generate_dataset, tmp_path / "set", "--covid-chestxray", raw, "--size", 64)
+    splits, _ = tables(tmp_path / "set")
+    kept = pd.concat([table.assign(split=split) for split, table in splits.items()])
+    kept["image"] = kept["original"].str.replace("copy-", "")
+    pairs = kept[kept["image"].str.contains("phantom-")].groupby("image")
+    assert pairs.size().eq(2).all()
+    assert pairs["split"].nunique().max() == 1
+    assert pairs["patient_id"].nunique().max() == 1
+
+
 def test_a_killed_run_leaves_no_finished_folder_and_the_same_command_completes_it(
     sources, tmp_path, dataset
 ):
@@ -139,10 +175,10 @@ def test_a_killed_run_leaves_no_finished_folder_and_the_same_command_completes_i
     [
         ([], "no source given; expected --sample or one or more of --covid-chestxray, --rsna"),
         (["--sample", "--rsna", "x"], "--sample makes its own sources; give it alone"),
-        (["--sample", "--size", "5"], "argument --size: found 5; expected 16 to 4096"),
+        (["--sample", "--size", "5"], "--size: found 5; expected 16 to 4096"),
         (
             ["--sample", "--test-size", "1"],
-            "argument --test-size: found 1; expected 0 or more, and",
+            "nothing is left to train on",
         ),
         (["--sample", "--test-size", "0.5", "--val-size", "0.5"], "nothing is left to train on"),
     ],

@@ -64,9 +64,3 @@ def test_no_imports_go_in_a_circle():
 
     for name in arrows:
         visit(name)
-
-
-def test_only_evaluate_names_the_test_split():
-    """Training cannot read it: only evaluate.py and the generator know its name."""
-    assert '"test"' not in (ROOT / "train.py").read_text(encoding="utf-8")
-    assert '"test"' in (ROOT / "evaluate.py").read_text(encoding="utf-8")

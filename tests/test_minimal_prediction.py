@@ -53,15 +53,7 @@ def files(dataset, sources, tmp_path):
     ]  # fmt: skip
 
 
-def run(script, *words):
-    """Standard output and exit status."""
-    out = []
-    with pytest.raises(SystemExit) as stop:
-        script(minimal_prediction, *words)
-    return out, stop.value.code
-
-
-def test_json_has_a_row_per_file_in_order_and_bad_files_say_why(checkpoint, files, capsys):
+def test_there_is_a_row_per_file_in_order_and_bad_files_say_why(checkpoint, files):
     rows = list(predict(load(checkpoint), files, batch_size=2))
     assert [row["file"] for row in rows] == [str(file) for file in files]
     errors = [row["error"] for row in rows]

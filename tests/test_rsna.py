@@ -140,6 +140,23 @@ def test_an_image_on_which_the_two_tables_disagree_is_not_used(tmp_path, finding
     assert (left_out.row, left_out.reason) == (1, "the two CSVs disagree")
 
 
+def test_an_image_that_only_one_table_has_is_not_used_or_is_said(tmp_path, caplog):
+    folder = make(tmp_path / "rsna", {"a": ("Normal", 0), "e": ("Normal", 0)})
+    write_csv(folder / "stage_2_train_labels.csv", ("patientId", "Target"), [("a", 0), ("z", 1)])
+    _, (left_out,) = read(folder)
+    assert (left_out.row, left_out.reason) == (2, "not in stage_2_train_labels.csv")
+    assert "has no class for 1 images of" in caplog.text
+
+
+def test_an_image_with_two_classes_is_not_used(tmp_path):
+    folder = make(tmp_path / "rsna", {"a": ("Normal", 0), "e": ("Normal", 0)})
+    rows = [("a", "Normal"), ("e", "Normal"), ("e", "Lung Opacity")]
+    write_csv(folder / "stage_2_detailed_class_info.csv", ("patientId", "class"), rows)
+    records, dropped = read(folder)
+    assert [record.path.stem for record in records] == ["a"]
+    assert dropped[0].reason == "rows disagree on this image's class"
+
+
 def test_an_image_without_its_file_is_left_out_with_all_its_rows(tmp_path):
     folder = make(tmp_path / "rsna", ORDINARY)
     (folder / "stage_2_train_images" / "b.dcm").unlink()

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
+from data.dataset import RadiographDataset
 from util.script import run
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +24,23 @@ def test_an_expected_error_is_one_line_and_status_1(capsys, kind):
         run(main, "tool")
     assert stop.value.code == 1
     assert capsys.readouterr().err == "tool: x: found 1; expected 2\n"
+
+
+def test_a_broken_image_in_a_loader_process_keeps_its_name(make_dataset, capsys):
+    folder = make_dataset(("A", "train"), ("B", "train"), ("B", "val"))
+    broken = folder / "train" / "source-00002.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+
+    def main():
+        images = RadiographDataset(folder, "train", {"A": 0, "B": 1}, transform=np.asarray)
+        list(DataLoader(images, num_workers=1))
+
+    with pytest.raises(SystemExit) as stop:
+        run(main, "tool")
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"tool: {broken}: ")
+    assert error.count("\n") == 1
 
 
 def test_a_fault_of_ours_is_not_hidden():
@@ -41,7 +61,7 @@ def test_ctrl_c_is_status_130(capsys):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_help_comes_without_the_heavy_imports_and_names_every_default(script):
+def test_help_comes_without_the_heavy_imports_and_names_defaults(script):
     """Importing torch alone takes seconds; -h has to answer within one."""
     code = (
         "import runpy, sys\n"

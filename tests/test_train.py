@@ -95,26 +95,33 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-@pytest.mark.parametrize("call", range(1, 8))
-def test_a_run_stopped_at_any_save_and_resumed_ends_with_the_same_weights(
-    fit, monkeypatch, schedule, call
+@pytest.mark.parametrize("moment", range(9))
+def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
+    fit, monkeypatch, schedule, moment
 ):
+    """The moments: before and in each save of a checkpoint, and in the midst of each epoch."""
     flags = ("--epochs", 3, "--schedule", schedule, "--lr-reduce-patience", 0)
     whole = fit("whole", *flags)
-    calls, save = [], train.save_checkpoint
+    moments = []
 
-    def stop_at(path, content):
-        calls.append(path)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        save(path, content)
+    def stopping(function):
+        def call(*words):
+            moments.append(function)
+            if len(moments) == moment + 1:
+                raise KeyboardInterrupt
+            return function(*words)
 
-    monkeypatch.setattr(train, "save_checkpoint", stop_at)
-    try:
-        broken = fit("broken", *flags)
-    except KeyboardInterrupt:
-        monkeypatch.setattr(train, "save_checkpoint", save)
-        broken = fit("broken", "--resume", *(flags if call == 1 else ()))  # 1: nothing was saved
+        return call
+
+    with monkeypatch.context() as patch:
+        # `finite` is called after each step (log_steps is 1) and at the end of the epoch.
+        for name in ("save_checkpoint", "finite"):
+            patch.setattr(train, name, stopping(getattr(train, name)))
+        with pytest.raises(KeyboardInterrupt):
+            fit("broken", *flags)
+    assert len(moments) == moment + 1
+    started = moment > 0  # else nothing was saved, settings included
+    broken = fit("broken", "--resume", *(() if started else flags))
     assert_same_weights(whole, broken)
     a, b = (
         pd.read_csv(run / "history.csv").drop(columns="images_per_second")
@@ -167,14 +174,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_says_where_and_keeps_the_checkp
     assert "lower --lr" in str(error.value)
 
 
-def test_plateau_lowers_the_rate_and_cosine_ends_near_zero(fit):
-    flags = ("--epochs", 4, "--lr", 1e-9)
-    plateau = pd.read_csv(
-        fit("p", *flags, "--schedule", "plateau", "--lr-reduce-patience", 0) / "history.csv"
-    )["lr"]
-    assert plateau.iloc[-1] < plateau.iloc[0] or plateau.nunique() == 1
-    cosine = pd.read_csv(fit("c", *flags, "--schedule", "cosine") / "history.csv")["lr"]
-    assert cosine.iloc[-1] == pytest.approx(0, abs=1e-15)
+def test_plateau_lowers_the_rate_after_patience_epochs_at_a_standstill(fit, monkeypatch):
+    still = {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5}
+    monkeypatch.setattr(train, "validate", lambda *_: still)
+    flags = ("--schedule", "plateau", "--lr-reduce-patience", 1, "--lr-reduce-factor", 0.5)
+    folder = fit("a", "--epochs", 6, "--lr", 0.01, *flags)
+    rates = pd.read_csv(folder / "history.csv")["lr"]
+    assert list(rates) == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_balanced_sampling_does_not_weigh_the_classes_again(fit):
+    counts = weights(fit("counts", "--epochs", 1, "--sampling", "balanced"))
+    none = weights(fit("none", "--epochs", 1, "--sampling", "balanced", "--loss-weights", "none"))
+    assert torch.equal(counts["logits.module.bias"], none["logits.module.bias"])
+
+
+def test_the_head_is_drawn_anew_where_the_order_of_the_classes_differs(fit, caplog):
+    caplog.set_level("INFO")
+    start = fit("start", "--epochs", 1, "--mapping", "COVID-19=0", "normal=1", "pneumonia=2")
+    fit("next", "--epochs", 1, "--weights", start / "best.pth")
+    assert "other classes, so the head is drawn anew" in caplog.text
 
 
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
@@ -213,12 +232,26 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("flag", ["--lr", "--epochs", "--batch-size", "--width"])
-def test_a_number_that_must_be_positive_is_status_2(fit, capsys, flag):
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("--lr", 0, "1e-12 or more"),
+        ("--lr", "nan", "1e-12 or more"),
+        ("--epochs", 0, "1 or more"),
+        ("--batch-size", 0, "1 or more"),
+        ("--width", 8, "32 or more"),
+        ("--label-smoothing", 2, "0 to 1"),
+        ("--early-stopping-patience", 0, "1 or more"),
+        ("--rotation", -5, "0 or more"),
+        ("--n-threads", -1, "0 or more"),
+    ],
+)
+def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, expected):
     with pytest.raises(SystemExit) as stop:
-        fit("a", flag, 0)
+        fit("a", flag, value)
     assert stop.value.code == 2
-    assert f"{flag}: found 0" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(f"{flag}: found {value}; expected {expected}\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_training_can_start_from_a_checkpoint_with_other_classes(fit):

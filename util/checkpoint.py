@@ -59,10 +59,18 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        # torch's own advice, to load it without weights_only, would run what a stranger wrote
         raise ValueError(
-            f"{path}: not a checkpoint ({reason}); expected one that train.py wrote"
+            f"{path}: not a checkpoint ({type(error).__name__}); expected one that train.py wrote"
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise ValueError(f"{path}: no state_dict in it; expected a checkpoint that train.py wrote")
-    return {**ORIGINAL, "step": content.get("global_step"), **content}
+    content = {**ORIGINAL, "step": content.get("global_step"), **content}
+    for name in ("mapping", "input", "config"):
+        if not isinstance(content[name], dict):
+            raise ValueError(f"{path}: {name} is {content[name]!r}; expected a dict")
+    known = ORIGINAL["input"].keys()
+    if not {"size", "mean", "std"} <= content["input"].keys() <= known:
+        found = ", ".join(content["input"])
+        raise ValueError(f"{path}: input has {found}; expected {', '.join(known)}")
+    return content

@@ -4,14 +4,23 @@ import argparse
 import ast
 import difflib
 import inspect
+import math
 import sys
 import types
 from collections.abc import Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Help with defaults, under a description that keeps its lines."""
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help with each default as one types it, under a description that keeps its lines."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        typed = _typed(action.default)
+        if not action.option_strings or action.default == argparse.SUPPRESS:
+            return action.help
+        if action.default is None and not isinstance(action, _Store):
+            return action.help  # which says what happens without the flag
+        return f"{action.help} (default: {typed})".replace("%", "%%")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +57,35 @@ def add_config(parser: argparse.ArgumentParser, config: types.ModuleType) -> Non
     group = parser
     for name, title, comment in _names(inspect.getsource(config)):
         group = parser.add_argument_group(title) if title else group
-        _add_flag(group, name, hints[name], getattr(config, name), comment.replace("%", "%%"))
+        _add_flag(group, name, hints[name], getattr(config, name), comment)
+
+
+def demand(
+    parser: argparse.ArgumentParser,
+    found: argparse.Namespace,
+    names: Sequence[str],
+    low: float,
+    high: float = math.inf,
+) -> None:
+    """Ends with a line and status 2 if one of the numbers is outside low .. high; None passes."""
+    for name in names:
+        value = getattr(found, name)
+        if value is not None and not (low <= value <= high and value < math.inf):
+            wanted = f"{low} or more" if high == math.inf else f"{low} to {high}"
+            parser.error(f"--{name.replace('_', '-')}: found {value}; expected {wanted}")
+
+
+def _typed(value: Any) -> str:
+    """A default as it would stand on the command line."""
+    if isinstance(value, dict):
+        return " ".join(f"{key}={number}" for key, number in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(f"'{word}'" if " " in str(word) else str(word) for word in value)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _hyphens(word: str) -> str:
@@ -76,15 +113,13 @@ def _add_flag(group: Any, name: str, hint: Any, value: Any, text: str) -> None:
         group.add_argument(flag, action=argparse.BooleanOptionalAction, default=value, help=text)
         return
     kinds = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-    many = any(get_origin(kind) in {list, tuple, dict} for kind in kinds)
+    words, metavar = None, _metavar(kinds)
+    if get_origin(hint) is tuple:
+        words, metavar = len(get_args(hint)), tuple(part.__name__ for part in get_args(hint))
+    elif any(get_origin(kind) in {list, dict} for kind in kinds):
+        words = "+"
     group.add_argument(
-        flag,
-        action=_Store,
-        nargs="+" if many else None,
-        kinds=kinds,
-        default=value,
-        metavar=_metavar(kinds),
-        help=text,
+        flag, action=_Store, nargs=words, kinds=kinds, default=value, metavar=metavar, help=text
     )
 
 

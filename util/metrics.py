@@ -88,6 +88,15 @@ def _ratio(part: np.ndarray, whole: np.ndarray, otherwise: float = np.nan) -> np
     return np.divide(part, whole, out=np.full(np.shape(part), otherwise), where=whole > 0)
 
 
+def summary(matrix: np.ndarray) -> dict[str, float]:
+    """Accuracy and macro averages of one confusion matrix (K, K), as plain numbers."""
+    macro = {
+        f"macro_{score.__name__}": float(macro_average(score(matrix), matrix))
+        for score in (f1, precision, recall)
+    }
+    return {"accuracy": float(accuracy(matrix)), **macro}
+
+
 # ---- Metrics of a ranking ----
 
 

@@ -15,6 +15,7 @@ def run(main: Callable[[], None], prog: str) -> None:
     exception is a fault of ours and shows its traceback; `python3 -X dev` shows that of every one.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # a bad file has its own line from us
     try:
         main()
     except BrokenPipeError:  # the reader of our output, such as head, has had enough
@@ -23,9 +24,15 @@ def run(main: Callable[[], None], prog: str) -> None:
     except (ValueError, OSError) as error:
         if sys.flags.dev_mode:
             raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        print(f"{prog}: {lines[0]}", file=sys.stderr)
+        print(f"{prog}: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if lines[0].startswith("Caught "):  # torch wraps what a loader process raised in its traceback
+        return lines[-1].partition(": ")[2]
+    return lines[0]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from data.sample import covid_chestxray, rsna
 
+NOTE = "SAMPLE.txt"  # in the folder of both: what is there was drawn, and may be drawn anew
+
 
 def write_sample(
     folder: Path, seed: int = 1337, patients: int = 420, size: int = 256
@@ -27,6 +29,8 @@ def write_sample(
     """
     if patients < 12:
         raise ValueError(f"patients: found {patients}; expected 12 or more.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NOTE).write_text("Synthetic radiographs, drawn by generate_dataset.py --sample.\n")
     third = patients // 3
     # As in reality, COVID-19 comes from one source alone and most of the healthy from the other.
     covid_shares = {"COVID-19": third, "pneumonia": round(0.3 * third), "normal": third // 6}

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from data.patients import join_patients
 from data.record import Dropped, Record, clean_age, clean_sex, clean_view
 from data.sources.tables import find_file, read_rows, require
 
@@ -41,7 +42,9 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     table = require(folder, "metadata.csv", "covid-chestxray-dataset")
     images = require(folder, "images", "covid-chestxray-dataset")
     rows = read_rows(table, ["patientid", "finding", "view", "filename"])
-    patients = _people(rows)
+    files = [row["filename"] for row in rows]
+    ids = [row["patientid"] or f"file {name}" for row, name in zip(rows, files, strict=True)]
+    patients = join_patients(ids, files)
     labels = defaultdict(set)
     for row in rows:
         labels[row["filename"]].add(label_of(row["finding"]))
@@ -84,20 +87,3 @@ def _not_a_radiograph(row: dict[str, str]) -> str | None:
     if row.get("modality", "").upper() == "CT" or row["view"].lower() in slices:
         return "CT, not a radiograph"
     return None
-
-
-def _people(rows: list[dict[str, str]]) -> list[str]:
-    """The person behind each row. Ids that share a file are one person, entered twice."""
-    ids = [row["patientid"] or f"file {row['filename']}" for row in rows]
-    parent = {name: name for name in ids}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name] = parent[parent[name]]
-        return name
-
-    owner: dict[str, str] = {}
-    for name, row in zip(ids, rows, strict=True):
-        if row["filename"]:
-            parent[root(name)] = root(owner.setdefault(row["filename"], name))
-    return [root(name) for name in ids]

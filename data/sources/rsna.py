@@ -11,6 +11,7 @@ where patients repeat.
 
 import json
 import logging
+from collections import defaultdict
 from pathlib import Path
 
 from data.record import Dropped, Record
@@ -30,22 +31,26 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     classes = require(folder, "stage_2_detailed_class_info.csv", source)
     boxes = require(folder, "stage_2_train_labels.csv", source)
     images = require(folder, "stage_2_train_images", source)
-    opaque = {
-        row["patientid"]
-        for row in read_rows(boxes, ["patientid", "target"])
-        if row["target"] == "1"
-    }
+    opaque: dict[str, bool] = {}
+    for row in read_rows(boxes, ["patientid", "target"]):
+        opaque[row["patientid"]] = opaque.get(row["patientid"], False) or row["target"] == "1"
+    rows = read_rows(classes, ["patientid", "class"])
+    findings = defaultdict(set)
+    for row in rows:
+        findings[row["patientid"]].add(row["class"])
     patients = _nih_patients(folder / MAPPING)
     records, dropped, first = [], [], {}
-    for number, row in enumerate(read_rows(classes, ["patientid", "class"]), start=1):
+    for number, row in enumerate(rows, start=1):
         image, finding = row["patientid"], row["class"]
         original = f"{images.name}/{image}.dcm"
         path, missing = find_file(images, f"{image}.dcm")
         if reason := (
             (image in first and f"a further box of the image in row {first[image]}")
             or (finding not in LABEL_OF and f"class '{finding}' is neither normal nor pneumonia")
-            or ((finding == "Lung Opacity") != (image in opaque) and "the two CSVs disagree")
             or missing
+            or (len(findings[image]) > 1 and "rows disagree on this image's class")
+            or (image not in opaque and f"not in {boxes.name}")
+            or ((finding == "Lung Opacity") != opaque[image] and "the two CSVs disagree")
         ):
             dropped.append(Dropped(NAME, number, original, finding, reason))
         else:
@@ -61,6 +66,8 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 )
             )
         first.setdefault(image, number)
+    if strangers := opaque.keys() - findings.keys():
+        log.warning("rsna: %s has no class for %d images of %s", classes, len(strangers), boxes)
     unknown = sum(record.path.stem not in patients for record in records)
     if unknown:
         log.warning(

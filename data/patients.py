@@ -1,0 +1,29 @@
+"""Who is behind an image: ids that have an image in common are one person, entered twice."""
+
+from collections.abc import Hashable, Sequence
+
+
+def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[str]:
+    """The patient of each row, `patients` with those joined that share one of `images`.
+
+    Both are of each row, in one order; a joined patient has the id that comes first. An image that
+    is empty joins nobody. Linear in the number of rows, but for a factor that stays below 5 (Tarjan
+    1975, union-find).
+    """
+    parent = {patient: patient for patient in patients}
+
+    def root(patient: str) -> str:
+        while parent[patient] != patient:
+            parent[patient] = parent[parent[patient]]
+            patient = parent[patient]
+        return patient
+
+    owner: dict[Hashable, str] = {}
+    order = {patient: k for k, patient in enumerate(parent)}
+    for patient, image in zip(patients, images, strict=True):
+        if image:
+            first, second = sorted(
+                (root(patient), root(owner.setdefault(image, patient))), key=order.get
+            )
+            parent[second] = first
+    return [root(patient) for patient in patients]
