@@ -164,7 +164,7 @@ def test_the_fingerprint_is_of_labels_and_pixels_and_not_of_places_or_workers(tm
 
 def unfinished(folder):
     (folder / "dataset.json").unlink()
-    return f"{folder}: no dataset.json, so it is no finished dataset folder; remove it and run"
+    return f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
 
 
 def no_json(folder):

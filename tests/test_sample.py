@@ -14,7 +14,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from sklearn.linear_model import LogisticRegression
 
 from data.record import LABELS
-from data.sample import write_sample
+from data.sample import NOTE, write_sample
 from data.sample.dicom import write_dicom
 from data.sample.phantom import draw_axial, draw_frontal, draw_lateral, draw_phantom, random_anatomy
 
@@ -105,8 +105,9 @@ def test_another_seed_draws_other_people(folder: Path, tmp_path: Path) -> None:
     write_sample(tmp_path, seed=7, patients=PATIENTS, size=SIZE)
     images = {digest for name, digest in _fingerprints(folder).items() if ".csv" not in name}
     others = {digest for name, digest in _fingerprints(tmp_path).items() if ".csv" not in name}
-    (page,) = images & others  # the web page among the images is the same for everybody
-    assert page == hashlib.sha256((folder / PAGE).read_bytes()).hexdigest()
+    # The web page among the images, and the note that all of it is drawn.
+    same = {hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (PAGE, NOTE)}
+    assert images & others == same
 
 
 def test_returned_folders_are_covid_chestxray_then_rsna(tmp_path: Path) -> None:

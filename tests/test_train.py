@@ -185,7 +185,7 @@ def test_plateau_lowers_the_rate_after_patience_epochs_at_a_standstill(fit, monk
 
 def test_balanced_sampling_does_not_weigh_the_classes_again(fit):
     counts = weights(fit("counts", "--epochs", 1, "--sampling", "balanced"))
-    none = weights(fit("none", "--epochs", 1, "--sampling", "balanced", "--loss-weights", "none"))
+    none = weights(fit("even", "--epochs", 1, "--sampling", "balanced", "--loss-weights", "none"))
     assert torch.equal(counts["logits.module.bias"], none["logits.module.bias"])
 
 
@@ -235,14 +235,14 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
 @pytest.mark.parametrize(
     ("flag", "value", "expected"),
     [
-        ("--lr", 0, "1e-12 or more"),
+        ("--lr", 0.0, "1e-12 or more"),
         ("--lr", "nan", "1e-12 or more"),
         ("--epochs", 0, "1 or more"),
         ("--batch-size", 0, "1 or more"),
         ("--width", 8, "32 or more"),
-        ("--label-smoothing", 2, "0 to 1"),
+        ("--label-smoothing", 2.0, "0 to 1"),
         ("--early-stopping-patience", 0, "1 or more"),
-        ("--rotation", -5, "0 or more"),
+        ("--rotation", -5.0, "0 or more"),
         ("--n-threads", -1, "0 or more"),
     ],
 )

@@ -40,9 +40,15 @@ _ALLOWED = [
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Writes the content whole: a run killed meanwhile leaves the file that was there before."""
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    """Writes the content whole: a run killed meanwhile leaves the file that was there before.
+
+    OSError if it cannot be written, as on a full disk; the file that was there stays.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+    except RuntimeError as error:  # torch's word for a disk that is full
+        raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]})") from None
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
