@@ -86,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
     about = read_about(Path(cfg.dataset))
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
-    model, form = build_model(cfg, prepared=about["arguments"]["size"])
+    model, form = build_model(cfg, about["arguments"]["size"], state)
     train_set, val_set = load_data(cfg, form)
     sampler = EpochSampler(train_set.targets, cfg.sampling, cfg.random_seed)
     train_loader = make_loader(train_set, cfg, device, sampler)
@@ -204,9 +204,13 @@ def main(args: argparse.Namespace) -> None:
     log.info("Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth", best, folder)
 
 
-def build_model(cfg: SimpleNamespace, prepared: int) -> tuple[COVIDNext50, InputFormat]:
+def build_model(
+    cfg: SimpleNamespace, prepared: int, state: dict | None
+) -> tuple[COVIDNext50, InputFormat]:
     """The network with the weights that it starts from, and the input that suits them."""
     n_classes = len(class_names(cfg.mapping))
+    if state:  # a run that goes on has them, and needs no file or network for them again
+        return COVIDNext50(n_classes), InputFormat(**state["input"])
     if cfg.weights is None:
         trunk = trunk_state(cfg.backbone_weights) if cfg.backbone_weights else None
         model, normal = COVIDNext50(n_classes, trunk), IMAGENET if trunk else PLAIN

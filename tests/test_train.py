@@ -145,6 +145,14 @@ def test_a_finished_run_resumed_stays_as_it_is(fit):
     assert (folder / "last.pth").read_bytes() == before
 
 
+def test_a_run_goes_on_without_the_file_that_it_started_from(fit):
+    start = fit("start", "--epochs", 1)
+    folder = fit("next", "--epochs", 1, "--weights", start / "best.pth")
+    shutil.rmtree(start)
+    fit("next", "--resume")
+    assert load_checkpoint(folder / "last.pth")["epoch"] == 1
+
+
 def test_a_run_does_not_go_on_with_other_settings_or_another_dataset(
     fit, script, dataset, tmp_path
 ):
