@@ -163,10 +163,7 @@ def join_copies(kept: list) -> list:
 
     before = [item.record.patient_id for item in kept]
     after = join_patients(before, [item.digest for item in kept])
-    return [
-        item if item.record.patient_id == patient else item.of_patient(patient)
-        for item, patient in zip(kept, after, strict=True)
-    ]
+    return [item.of_patient(patient) for item, patient in zip(kept, after, strict=True)]
 
 
 def share_out(kept: list, args: argparse.Namespace) -> list[str]:

@@ -37,11 +37,11 @@ class Augmentation:
     130 %.
     """
 
-    flip: float = 0.5
-    rotation: float = 10.0
-    shift: float = 0.08
-    scale: tuple[float, float] = (0.9, 1.15)
-    jitter: float = 0.3
+    flip: float
+    rotation: float
+    shift: float
+    scale: tuple[float, float]
+    jitter: float
 
 
 def train_transform(form: InputFormat, vary: Augmentation) -> T.Compose:

@@ -21,7 +21,10 @@ def folder(make_dataset):
 
 @pytest.fixture
 def train_set(folder):
-    return RadiographDataset(folder, "train", MAPPING, train_transform(FORM, Augmentation()), 7)
+    return RadiographDataset(folder, "train", MAPPING, train_transform(FORM, ORDINARY), 7)
+
+
+ORDINARY = Augmentation(flip=0.5, rotation=10.0, shift=0.08, scale=(0.9, 1.15), jitter=0.3)
 
 
 def epochs(dataset, count=2, **options):

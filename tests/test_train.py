@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
 from tests.networks import TinyNext
@@ -143,6 +144,14 @@ def test_a_finished_run_resumed_stays_as_it_is(fit):
     before = (folder / "last.pth").read_bytes()
     fit("a", "--epochs", 1, "--resume")
     assert (folder / "last.pth").read_bytes() == before
+
+
+def test_tensorboard_keeps_every_epoch_of_a_run_that_went_on(fit):
+    folder = fit("a", "--epochs", 2)
+    fit("a", "--resume")
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert len(events.Scalars("epoch/val_macro_f1")) == 2
 
 
 def test_a_run_goes_on_without_the_file_that_it_started_from(fit):

@@ -16,6 +16,7 @@ from data.transforms import (
 )
 
 FORM = InputFormat((32, 48), **PLAIN)  # not square: height first
+ORDINARY = Augmentation(flip=0.5, rotation=10.0, shift=0.08, scale=(0.9, 1.15), jitter=0.3)
 STILL = Augmentation(flip=0.0, rotation=0.0, shift=0.0, scale=(1.0, 1.0), jitter=0.0)
 WILD = Augmentation(flip=1.0, rotation=180.0, shift=0.5, scale=(0.2, 4.0), jitter=0.9)
 
@@ -34,7 +35,7 @@ def denormalised(tensor, norm):
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize(
     "transform",
-    [eval_transform(FORM), train_transform(FORM, Augmentation()), train_transform(FORM, WILD)],
+    [eval_transform(FORM), train_transform(FORM, ORDINARY), train_transform(FORM, WILD)],
     ids=["eval", "train", "wild"],
 )
 def test_an_image_of_any_size_becomes_three_channels_in_range(transform, mode):
@@ -96,7 +97,7 @@ def test_augmentation_of_no_strength_is_the_evaluation_transform():
 
 
 def test_augmentation_varies_and_repeats_with_torchs_seed():
-    image, transform = scan(64, 64), train_transform(FORM, Augmentation())
+    image, transform = scan(64, 64), train_transform(FORM, ORDINARY)
     torch.manual_seed(0)
     one, two = transform(image), transform(image)
     torch.manual_seed(0)
@@ -109,7 +110,7 @@ def test_no_image_is_ever_turned_upside_down():
         np.repeat(np.linspace(255, 0, 64, dtype=np.uint8), 64).reshape(64, 64)
     )
     torch.manual_seed(0)
-    transform = train_transform(FORM, Augmentation())
+    transform = train_transform(FORM, ORDINARY)
     for _ in range(100):
         image = transform(upright)
         assert image[:, :16].mean() > image[:, 16:].mean()

@@ -1,16 +1,8 @@
-"""Seeds and random states: what it takes to have the same run again."""
+"""Random states: what it takes for a run to go on as if it had not been stopped."""
 
-import random
 from typing import Any
 
-import numpy as np
 import torch
-
-
-def seed_everything(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def rng_state() -> dict[str, Any]:
