@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
             "%s: trained on another dataset; its patients may be in this split", args.checkpoint
         )
     images = RadiographDataset(
-        dataset, args.split, mapping, eval_transform(InputFormat(**checkpoint["input"]))
+        dataset, args.split, mapping, eval_transform(InputFormat.of(checkpoint["input"]))
     )
     for label, number in images.unused.items():
         log.info("%s: mapping leaves out %s, %d images", args.split, label, number)

@@ -17,7 +17,9 @@ from util.flags import Parser, demand
 from util.script import run
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
-ARGUMENTS = ("sources", "sample", "size", "test_size", "val_size", "views", "seed")
+ARGUMENTS = (
+    "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "views", "seed"
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,15 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--size", type=int, default=256, help="width and height of the PNGs, pixels"
+    )
+    parser.add_argument(
+        "--fit",
+        choices=["squash", "pad", "crop"],
+        default="squash",
+        help="how an image becomes square: squash both sides, pad with black, or crop the longer",
+    )
+    parser.add_argument(
+        "--equalize", action="store_true", help="equalise the histogram of each image"
     )
     parser.add_argument("--test-size", type=float, default=0.1, help="part of the images in test")
     parser.add_argument("--val-size", type=float, default=0.1, help="part of the images in val")
@@ -139,10 +150,12 @@ def prepare_images(
     """What is written and of a wanted view, and what is left out, with the reason."""
     from tqdm import tqdm
 
+    from data.preparation import Preparation
     from data.prepare import prepare
 
     kept, dropped = [], []
-    results = prepare(records, images, args.size, args.workers)
+    preparation = Preparation(args.size, args.fit, args.equalize)
+    results = prepare(records, images, preparation, args.workers)
     for item in tqdm(results, "Images", len(records), unit=" images", disable=None):
         if isinstance(item, Dropped):
             dropped.append(item)

@@ -82,7 +82,7 @@ def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
     classes = class_names(content["mapping"])
     network = load_network(content["state_dict"], len(classes), str(checkpoint))
     network = network.to(target, memory_format=torch.channels_last)
-    form = InputFormat(**content["input"])
+    form = InputFormat.of(content["input"])
     return Predictor(network, form, classes, content["temperature"], target)
 
 

@@ -46,8 +46,9 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data.dataset import RadiographDataset
-from data.folder import read_about
+from data.folder import preparation, read_about
 from data.mapping import class_names
+from data.preparation import Preparation
 from data.sampling import EpochSampler, class_weights
 from data.transforms import (
     IMAGENET,
@@ -86,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
     about = read_about(Path(cfg.dataset))
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
-    model, form = build_model(cfg, about["arguments"]["size"], state)
+    model, form = build_model(cfg, preparation(about), state)
     train_set, val_set = load_data(cfg, form)
     sampler = EpochSampler(train_set.targets, cfg.sampling, cfg.random_seed)
     train_loader = make_loader(train_set, cfg, device, sampler)
@@ -205,12 +206,12 @@ def main(args: argparse.Namespace) -> None:
 
 
 def build_model(
-    cfg: SimpleNamespace, prepared: int, state: dict | None
+    cfg: SimpleNamespace, prepared: Preparation, state: dict | None
 ) -> tuple[COVIDNext50, InputFormat]:
     """The network with the weights that it starts from, and the input that suits them."""
     n_classes = len(class_names(cfg.mapping))
     if state:  # a run that goes on has them, and needs no file or network for them again
-        return COVIDNext50(n_classes), InputFormat(**state["input"])
+        return COVIDNext50(n_classes), InputFormat.of(state["input"])
     if cfg.weights is None:
         trunk = trunk_state(cfg.backbone_weights) if cfg.backbone_weights else None
         model, normal = COVIDNext50(n_classes, trunk), IMAGENET if trunk else PLAIN

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.preparation import Preparation
 from data.prepare import Prepared
 from data.record import Dropped
 from data.split import SPLITS
@@ -106,6 +107,11 @@ def read_about(folder: Path) -> dict:
             f"{path}: not written by generate_dataset.py; give the folder that it made"
         )
     return about
+
+
+def preparation(about: dict) -> Preparation:
+    """How the images of the dataset folder with this dataset.json were made."""
+    return Preparation(**{name: about["arguments"][name] for name in ("size", "fit", "equalize")})
 
 
 def read_table(folder: Path, split: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from data.pixels import UnreadableImageError
+from data.preparation import Preparation
 from data.record import Dropped, Record, drop
 
 
@@ -25,10 +26,10 @@ class Prepared:
 
 
 def prepare(
-    records: Sequence[Record], folder: Path, size: int, workers: int
+    records: Sequence[Record], folder: Path, preparation: Preparation, workers: int
 ) -> Iterator[Prepared | Dropped]:
-    """Writes each record's image as `folder/<source>-<row>.png`, size x size; yields in order."""
-    job = partial(_prepare_one, folder=folder, size=size)
+    """Writes each record's image, prepared, as `folder/<source>-<row>.png`; yields in order."""
+    job = partial(_prepare_one, folder=folder, preparation=preparation)
     if workers <= 1:
         yield from map(job, records)
         return
@@ -37,11 +38,11 @@ def prepare(
         yield from pool.map(job, records, chunksize=8)
 
 
-def _prepare_one(record: Record, folder: Path, size: int) -> Prepared | Dropped:
-    from data.radiograph import read_radiograph, resize
+def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
+    from data.radiograph import read_radiograph
 
     try:
-        image = resize(read_radiograph(record.path), size, size)
+        image = preparation(read_radiograph(record.path))
         record = _with_header(record)
     except UnreadableImageError as error:
         return drop(record, str(error).removeprefix(f"{record.path}: "))

@@ -1,7 +1,7 @@
 """Patients -> train, val and test: whole patients, each class and source shared out alike."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -9,17 +9,23 @@ SPLITS = ("train", "val", "test")
 
 
 def split_patients(
-    patients: Sequence[str], strata: Sequence[Hashable], shares: Sequence[float], seed: int
+    patients: Sequence[str],
+    strata: Sequence[Hashable],
+    shares: Sequence[float],
+    seed: int,
+    allowed: Mapping[str, Collection[str]] | None = None,
 ) -> list[str]:
     """The split of each image: `train`, `val` or `test`, the same for all images of a patient.
 
     patients, strata: of each image, in one order. A stratum is what every split should hold alike,
-    such as (label, source). shares: of train, val and test; they add up to 1.
+    such as (label, source). shares: of train, val and test; they add up to 1. allowed: the splits
+    that a patient may go to, where these are not all.
 
-    Greedy: patients in random order, those with many images first; each goes where it lowers
-    sum over splits and strata of (images - wanted)^2 / wanted, the chi-square distance from the
-    wanted table. A large patient so never overfills a small split while another has room. A patient
-    with two findings counts in two strata. Linear in the number of images.
+    Greedy: patients who have no choice first, then those with many images, else in random order;
+    each goes where it lowers sum over splits and strata of (images - wanted)^2 / wanted, the
+    chi-square distance from the wanted table. A large patient so never overfills a small split
+    while another has room. A patient with two findings counts in two strata. Linear in the number
+    of images.
     """
     images_of = defaultdict(Counter)
     for patient, stratum in zip(patients, strata, strict=True):
@@ -31,14 +37,16 @@ def split_patients(
     missing = wanted.copy()
     names = sorted(images_of)
     order = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
-    order.sort(key=lambda patient: -images_of[patient].total())
+    may = {patient: (allowed or {}).get(patient, SPLITS) for patient in names}
+    order.sort(key=lambda patient: (len(may[patient]) > 1, -images_of[patient].total()))
     chosen = {}
     for patient in order:
         # Sorted, so that sums are rounded alike whatever the order of the images.
         columns, images = np.array(sorted((column[s], n) for s, n in images_of[patient].items())).T
         with np.errstate(divide="ignore"):  # a share of 0 costs infinity
             cost = images * (images - 2 * missing[:, columns]) / wanted[:, columns]
-        best = int(cost.sum(axis=1).argmin())
+        cost = cost.sum(axis=1)
+        best = min(range(len(SPLITS)), key=lambda k: (SPLITS[k] not in may[patient], cost[k]))
         missing[best, columns] -= images
         chosen[patient] = SPLITS[best]
     return [chosen[patient] for patient in patients]

@@ -1,11 +1,14 @@
 """Radiograph -> tensor: the training and the evaluation transform side by side, with one end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
 from torchvision.transforms import v2 as T
 
+from data.preparation import Preparation
 from data.radiograph import resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -16,16 +19,23 @@ PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, f
 class InputFormat:
     """How a network wants its input; a checkpoint carries it as a dict.
 
-    size is (height, width). mean and std are of the RGB channels in [0, 1]. prepared is the size of
-    the dataset's square images: a raw file is first brought to it, so that it gives the tensor that
-    its copy in the dataset gives; None for none. mode is what the file is read as, `L` or `RGB`.
+    size is (height, width). mean and std are of the RGB channels in [0, 1]. prepared is how the
+    dataset's images were made: a raw file is first prepared like them, so that it gives the tensor
+    that its copy in the dataset gives; None for not at all. mode is what the file is read as: `L`
+    or `RGB`.
     """
 
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    prepared: int | None = None
+    prepared: Preparation | None = None
     mode: str = "L"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "InputFormat":
+        """From the dict in a checkpoint."""
+        prepared = values.get("prepared")
+        return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
 
 
 @dataclass(frozen=True)
@@ -64,14 +74,14 @@ def eval_transform(form: InputFormat) -> T.Compose:
 
 
 class _Fit:
-    """Resizes to the dataset's size, where the format names one, then to the network's."""
+    """Prepares the image as the dataset's were, then resizes to the network's input."""
 
     def __init__(self, form: InputFormat):
         self.form = form
 
     def __call__(self, image: Image.Image) -> Image.Image:
         if self.form.prepared:
-            image = resize(image, self.form.prepared, self.form.prepared)
+            image = self.form.prepared(image)
         return resize(image, *self.form.size)
 
 

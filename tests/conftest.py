@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 import generate_dataset
 from data.folder import staging, write_tables
+from data.preparation import Preparation
 from data.prepare import prepare
 from data.record import Record
 from data.sample import write_sample
@@ -67,12 +69,12 @@ def make_dataset(tmp_path):
             records.append(Record("source", row, path, label, f"source:{row}", label, path.name))
         with staging(tmp_path / name) as folder:
             (folder / "images").mkdir()
-            kept = list(prepare(records, folder / "images", 16, 0))
+            kept = list(prepare(records, folder / "images", Preparation(16), 0))
             splits = [split for _, split in images]
             fingerprint = write_tables(folder, folder / "images", kept, splits, [])
             (folder / "images").rmdir()
             about = {
-                "arguments": {"size": 16},
+                "arguments": asdict(Preparation(16)),
                 "labels": sorted({label for label, _ in images}),
                 "fingerprint": fingerprint,
             }

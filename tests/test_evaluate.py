@@ -19,7 +19,13 @@ from util.checkpoint import save_checkpoint
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
 MAPPING = {name: k for k, name in enumerate(CLASSES)}
-FORM = {"size": (32, 48), "mean": (0.5,) * 3, "std": (0.25,) * 3, "prepared": 64, "mode": "L"}
+FORM = {
+    "size": (32, 48),
+    "mean": (0.5,) * 3,
+    "std": (0.25,) * 3,
+    "prepared": {"size": 64, "fit": "squash", "equalize": False},
+    "mode": "L",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +38,7 @@ def checkpoint(dataset, tmp_path):
     """A run's best.pth with random weights."""
     torch.manual_seed(3)
     network = TinyNext(3)
-    images = RadiographDataset(dataset, "train", MAPPING, eval_transform(InputFormat(**FORM)))
+    images = RadiographDataset(dataset, "train", MAPPING, eval_transform(InputFormat.of(FORM)))
     batch = torch.stack([images[k][0] for k in range(16)])
     for _ in range(20):  # batch statistics as after training
         network(batch)

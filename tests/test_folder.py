@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from data.folder import COLUMNS, read_about, read_split, staging, write_tables
+from data.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
 
@@ -116,7 +117,7 @@ def write(tmp_path, records, splits, name="set", dropped=(), workers=0):
             Image.fromarray(np.full((16, 16), record.row, np.uint8)).save(record.path)
     folder = tmp_path / name
     (folder / "images").mkdir(parents=True)
-    kept = list(prepare(records, folder / "images", 16, workers))
+    kept = list(prepare(records, folder / "images", Preparation(16), workers))
     fingerprint = write_tables(folder, folder / "images", kept, splits, dropped)
     about = {"arguments": {}, "labels": [], "fingerprint": fingerprint}
     (folder / "dataset.json").write_text(json.dumps(about))

@@ -19,7 +19,13 @@ from tests.networks import TinyNext
 from util.checkpoint import save_checkpoint
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
-FORM = {"size": (32, 32), "mean": (0.5,) * 3, "std": (0.25,) * 3, "prepared": 64, "mode": "L"}
+FORM = {
+    "size": (32, 32),
+    "mean": (0.5,) * 3,
+    "std": (0.25,) * 3,
+    "prepared": {"size": 64, "fit": "squash", "equalize": False},
+    "mode": "L",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +124,7 @@ def test_a_folder_is_every_image_below_it_and_an_empty_one_is_a_row_with_an_erro
 @pytest.mark.parametrize("kind", ["png", "jpg", "dcm"])
 def test_a_raw_file_gives_the_tensor_of_its_image_in_the_dataset(dataset, sources, kind):
     """Parity: what the network is shown does not depend on which script shows it."""
-    transform = eval_transform(InputFormat(**FORM))
+    transform = eval_transform(InputFormat.of(FORM))
     folders = dict(zip(("covid-chestxray", "rsna"), sources, strict=True))
     seen = 0
     for split in ("train", "val", "test"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.preparation import Preparation
 from data.prepare import Prepared, prepare
 from data.radiograph import read_radiograph, resize
 from data.record import Dropped, Record
@@ -40,7 +41,7 @@ def records(tmp_path):
 def run(records, folder, workers):
     """What comes back, and the bytes of the files."""
     folder.mkdir()
-    results = list(prepare(records, folder, 32, workers))
+    results = list(prepare(records, folder, Preparation(32), workers))
     return results, {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -57,7 +57,7 @@ def test_a_run_leaves_what_is_promised(fit, dataset):
     assert best["fingerprint"] == about["fingerprint"]
     assert best["mapping"] == {"normal": 0, "pneumonia": 1, "COVID-19": 2}
     assert best["input"]["size"] == (32, 32)
-    assert best["input"]["prepared"] == 64
+    assert best["input"]["prepared"] == {"size": 64, "fit": "squash", "equalize": False}
     assert best["temperature"] == 1.0
     assert best["config"] == json.loads((folder / "config.json").read_text()) | {
         "scale": best["config"]["scale"]

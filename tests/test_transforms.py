@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data.preparation import Preparation
 from data.prepare import prepare
 from data.radiograph import read_radiograph
 from data.record import Record
@@ -77,8 +78,8 @@ def test_a_raw_file_gives_exactly_the_tensor_of_its_copy_in_the_dataset(tmp_path
     colour = Image.merge("RGB", [scan(*shape, seed) for seed in range(3)])
     colour.save(raw, compress_level=0)
     record = Record("source", 1, raw, "normal", "source:1", "No Finding", "raw.png")
-    (copy,) = prepare([record], tmp_path, 256, 0)
-    transform = eval_transform(InputFormat(size, **IMAGENET, prepared=256))
+    (copy,) = prepare([record], tmp_path, Preparation(256), 0)
+    transform = eval_transform(InputFormat(size, **IMAGENET, prepared=Preparation(256)))
     of_raw, of_copy = (transform(read_radiograph(path)) for path in (raw, tmp_path / copy.filename))
     assert torch.equal(of_raw, of_copy)
 
