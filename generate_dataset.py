@@ -10,15 +10,17 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from data.placement import is_of
 from data.record import Dropped, Record, clean_view, drop
-from data.sources import SOURCES
+from data.sources import SOURCES, read
 from data.split import SPLITS
 from util.flags import Parser, demand
 from util.script import run
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
 ARGUMENTS = (
-    "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "views", "seed"
+    "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "hold_out_source",
+    "split_from", "views", "seed",
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,16 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--test-size", type=float, default=0.1, help="part of the images in test")
     parser.add_argument("--val-size", type=float, default=0.1, help="part of the images in val")
+    parser.add_argument(
+        "--hold-out-source",
+        metavar="NAME",
+        help="make test of this source alone, as a hospital that training never saw",
+    )
+    parser.add_argument(
+        "--split-from",
+        metavar="DATASET",
+        help="earlier dataset folder: its patients stay where they are, new ones are placed",
+    )
     parser.add_argument(
         "--views",
         nargs="+",
@@ -79,44 +91,60 @@ def arguments() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from data.audit import counts, describe, reasons
+    from data.audit import CHEATS, audit_columns, counts, describe, reasons
+    from data.copies import exact_groups, join_groups, keep_first, list_groups
     from data.folder import read_table, staging, write_tables
+    from data.placement import allowed_places
     from util.files import write_json
     from util.versions import versions
 
+    earlier = earlier_dataset(args.split_from)
     with staging(Path(args.save_path)) as folder:
         if args.sample:
             args.sources = draw_sample(Path(args.save_path), args.seed)
-        records, dropped = read_sources(args.sources)
+        records, dropped = read_sources(args.sources, args.hold_out_source)
         images = folder / "images"
         images.mkdir()
-        kept, unusable = prepare_images(records, images, args)
-        dropped += unusable
-        kept = join_copies(kept)
-        splits = share_out(kept, args)
+        found, unusable = prepare_images(records, images, args)
+        exact = exact_groups(found)
+        near = near_groups(found, images, exact)
+        copies = list_groups(found, exact, near)
+        places = [allowed_places(item.record, earlier, args.hold_out_source) for item in found]
+        found = join_groups(found, [*exact, *near])
+        allowed = settle(found, places)
+        kept, surplus = keep_first(found, exact)
+        splits = share_out(kept, allowed, args)
+        dropped += unusable + surplus
         fingerprint = write_tables(folder, images, kept, splits, dropped)
         shutil.rmtree(images)  # what was read but not kept, such as lateral views
-        tables = {split: read_table(folder, split) for split in SPLITS}
-        alone = {
-            split: source_alone(tables, split) for split in ("val", "test") if len(tables[split])
-        }
+        shapes = {item.filename: (item.width, item.height) for item in kept}
+        tables = {split: audit_columns(read_table(folder, split), shapes) for split in SPLITS}
+        alone = {name: scores(name, tables) for name in CHEATS}
         about = {
             "arguments": {name: getattr(args, name) for name in ARGUMENTS},
             **describe(tables),
             "dropped": reasons(dropped),
-            "source_alone": alone,
+            "duplicates": copies,
+            "alone": alone,
             "fingerprint": fingerprint,
             "versions": versions(),
         }
+        draw(folder, tables, alone)
         write_json(folder / "dataset.json", about)
 
     print(counts(tables))
     print(f"\n{len(kept)} images kept, {len(dropped)} rows left out (dropped.csv has each):")
     for reason, rows in about["dropped"].items():
         print(f"{rows:6d}  {reason}")
-    print("\nWithout a pixel, the source alone names the class with this accuracy:")
-    for split, score in alone.items():
-        print(f"{split:>6}  {score['value']:.2f}  ({score['low']:.2f} - {score['high']:.2f})")
+    print(f"\n{len(near)} groups of near copies, each on one side (dataset.json has them).")
+    print("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
+    for name, score in alone.items():
+        row = (
+            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
+            for split, s in score.items()
+        )
+        print(f"{name:>12}  {'   '.join(row)}")
+    print(f"\nLook at {args.save_path}/audit.png")
 
 
 def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
@@ -128,19 +156,20 @@ def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
             raise FileExistsError(f"{raw}: exists and was not drawn by --sample; move it away")
         shutil.rmtree(raw)
     log.info("Drawing synthetic radiographs into %s", raw)
-    return dict(zip(SOURCES, map(str, write_sample(raw, seed)), strict=True))
+    return {name: str(folder) for name, folder in write_sample(raw, seed).items()}
 
 
-def read_sources(folders: dict[str, str]) -> tuple[list[Record], list[Dropped]]:
+def read_sources(
+    folders: dict[str, str], hold_out: str | None
+) -> tuple[list[Record], list[Dropped]]:
     records, dropped = [], []
     for name, folder in folders.items():
-        found, left_out = SOURCES[name].read(Path(folder))
-        if not found:
-            reasons = Counter(item.reason for item in left_out).most_common(1)
-            why = f"; most often: {reasons[0][0]}" if reasons else ""
-            raise ValueError(f"{folder}: none of its {len(left_out)} rows can be used{why}")
+        found, left_out = read(name, Path(folder))
         records += found
         dropped += left_out
+    names = sorted({record.source for record in records})
+    if hold_out and not any(is_of(name, hold_out) for name in names):
+        raise ValueError(f"--hold-out-source: found {hold_out}; expected one of {', '.join(names)}")
     return records, dropped
 
 
@@ -159,27 +188,66 @@ def prepare_images(
     for item in tqdm(results, "Images", len(records), unit=" images", disable=None):
         if isinstance(item, Dropped):
             dropped.append(item)
-        elif item.record.view not in args.views:
+        elif item.record.view in args.views or (item.record.frontal and not item.record.view):
+            kept.append(item)
+        else:
             view = item.record.view or "unknown"
             dropped.append(drop(item.record, f"view {view}, not one of {', '.join(args.views)}"))
-        else:
-            kept.append(item)
     if not kept:
         reason = Counter(item.reason for item in dropped).most_common(1)[0][0]
         raise ValueError(f"none of {len(records)} images can be used; most often: {reason}")
     return kept, dropped
 
 
-def join_copies(kept: list) -> list:
-    """The images with one patient where two have the very same pixels, under two ids."""
-    from data.patients import join_patients
+def earlier_dataset(folder: str | None) -> dict[str, str]:
+    """Where the patients and images of an earlier dataset are."""
+    from data.folder import read_split
+    from data.placement import earlier_places
 
-    before = [item.record.patient_id for item in kept]
-    after = join_patients(before, [item.digest for item in kept])
-    return [item.of_patient(patient) for item, patient in zip(kept, after, strict=True)]
+    if folder is None:
+        return {}
+    return earlier_places(
+        {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
+    )
 
 
-def share_out(kept: list, args: argparse.Namespace) -> list[str]:
+def near_groups(found: list, images: Path, exact: list[list[int]]) -> list[list[int]]:
+    """The images that are one radiograph, resized, recompressed, cropped or framed.
+
+    Of exact copies only the first is looked at: the others are one with it already.
+    """
+    from functools import partial
+
+    import numpy as np
+    from PIL import Image
+    from tqdm import tqdm
+
+    from data.duplicates import BYTES, clusters, find_duplicates
+
+    surplus = {place for group in exact for place in group[1:]}
+    places = [place for place in range(len(found)) if place not in surplus]
+
+    def read(k: int) -> Image.Image:
+        with Image.open(images / found[places[k]].filename) as image:
+            return image.convert("L")
+
+    marks = np.frombuffer(b"".join(found[place].signature for place in places), np.uint8)
+    progress = partial(tqdm, desc="Near copies", unit=" pairs", disable=None)
+    pairs = find_duplicates(marks.reshape(len(places), -1, BYTES), read, progress)
+    return [[places[k] for k in group] for group in clusters(pairs, len(places))]
+
+
+def settle(found: list, places: list) -> dict:
+    """The splits that each patient may go to; a warning for whom the rules contradict."""
+    from data.placement import settle_patients
+
+    allowed, torn = settle_patients([item.record.patient_id for item in found], places)
+    for patient, splits in torn.items():
+        log.warning("%s: belongs to %s; goes to %s", patient, " and ".join(splits), splits[0])
+    return allowed
+
+
+def share_out(kept: list, allowed: dict, args: argparse.Namespace) -> list[str]:
     from data.split import split_patients
 
     records = [item.record for item in kept]
@@ -188,6 +256,7 @@ def share_out(kept: list, args: argparse.Namespace) -> list[str]:
         [(record.label, record.source) for record in records],
         (1 - args.val_size - args.test_size, args.val_size, args.test_size),
         args.seed,
+        allowed,
     )
     there = {(record.label, split) for record, split in zip(records, splits, strict=True)}
     wanted = [
@@ -197,18 +266,36 @@ def share_out(kept: list, args: argparse.Namespace) -> list[str]:
         empty = [split for split in wanted if (label, split) not in there]
         if empty:
             log.warning("%s: too few patients; none is in %s", label, " and ".join(empty))
+    if "train" not in splits:
+        raise ValueError("no image is left to train on; expected sources beside the one held out")
     return splits
 
 
-def source_alone(tables: dict, split: str) -> dict[str, float]:
-    """Accuracy of naming each image after the commonest class that its source has in train."""
+def scores(column: str, tables: dict) -> dict[str, dict[str, float]]:
+    """Accuracy in val and test of naming each image after what its `column` means in train."""
     from data.audit import guess_by
     from util.intervals import clustered_wilson
 
-    images = tables[split]
-    hits = (images["label"] == guess_by("source", tables["train"], images)).to_numpy()
-    low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
-    return {"value": hits.mean(), "low": low, "high": high}
+    result = {}
+    for split in ("val", "test"):
+        images = tables[split]
+        if len(images):
+            hits = (images["label"] == guess_by(column, tables["train"], images)).to_numpy()
+            low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
+            result[split] = {"value": hits.mean(), "low": low, "high": high}
+    return result
+
+
+def draw(folder: Path, tables: dict, alone: dict) -> None:
+    import numpy as np
+
+    from data.radiograph import read_radiograph
+    from util.dataset_picture import plot_dataset
+
+    def read(split: str, name: str) -> np.ndarray:
+        return np.asarray(read_radiograph(folder / split / name))
+
+    plot_dataset(tables, alone, read, folder / "audit.png")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ dataset/
   train/ val/ test/                     8-bit grayscale PNGs of one size
   train_metadata.csv val_... test_...   one row per image, COLUMNS
   dropped.csv                           one row per raw row that was left out, with the reason
-  dataset.json                          arguments, counts, audit, fingerprint; written last
+  audit.png                             what is in it, drawn
+  dataset.json                          arguments, counts, duplicates, fingerprint; written last
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from data.split import SPLITS
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
 # All that a dataset folder holds, finished or not.
-OURS = {"images", "dropped.csv", "dataset.json"}.union(
+OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
 )
 

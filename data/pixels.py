@@ -1,28 +1,48 @@
 """What reading a picture and reading a DICOM file share: the gray scale, the limits, the error."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 # Larger than any detector (a 43 x 43 cm plate at 100 micrometres has 18 million pixels).
 MAX_PIXELS = 100_000_000
+MAX_BYTES = 4 * MAX_PIXELS  # of a file, and of a DICOM file once it is inflated
 
 
 class UnreadableImageError(ValueError):
     """A file that gives no radiograph: missing, broken, no image, or of a kind not supported."""
 
 
-def to_8bit(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+def to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Scales gray values (H, W) from low .. high to 0 .. 255 uint8, clipping.
 
-    low may be the higher: then dark and bright change places. Without bounds they are the 0.1 and
-    99.9 percentiles, so that one burnt-in marker or one dead pixel does not set the scale.
+    low may be the higher: then dark and bright change places.
     """
-    values = values.astype(np.float32)
-    if low is None or high is None:
-        low, high = np.percentile(values, [0.1, 99.9])
-        if high <= low:
-            low, high = values.min(), values.max()
-    scaled = (values - low) * (255.0 / ((high - low) or 1))
+    scaled = (values.astype(np.float32) - low) * (255.0 / ((high - low) or 1))
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def usual_range(values: np.ndarray) -> tuple[float, float]:
+    """The 0.1 and 99.9 percentiles: black and white of an image that says nothing of its range.
+
+    So one burnt-in marker or one dead pixel does not set the scale. Where the two are the same,
+    the darkest and the brightest value.
+    """
+    low, high = np.percentile(values, [0.1, 99.9], method="inverted_cdf")
+    return (low, high) if low < high else (values.min(), values.max())
+
+
+def by_table(values: np.ndarray, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """convert(values), for 8 and 16 bits worked out but once for each number that they can hold.
+
+    convert must treat each pixel by itself. That is fast, and needs little memory.
+    """
+    if values.dtype.kind not in "iu" or values.itemsize > 2:
+        return convert(values)
+    unsigned = values.view(f"u{values.itemsize}")
+    every = np.arange(256**values.itemsize, dtype=unsigned.dtype).view(values.dtype)
+    table = convert(every)
+    return unsigned if np.array_equal(table, every) else np.take(table, unsigned)
 
 
 def check_size(height: int, width: int) -> None:

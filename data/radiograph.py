@@ -1,24 +1,33 @@
 """Any image file -> an 8-bit radiograph. Training, evaluation and prediction read through here."""
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from data.pixels import UnreadableImageError, check_size, to_8bit
+from data.pixels import MAX_BYTES, UnreadableImageError, by_table, check_size, to_8bit, usual_range
+
+# What radiographs come as. Pillow knows more, down to formats that start another program.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
 
 
-def read_radiograph(path: str | Path, mode: str = "L") -> Image.Image:
+def read_radiograph(path: str | Path, mode: str | None = "L") -> Image.Image:
     """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, whatever its name says it is.
 
-    Returns 8-bit grayscale (`mode="L"`), or `"RGB"` for networks that were trained on colour.
+    Returns 8-bit grayscale (`mode="L"`), or `"RGB"` for networks that were trained on colour, or
+    whichever of the two the file has (`None`).
     16 bits are scaled by robust percentiles, transparency lies on black, EXIF rotation is applied.
     Raises UnreadableImageError with one line that begins with the path, whatever is wrong.
     """
     path = Path(path)
     try:
-        image = _read_dicom(path) if _is_dicom(path) else _read_picture(path)
+        if path.stat().st_size > MAX_BYTES:
+            raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
+        with warnings.catch_warnings():  # of odd files; what matters is an error here
+            warnings.simplefilter("ignore")
+            image = _read_dicom(path) if _is_dicom(path) else _read_picture(path)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None
     except OSError as error:  # also Pillow's for what is no image or is cut off
@@ -27,7 +36,7 @@ def read_radiograph(path: str | Path, mode: str = "L") -> Image.Image:
     except Exception as error:  # codecs raise whatever they like on a broken file, in many lines
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UnreadableImageError(f"{path}: broken image ({reason})") from None
-    return image.convert(mode)
+    return image.convert(mode) if mode else image
 
 
 def find_images(name: str | Path) -> list[Path]:
@@ -39,7 +48,8 @@ def find_images(name: str | Path) -> list[Path]:
     path = Path(name)
     if not path.is_dir():
         return [path]
-    suffixes = {*Image.registered_extensions(), ".dcm", ".dicom", ""} - {".pdf"}
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    suffixes = {*known, ".dcm", ".dicom", ""}
     names = sorted(p.relative_to(path) for p in path.rglob("*") if p.suffix.lower() in suffixes)
     shown = [path / n for n in names if not any(part.startswith(".") for part in n.parts)]
     return [p for p in shown if p.is_file()] or [path]
@@ -61,7 +71,7 @@ def _is_dicom(path: Path) -> bool:
     if path.suffix.lower() not in {".dcm", ".dicom"}:
         return False
     try:
-        with Image.open(path):
+        with Image.open(path, formats=FORMATS):
             return False
     except Image.UnidentifiedImageError:
         return True
@@ -70,19 +80,19 @@ def _is_dicom(path: Path) -> bool:
 def _read_dicom(path: Path) -> Image.Image:
     from data.dicom import read_dicom  # pydicom is a third of a second that a PNG need not wait for
 
-    return Image.fromarray(read_dicom(path))
+    return read_dicom(path)
 
 
 def _read_picture(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's size warning; check_size is stricter
-        with Image.open(path) as image:
-            check_size(image.height, image.width)
-            image = ImageOps.exif_transpose(image)
-            if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-                return Image.fromarray(to_8bit(np.asarray(image)))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                black = Image.new("RGBA", image.size, "black")
-                return Image.alpha_composite(black, image).convert("RGB")
-            return image if image.mode == "L" else image.convert("RGB")
+    with Image.open(path, formats=FORMATS) as image:
+        check_size(image.height, image.width)
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+            values = np.asarray(image)
+            low, high = usual_range(values)
+            return Image.fromarray(by_table(values, partial(to_8bit, low=low, high=high)))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            black = Image.new("RGBA", image.size, "black")
+            return Image.alpha_composite(black, image).convert("RGB")
+        return image if image.mode == "L" else image.convert("RGB")

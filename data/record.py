@@ -12,8 +12,9 @@ class Record:
 
     `patient_id` is `source:id`: everything that shares it stays in one split. `row` counts the raw
     table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
-    (years) are empty where the source does not tell; a DICOM header may fill them later. `splits`
-    are those that the source's own split allows, empty for any.
+    (years) are empty where the source does not tell; a DICOM header may fill them later. `frontal`
+    images need no view: the source has no others. `splits` are those that the source's own split
+    allows, empty for any.
     """
 
     source: str
@@ -26,6 +27,7 @@ class Record:
     view: str = ""
     sex: str = ""
     age: str = ""
+    frontal: bool = False
     splits: tuple[str, ...] = ()
 
 

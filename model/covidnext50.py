@@ -15,14 +15,15 @@ class COVIDNext50(nn.Module):
     torchvision has it. The names of the 338 tensors are those of the network released in 2020.
 
     trunk_state: a state_dict of torchvision's resnext50_32x4d without `fc` to start from (see
-    `model.weights.trunk_state`), or None for random weights.
+    `model.weights.trunk_state`), or None for random weights, with the last BatchNorm of each
+    residual block at 0 (Goyal et al., arXiv:1706.02677).
     """
 
     BLOCKS = ("block0", "block1", "block2", "block3", "block4", "backbone_end", "logits")
 
     def __init__(self, n_classes: int, trunk_state: dict[str, Tensor] | None = None):
         super().__init__()
-        trunk = resnext50_32x4d(weights=None)
+        trunk = resnext50_32x4d(weights=None, zero_init_residual=True)
         trunk.fc = nn.Identity()
         if trunk_state is not None:
             trunk.load_state_dict(trunk_state)

@@ -22,7 +22,7 @@ torch.set_num_threads(1)  # the test processes share the cores; their threads wo
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory):
     """Small raw sources, traps included: the folders of covid-chestxray and RSNA."""
-    return write_sample(tmp_path_factory.mktemp("raw"), patients=60, size=64)
+    return tuple(write_sample(tmp_path_factory.mktemp("raw"), patients=60, size=64).values())
 
 
 @pytest.fixture(scope="session")

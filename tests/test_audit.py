@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from data.audit import counts, guess_by
+from data.audit import age_band, audit_columns, counts, describe, guess_by, shape_class
 
 
 def table(*pairs):
@@ -56,3 +56,49 @@ def test_guesses_come_in_the_order_of_the_rows_whatever_their_index():
 def test_any_column_can_be_asked_and_a_split_without_a_row_gives_no_guess():
     assert guess_by("view", TRAIN.assign(view="PA"), TRAIN.assign(view="PA"))[:1] == ["normal"]
     assert guess_by("source", TRAIN, table()) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [("", "unknown"), ("0", "0-19"), ("19", "0-19"), ("20", "20-39"), ("80", "80+"), ("99", "80+")],
+)
+def test_ages_come_in_bands_of_twenty_years(age, band):
+    assert age_band(age) == band
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [
+        ((1024, 1024), "1024 x 1024"),
+        ((1100, 1000), "1024 x 1024"),
+        ((1400, 1024), "1448 x 1024"),
+        ((700, 500), "724 x 512"),
+        ((1, 1), "1 x 1"),
+    ],
+)
+def test_files_of_nearly_one_size_are_of_one_shape(sides, expected):
+    assert shape_class(*sides) == expected
+
+
+def test_the_audit_has_every_combination_with_its_images_in_each_split():
+    columns = ["filename", "label", "patient_id", "source", "view", "sex", "age"]
+    rows = [
+        ("a.png", "normal", "s:1", "s", "PA", "F", "30"),
+        ("b.png", "normal", "s:1", "s", "PA", "F", "35"),
+        ("c.png", "COVID-19", "s:2", "s", "", "M", ""),
+    ]
+    shapes = dict.fromkeys(["a.png", "b.png", "c.png"], (100, 100))
+    tables = {
+        "train": audit_columns(pd.DataFrame(rows, columns=columns), shapes),
+        "test": audit_columns(pd.DataFrame(rows[:1], columns=columns), shapes),
+    }
+    about = describe(tables)
+    assert about["audit"] == [
+        {"label": "COVID-19", "source": "s", "view": "unknown", "sex": "M", "age": "unknown",
+         "train": 1, "test": 0},
+        {"label": "normal", "source": "s", "view": "PA", "sex": "F", "age": "20-39",
+         "train": 2, "test": 1},
+    ]  # fmt: skip
+    assert about["patients"] == {"train": 2, "test": 1}
+    assert about["labels"] == ["COVID-19", "normal"]
+    assert list(tables["train"]["file shape"]) == ["91 x 91"] * 3

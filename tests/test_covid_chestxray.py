@@ -108,6 +108,116 @@ def test_label_of_a_finding(finding, label):
     assert label_of(finding) == label
 
 
+# Generation -> its header, rows as that generation wrote them, and what becomes of each: the label
+# and the view of a record, or the reason why there is none.
+GENERATIONS = {
+    "Mar 2020, Latin-1, no modality": (
+        MAR_2020,
+        "latin-1",
+        [
+            '2,0,M,65,COVID-19,Y,PA,"January 22, 2020","Hanoi, Vietnam",a.jpeg,10.1,u,l,"A, ""b"""',
+            "5,,F,54,ARDS,,AP Supine,,Zürich,é.png,,u,,",
+            "8,5,,,SARS,,AP,2004,,b.jpeg,,u,,",
+            "19,4,F,,COVID-19,,CT,,,c.jpg,,u,,",
+            "19,9,F,,COVID-19,,Axial,,,d.jpg,,u,,",
+            "29,0,M,,Streptococcus,,PA,,,e.jpg ,,u,,",
+            "31,0,M,,No Finding,,L,,,f.jpg,,u,,",
+        ],
+        [
+            ("COVID-19", "PA"),
+            ("pneumonia", "AP Supine"),
+            ("pneumonia", "AP"),
+            "CT, not a radiograph",
+            "CT, not a radiograph",
+            ("pneumonia", "PA"),
+            ("normal", "L"),
+        ],
+    ),
+    "Apr 2020, an empty last column": (
+        APR_2020,
+        "utf-8",
+        [
+            '19,4,F,,"COVID-19, ARDS",Y,AP supine,X-ray,2020,"Turin, Italy",a.jpg,,u,l,notes,,',
+            "19,4,F,,COVID-19,,Axial,CT,2020,,b.jpg,,u,,,,",
+            "36,,M,70,Pneumocystis,,Coronal,X-ray,,,c.jpg,,u,,,,",
+            "101,,M,,Chlamydophila,,L,X-ray,,,d.PNG,,u,,,,",
+            "110,,M,,E.Coli,,PA,X-ray,,,e.jpg,,u,,,,",
+        ],
+        [
+            ("COVID-19", "AP Supine"),
+            "CT, not a radiograph",
+            "CT, not a radiograph",
+            ("pneumonia", "L"),
+            ("pneumonia", "PA"),
+        ],
+    ),
+    "May 2020, folder": (
+        MAY_2020,
+        "utf-8",
+        [
+            "311a,3,M,,COVID-19,,N,,AP,X-ray,2020,,images,a.png,,u,,,,",
+            "311a,3,M,,COVID-19,,N,,Axial,CT,2020,,volumes,b.nii.gz,,u,,,,",
+            "325,,F,49,Mycoplasma Bacterial Pneumonia,,,,PA,X-ray,,,images,c.jpg,,u,,,,",
+            "326,,F,49,Legionella,,Y,88,PA,X-ray,,,images,gone.jpg,,u,,,,",
+        ],
+        [
+            ("COVID-19", "AP"),
+            "a volume, not a radiograph",
+            ("pneumonia", "PA"),
+            "no file images/gone.jpg",
+        ],
+    ),
+    "Jun 2020, underscores": (
+        JUN_2020,
+        "utf-8",
+        [
+            "313b,3,M,,COVID-19,,N,N,,,,AP Erect,X-ray,2020,,images,a.png,,u,,,,",
+            "350,,F,,Varicella,,,,,,,PA,X-ray,,,images,b.jpg,,u,,,,",
+            "351,,F,,Tuberculosis,,,,,,,PA,X-ray,,,images,c.jpg,,u,,,,",
+        ],
+        [
+            ("COVID-19", "AP Erect"),
+            ("pneumonia", "PA"),
+            "finding 'Tuberculosis' is not normal, pneumonia or COVID-19",
+        ],
+    ),
+    "current, paths": (
+        CURRENT,
+        "utf-8",
+        [
+            "2,0,M,65,Pneumonia/Viral/COVID-19,Y,Y,N,N,N,N,Y,,,,,,,PA,X-ray,,,images,a.jpg,,u,,,,",
+            "5,,F,4,Pneumonia/Viral/MERS-CoV,,,,,,,,,,,,,,AP,X-ray,,,images,b.jpg,,u,,,,",
+            "6,,F,4,Pneumonia/Viral/Herpes ,,,,,,,,,,,,,,AP,X-ray,,,images,c.jpg,,u,,,,",
+            "7,,F,4,todo,Unclear,,,,,,,,,,,,,AP,X-ray,,,images,d.jpg,,u,,,,",
+            "8,,F,4,No Finding,Unclear,,,,,,,,,,,,,PA,X-ray,,,images,e.jpg,,u,,,,",
+        ],
+        [
+            ("COVID-19", "PA"),
+            ("pneumonia", "AP"),
+            ("pneumonia", "AP"),
+            "finding 'todo' is not normal, pneumonia or COVID-19",
+            ("normal", "PA"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_every_generation_gives_its_records_and_reasons(tmp_path, generation):
+    header, encoding, lines, expected = GENERATIONS[generation]
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b", "c", "d", "e", "f", "é"):
+        for suffix in ("jpg", "jpeg", "png", "PNG"):
+            (tmp_path / "images" / f"{name}.{suffix}").write_bytes(b"")
+    (tmp_path / "metadata.csv").write_bytes("\r\n".join([header, *lines]).encode(encoding))
+    records, dropped = covid_chestxray.read(tmp_path)
+    found = {record.row: (record.label, record.view) for record in records}
+    found |= {item.row: item.reason for item in dropped}
+    assert [found[row] for row in sorted(found)] == expected
+    ids = {record.patient_id for record in records}
+    assert ids <= {f"covid-chestxray:{line.split(',')[0]}" for line in lines}
+
+
 @pytest.mark.parametrize("header", [MAR_2020, APR_2020, MAY_2020, JUN_2020, CURRENT])
 def test_every_generation_of_the_header_is_read(tmp_path, header):
     rows = [

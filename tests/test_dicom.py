@@ -1,29 +1,38 @@
+import io
 import struct
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
     RLELossless,
 )
 
-from data.dicom import read_dicom, read_header
+from data import dicom
 from data.radiograph import UnreadableImageError, read_radiograph
 from data.sample.dicom import write_dicom
+from tests.lossless_jpeg import jpeg_lossless
 
 
-def lut(first, bits, values):
+def read_gray(path):
+    return np.asarray(dicom.read_dicom(path))
+
+
+def lut(first, bits, values, vr="US"):
     """An item of a modality or VOI LUT sequence: `first` is the input of the first value."""
     item = Dataset()
-    item.add_new("LUTDescriptor", "US", [len(values), first, bits])
+    item.add_new("LUTDescriptor", vr, [len(values), first, bits])
     item.add_new("LUTData", "US", list(values))
     item.add_new("ModalityLUTType", "LO", "US")
     return item
@@ -109,6 +118,21 @@ TABLE = {
     "VOI LUT of 12 bits": (
         U8, [0, 1, 2], {"VOILUTSequence": [lut(0, 12, [0, 1365, 4095])]}, [0, 85, 255],
     ),
+    # As many values as 12 bits have, each of 8 bits.
+    "VOI LUT of more values than 8 bits have": (
+        U16, [0, 255, 256, 2048, 4095],
+        {"BitsStored": 12, "VOILUTSequence": [lut(0, 8, [k // 16 for k in range(4096)])]},
+        [0, 15, 16, 128, 255],
+    ),
+    "VOI LUT of signed values": (
+        I16, [-5, -2, -1, 0, 1, 9],
+        {"BitsStored": 12, "VOILUTSequence": [lut(-2, 8, [0, 85, 170, 255], "SS")]},
+        [0, 0, 85, 170, 255, 255],
+    ),
+    "VOI LUT of rescaled values": (
+        U8, [0, 5, 6, 7, 9],
+        {"RescaleSlope": 2, "RescaleIntercept": 0, "VOILUTSequence": [VOI]}, [0, 0, 170, 255, 255],
+    ),
     "VOI LUT, inverted": (
         U8, [10, 11, 13],
         {"VOILUTSequence": [VOI], "PhotometricInterpretation": "MONOCHROME1"}, [255, 170, 0],
@@ -130,10 +154,11 @@ TABLE = {
 
 
 @pytest.mark.parametrize("name", TABLE)
+@pytest.mark.filterwarnings("ignore:Applying a VOI LUT on a float")
 def test_gray_values_are_those_of_the_standard(tmp_path, name):
     dtype, stored, header, expected = TABLE[name]
     write_dicom(tmp_path / "a.dcm", np.array([stored, stored], dtype), **header)
-    np.testing.assert_array_equal(read_dicom(tmp_path / "a.dcm"), [expected, expected])
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.dcm"), [expected, expected])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +177,7 @@ def test_without_a_window_percentiles_are_black_and_white(tmp_path, header, bits
     scan[:, 32:] = 1500
     scan[0, 0], scan[0, 1], scan[1, 0] = 4095, 0, 1000  # marker, dead pixel, the middle
     write_dicom(tmp_path / "a.dcm", scan, BitsStored=bits, **header)
-    gray = read_dicom(tmp_path / "a.dcm")
+    gray = read_gray(tmp_path / "a.dcm")
     assert (gray[0, 0], gray[0, 1], gray[9, 9], gray[9, 60]) == (255, 0, 0, 255)
     assert gray[1, 0] in {127, 128}
 
@@ -168,13 +193,93 @@ def test_lossless_compression_gives_the_same_values(tmp_path, syntax, bits):
     write_dicom(tmp_path / "small.dcm", values, syntax, BitsStored=bits)
     assert dcmread(tmp_path / "small.dcm").file_meta.TransferSyntaxUID == syntax
     np.testing.assert_array_equal(
-        read_dicom(tmp_path / "small.dcm"), read_dicom(tmp_path / "raw.dcm")
+        read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
     )
 
 
 def test_jpeg_baseline_gives_nearly_the_same_values(tmp_path):
     write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
-    np.testing.assert_allclose(read_dicom(tmp_path / "a.dcm"), SMOOTH, atol=4)
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), SMOOTH, atol=4)
+
+
+def test_jpeg_baseline_is_within_one_gray_level_of_the_reference_decoder(tmp_path):
+    scan = np.random.default_rng(0).normal(128, 40, (12, 12)).clip(0, 255).astype(np.uint8)
+    scan = np.asarray(Image.fromarray(scan).resize((96, 80), Image.Resampling.BICUBIC))
+    write_dicom(tmp_path / "a.dcm", scan, JPEGBaseline8Bit)
+    reference = dcmread(tmp_path / "a.dcm")
+    reference.pixel_array_options(decoding_plugin="pylibjpeg")
+    np.testing.assert_allclose(
+        read_gray(tmp_path / "a.dcm"), reference.pixel_array.astype(int), atol=1
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda uid: uid.name)
+def test_signed_values_survive_lossless_compression(tmp_path, syntax, bits):
+    dtype = np.int16 if bits > 8 else np.int8
+    values = np.linspace(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, 4096).reshape(64, 64)
+    values = values.astype(dtype)
+    header = {"BitsStored": bits, "WindowCenter": 0, "WindowWidth": 2**bits}
+    write_dicom(tmp_path / "a.dcm", values, syntax, **header)
+    expected = np.linspace(0, 255, 4096).reshape(64, 64)
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), expected, atol=1)
+
+
+def test_jpeg_2000_with_loss_gives_nearly_the_same_values(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(SMOOTH).save(stream, "JPEG2000", irreversible=True, no_jp2=True)
+    write_dicom(tmp_path / "a.dcm", SMOOTH)
+    small = dcmread(tmp_path / "a.dcm")
+    small.add_new("PixelData", "OB", encapsulate([stream.getvalue()]))
+    small.file_meta.TransferSyntaxUID = JPEG2000
+    small.save_as(tmp_path / "a.dcm")
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), SMOOTH, atol=2)
+
+
+def test_a_frame_in_several_fragments_is_one_image(tmp_path):
+    write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
+    split = dcmread(tmp_path / "a.dcm")
+    frame = next(generate_frames(split.PixelData, number_of_frames=1))
+    split.PixelData = encapsulate([frame], fragments_per_frame=3)
+    split.save_as(tmp_path / "split.dcm")
+    np.testing.assert_array_equal(read_gray(tmp_path / "split.dcm"), read_gray(tmp_path / "a.dcm"))
+
+
+@pytest.mark.filterwarnings("ignore:The number of bytes of pixel data")
+def test_of_more_frames_than_the_header_says_the_first_is_read(tmp_path):
+    write_dicom(tmp_path / "raw.dcm", SMOOTH)
+    more = dcmread(tmp_path / "raw.dcm")
+    more.PixelData += bytes(len(more.PixelData))
+    more.save_as(tmp_path / "raw.dcm")
+    write_dicom(tmp_path / "rle.dcm", SMOOTH, RLELossless)
+    more = dcmread(tmp_path / "rle.dcm")
+    frame = next(generate_frames(more.PixelData, number_of_frames=1))
+    more.PixelData = encapsulate([frame, frame])
+    more.save_as(tmp_path / "rle.dcm")
+    for name in ("raw.dcm", "rle.dcm"):
+        np.testing.assert_array_equal(read_gray(tmp_path / name), SMOOTH, err_msg=name)
+
+
+def test_a_deflated_file_gives_its_values(tmp_path):
+    path = deflated(tmp_path / "a.dcm", SMOOTH)
+    np.testing.assert_array_equal(read_gray(path), SMOOTH)
+
+
+def test_what_would_inflate_without_end_is_not_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.dicom.MAX_BYTES", 10_000)
+    read_radiograph(deflated(tmp_path / "a.dcm", SMOOTH))
+    path = deflated(tmp_path / "b.dcm", np.zeros((128, 128), np.uint8))
+    assert path.stat().st_size < 1000
+    with pytest.raises(UnreadableImageError, match="more than 10,000 bytes once inflated"):
+        read_radiograph(path)
+
+
+def deflated(path, values):
+    write_dicom(path, values)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    return path
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -188,29 +293,8 @@ def test_jpeg_lossless_gives_the_same_values(tmp_path, bits):
     small.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     small.save_as(tmp_path / "small.dcm")
     np.testing.assert_array_equal(
-        read_dicom(tmp_path / "small.dcm"), read_dicom(tmp_path / "raw.dcm")
+        read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
     )
-
-
-def jpeg_lossless(values, bits):
-    """Values (H, W) as a JPEG of process 14, selection value 1 (ITU-T T.81, annex H)."""
-    values = values.astype(np.int64)
-    guess = np.roll(values, 1, axis=1)  # the left neighbour; the upper one in the first column
-    guess[1:, 0] = values[:-1, 0]
-    guess[0, 0] = 1 << (bits - 1)
-    code = ""  # the size of the difference in 5 bits, then its bits
-    for step in ((values - guess + 32768) % 65536 - 32768).flat:
-        size = int(abs(step)).bit_length() if step != -32768 else 16
-        code += f"{size:05b}"
-        if 0 < size < 16:
-            code += f"{step if step > 0 else step + (1 << size) - 1:0{size}b}"
-    code += "1" * (-len(code) % 8)
-    data = int(code, 2).to_bytes(len(code) // 8, "big").replace(b"\xff", b"\xff\x00")
-    height, width = values.shape
-    frame = struct.pack(">HBHHB3B", 11, bits, height, width, 1, 1, 0x11, 0)
-    sizes = struct.pack(">HB16B17B", 36, 0, *[0] * 4, 17, *[0] * 11, *range(17))
-    scan = struct.pack(">HB2B3B", 8, 1, 1, 0, 1, 0, 0)
-    return b"\xff\xd8\xff\xc3%b\xff\xc4%b\xff\xda%b%b\xff\xd9" % (frame, sizes, scan, data)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +304,7 @@ def test_real_files_of_one_scan_in_several_syntaxes_give_the_same_image(name):
     files = [get_testdata_file(f"MR_small{s}.dcm", download=False) for s in ("", f"_{name}")]
     if None in files:
         pytest.skip(f"this pydicom comes without MR_small_{name}.dcm")
-    plain, other = (read_dicom(Path(file)) for file in files)
+    plain, other = (read_gray(Path(file)) for file in files)
     assert plain.std() > 20
     np.testing.assert_array_equal(other, plain)
 
@@ -272,6 +356,44 @@ def oversized(path):
     write_dicom(path, SMOOTH, Rows=20000, Columns=20000)
 
 
+def more_inside_the_frame_than_the_header_says(path):
+    write_dicom(path, SMOOTH, JPEG2000Lossless)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\xff\x4f\xff\x51")
+    struct.pack_into(">II", content, place + 8, 60000, 60000)
+    path.write_bytes(content)
+
+
+def no_frame(path):
+    write_dicom(path, SMOOTH, JPEGBaseline8Bit)
+    dataset = dcmread(path)
+    dataset.PixelData = encapsulate([b"<!DOCTYPE html><title>404</title>"])
+    dataset.save_as(path)
+
+
+def nested(path):
+    """A thousand sequences, each in the one before."""
+    write_dicom(path, SMOOTH)
+    start = b"\x08\x00\x15\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    content = path.read_bytes()
+    meta = 144 + struct.unpack("<I", content[140:144])[0]
+    path.write_bytes(content[:meta] + start * 1000 + content[meta:])
+
+
+def with_header(**header):
+    return lambda path: write_dicom(path, SMOOTH, **header)
+
+
+def without(keyword):
+    def write(path):
+        write_dicom(path, SMOOTH)
+        dataset = dcmread(path)
+        del dataset[keyword]
+        dataset.save_as(path)
+
+    return write
+
+
 def without_header(path):
     write_dicom(path, SMOOTH)
     content = path.read_bytes()
@@ -299,8 +421,24 @@ def test_a_file_without_its_header_gives_the_same_pixels(tmp_path):
         ),
         (truncated, "less than expected"),
         (truncated_jpeg, "cut off"),
-        (broken_jpeg_2000, "broken image"),
+        (broken_jpeg_2000, "the compressed image is 0 x 0; expected 64 x 64, as the header says"),
         (oversized, "20000 x 20000 pixels; expected at most 100,000,000"),
+        (
+            more_inside_the_frame_than_the_header_says,
+            "the compressed image is 60000 x 60000; expected 64 x 64, as the header says",
+        ),
+        (no_frame, "no start of frame"),
+        (nested, "broken image (RecursionError"),
+        (with_header(Rows=0), "'Rows' value of '0'"),
+        (with_header(Rows=None), "broken image"),
+        (with_header(Rows=65), "less than expected"),
+        (with_header(BitsStored=77), "'Bits Stored' value of '77'"),
+        (with_header(BitsAllocated=7), "'Bits Allocated' value of '7'"),
+        (with_header(PixelRepresentation=9), "'Pixel Representation' value of '9'"),
+        (with_header(WindowCenter=9, WindowWidth=0), "Window Width must be"),
+        (with_header(VOILUTSequence=[Dataset()]), "broken image"),
+        (without("Rows"), "no attribute 'Rows'"),
+        (without("BitsAllocated"), "Missing required element: (0028,0100) 'Bits Allocated'"),
     ],
 )
 def test_what_is_no_radiograph_is_named_in_one_line(tmp_path, write, reason):
@@ -341,9 +479,13 @@ def test_a_missing_codec_is_named_with_the_packages_that_bring_it(tmp_path, monk
 def test_header_facts_are_clean(tmp_path, header, facts):
     names = ("ViewPosition", "PatientSex", "PatientAge")
     write_dicom(tmp_path / "a.dcm", SMOOTH, **dict(zip(names, header, strict=True)))
-    assert read_header(tmp_path / "a.dcm") == dict(zip(("view", "sex", "age"), facts, strict=True))
+    assert told(tmp_path / "a.dcm") == dict(zip(("view", "sex", "age"), facts, strict=True))
 
 
 def test_a_header_without_the_facts_gives_none(tmp_path):
     write_dicom(tmp_path / "a.dcm", SMOOTH)
-    assert read_header(tmp_path / "a.dcm") == {"view": "", "sex": "", "age": ""}
+    assert told(tmp_path / "a.dcm") == {"view": "", "sex": "", "age": ""}
+
+
+def told(path):
+    return read_radiograph(path).info["dicom"]

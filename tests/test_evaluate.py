@@ -100,7 +100,7 @@ def test_the_source_alone_is_scored_beside_the_model(script, checkpoint, dataset
     printed = script(evaluate, checkpoint, "--n-threads", 0)
     metrics = json.loads((checkpoint.parent / "evaluation-test/metrics.json").read_text())
     about = json.loads((dataset / "dataset.json").read_text())
-    wanted = about["source_alone"]["test"]["value"]
+    wanted = about["alone"]["source"]["test"]["value"]
     assert metrics["source_alone"]["accuracy"]["value"] == pytest.approx(wanted)
     assert "the source alone: accuracy" in printed
 

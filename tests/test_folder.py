@@ -110,11 +110,16 @@ def test_text_of_the_sources_survives_the_table(tmp_path):
     }
 
 
+def scan(row):
+    """The pixels of a record's image: not blank, and no other record's."""
+    return np.arange(256, dtype=np.uint8).reshape(16, 16) // 2 + np.uint8(row)
+
+
 def write(tmp_path, records, splits, name="set", dropped=(), workers=0):
     """A dataset folder of these records; the fingerprint is in its dataset.json."""
     for record in records:
         if not record.path.exists():
-            Image.fromarray(np.full((16, 16), record.row, np.uint8)).save(record.path)
+            Image.fromarray(scan(record.row)).save(record.path)
     folder = tmp_path / name
     (folder / "images").mkdir(parents=True)
     kept = list(prepare(records, folder / "images", Preparation(16), workers))
@@ -143,9 +148,9 @@ def test_the_fingerprint_is_of_labels_and_pixels_and_not_of_places_or_workers(tm
     moved = [replace(r, path=tmp_path / "elsewhere" / r.path.name) for r in records]
     relabelled = [*records[:2], replace(records[2], label="pneumonia")]
     repainted = [records[0], replace(records[1], path=tmp_path / "other.png"), records[2]]
-    scan = np.full((16, 16), records[1].row, np.uint8)
-    scan[7, 7] += 1
-    Image.fromarray(scan).save(tmp_path / "other.png")
+    pixels = scan(records[1].row)
+    pixels[7, 7] += 1
+    Image.fromarray(pixels).save(tmp_path / "other.png")
     cases = {
         "plain": (records, splits, 0),
         "two workers": (records, splits, 2),

@@ -3,20 +3,20 @@
 import csv
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 import generate_dataset
+from data.folder import preparation, read_about, read_table
+from data.preparation import Preparation
+from data.radiograph import read_radiograph
+from data.sample import covid_chestxray, covidx, siim
+from data.sources import SOURCES
+from data.sources.siim import LABELS as SIIM_LABELS
 from data.sources.tables import read_rows
-
-ROOT = Path(__file__).parent.parent
 
 
 def tables(folder):
@@ -83,17 +83,20 @@ def test_another_seed_gives_another_split(sources, script, dataset, tmp_path):
     assert content(tmp_path / "other")["val_metadata.csv"] != content(dataset)["val_metadata.csv"]
 
 
-def test_what_is_printed_and_written_says_what_the_source_alone_would_score(
-    sources, script, tmp_path
+@pytest.mark.parametrize("column", ["source", "view"])
+def test_what_is_printed_and_written_says_what_metadata_alone_would_score(
+    sources, script, tmp_path, column
 ):
     flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
     printed = script(generate_dataset, tmp_path / "set", *flags, "--workers", 1)
     about = json.loads((tmp_path / "set/dataset.json").read_text())
     splits, _ = tables(tmp_path / "set")
-    guess = splits["train"].groupby("source")["label"].agg(lambda x: x.value_counts().idxmax())
-    hits = splits["test"]["label"] == splits["test"]["source"].map(guess)
-    assert about["source_alone"]["test"]["value"] == pytest.approx(hits.mean())
-    assert f"{hits.mean():.2f}" in printed
+    guess = splits["train"].groupby(column)["label"].agg(lambda x: x.value_counts().idxmax())
+    hits = splits["test"]["label"] == splits["test"][column].map(guess)
+    score = about["alone"][column]["test"]
+    assert score["value"] == pytest.approx(hits.mean())
+    assert score["low"] < score["value"] < score["high"]
+    assert f"test {hits.mean():.2f} ({score['low']:.2f} - {score['high']:.2f})" in printed
     assert "covid-chestxray" in printed
 
 
@@ -123,51 +126,119 @@ def test_sample_does_not_touch_a_raw_folder_that_it_did_not_draw(script, tmp_pat
     assert content(tmp_path) == {"set-raw/metadata.csv": b"mine"}
 
 
-def test_the_same_pixels_under_two_patient_ids_stay_on_one_side(sources, script, tmp_path):
-    raw = tmp_path / "covid"
-    shutil.copytree(sources[0], raw)
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory):
+    """A covid-chestxray sample with each image once more under another patient's id.
+
+    Every third copy is the same file, every third recompressed, every third cropped and halved.
+    """
+    raw = tmp_path_factory.mktemp("twice") / "covid"
+    shares = {"COVID-19": 8, "pneumonia": 8, "normal": 8}
+    covid_chestxray.write(raw, 1337, shares, 256)
     with (raw / "metadata.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     places = {name: k for k, name in enumerate(header)}
     good = [row for row in rows if row[places["filename"]].startswith("phantom-")]
-    copies = []
-    for k, row in enumerate(good):  # every image once more, as another patient's
+    for k, row in enumerate(good):
         name = row[places["filename"]]
-        shutil.copy(raw / "images" / name, raw / "images" / f"copy-{name}")
-        copy = list(row)
-        copy[places["filename"]], copy[places["patientid"]] = f"copy-{name}", f"9{k:05d}"
-        copies.append(copy)
+        image = read_radiograph(raw / "images" / name)
+        copy = f"{('same', 'jpeg', 'crop')[k % 3]}-{name}"
+        if k % 3 == 0:
+            shutil.copy(raw / "images" / name, raw / "images" / copy)
+        elif k % 3 == 1:
+            image.save(raw / "images" / copy, "JPEG", quality=60)
+        else:
+            w, h = image.size
+            image = image.crop((w // 20, h // 20, w, h))
+            image.resize((w // 2, h // 2)).save(raw / "images" / copy, "PNG")
+        copied = list(row)
+        copied[places["filename"]], copied[places["patientid"]] = copy, f"9{k:05d}"
+        rows.append(copied)
     with (raw / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows, *copies])
-    script(generate_dataset, tmp_path / "set", "--covid-chestxray", raw, "--size", 64)
-    splits, _ = tables(tmp_path / "set")
+        csv.writer(file).writerows([header, *rows])
+    return raw
+
+
+def test_exact_copies_are_kept_once_and_all_copies_stay_on_one_side(twice, script, tmp_path):
+    printed = script(generate_dataset, tmp_path / "set", "--covid-chestxray", twice, "--size", 128)
+    splits, dropped = tables(tmp_path / "set")
     kept = pd.concat([table.assign(split=split) for split, table in splits.items()])
-    kept["image"] = kept["original"].str.replace("copy-", "")
-    pairs = kept[kept["image"].str.contains("phantom-")].groupby("image")
+    kept["image"] = kept["original"].str.replace(r"(same|jpeg|crop)-", "", regex=True)
+    copies = kept[kept["original"].str.contains(r"/(?:same|jpeg|crop)-")]
+    assert not copies["original"].str.contains("/same-").any()
+    assert (dropped["reason"].str.contains("the same image as covid-chestxray row")).sum() > 3
+    assert copies["original"].str.contains("/crop-").sum() > 3
+    pairs = kept[kept["image"].isin(copies["image"])].groupby("image")
     assert pairs.size().eq(2).all()
     assert pairs["split"].nunique().max() == 1
     assert pairs["patient_id"].nunique().max() == 1
+    groups = json.loads((tmp_path / "set/dataset.json").read_text())["duplicates"]
+    assert {group["kind"] for group in groups} == {"exact", "near"}
+    near = sum(group["kind"] == "near" for group in groups)
+    assert f"{near} groups of near copies" in printed
 
 
-def test_a_killed_run_leaves_no_finished_folder_and_the_same_command_completes_it(
-    sources, tmp_path, dataset
-):
-    folder = tmp_path / "set"
-    command = [
-        sys.executable, "generate_dataset.py", folder, "--covid-chestxray", sources[0],
-        "--rsna", sources[1], "--size", "64", "--workers", "1",
-    ]  # fmt: skip
-    killed = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    partial = tmp_path / "set.partial"
-    while not list(partial.glob("images/*.png")) and killed.poll() is None:
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert not folder.exists()
-    assert partial.exists()
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert not partial.exists()
-    assert content(folder) == content(dataset)
+def test_a_source_held_out_is_all_of_test_and_nothing_else(sources, script, tmp_path):
+    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
+    script(generate_dataset, tmp_path / "set", *flags, "--hold-out-source", "rsna")
+    splits, _ = tables(tmp_path / "set")
+    assert set(splits["test"]["source"]) == {"rsna"}
+    assert set(splits["train"]["source"]) == set(splits["val"]["source"]) == {"covid-chestxray"}
+    with pytest.raises(ValueError, match="found siim; expected one of covid-chestxray, rsna"):
+        script(generate_dataset, tmp_path / "no", *flags, "--hold-out-source", "siim")
+    with pytest.raises(ValueError, match="no image is left to train on"):
+        script(generate_dataset, tmp_path / "no", *flags[2:], "--hold-out-source", "rsna")
+
+
+def test_patients_of_an_earlier_dataset_stay_where_they_were(sources, script, dataset, tmp_path):
+    flags = ("--covid-chestxray", sources[0], "--size", 64, "--seed", 5)
+    script(generate_dataset, tmp_path / "old", *flags)
+    script(
+        generate_dataset, tmp_path / "new", *flags, "--rsna", sources[1], "--seed", 6,
+        "--split-from", tmp_path / "old",
+    )  # fmt: skip
+    old, new, other = (
+        {
+            row["original"]: (split, row["source"])
+            for split, table in tables(folder)[0].items()
+            for _, row in table.iterrows()
+        }
+        for folder in (tmp_path / "old", tmp_path / "new", dataset)
+    )
+    assert {name: new[name] for name in old} == old
+    assert {name: other[name] for name in old} != old
+    assert {split for split, source in new.values() if source == "rsna"} == set(SPLITS)
+
+
+def test_every_source_can_be_mixed_in_one_call(sources, script, tmp_path):
+    siim.write(tmp_path / "siim", 1, dict.fromkeys(SIIM_LABELS, 8), 64)
+    covidx.write(tmp_path / "covidx", 1, "CXR-4", 64)
+    (tmp_path / "own/normal").mkdir(parents=True)
+    shutil.copy(next((sources[0] / "images").glob("phantom-*.png")), tmp_path / "own/normal/a.png")
+    folders = (*sources, tmp_path / "siim", tmp_path / "covidx", tmp_path / "own")
+    given = zip(SOURCES, folders, strict=True)
+    flags = [word for name, folder in given for word in (f"--{name}", folder)]
+    script(generate_dataset, tmp_path / "set", *flags, "--size", 64)
+    splits, dropped = tables(tmp_path / "set")
+    everything = pd.concat([*splits.values(), dropped])
+    found = {source.split("-")[0] for source in everything["source"]}
+    assert found == {"covid", "rsna", "siim", "covidx", "folder"}
+    kept = pd.concat(splits.values())
+    assert {*SIIM_LABELS, "normal", "positive"} <= set(kept["label"])
+    covidx_tests = splits["test"]["original"][splits["test"]["source"].str.startswith("covidx")]
+    assert len(covidx_tests)
+    assert covidx_tests.str.startswith("test/").all()
+
+
+def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):
+    flags = ("--rsna", sources[1], "--size", 48, "--fit", "pad", "--equalize")
+    script(generate_dataset, tmp_path / "set", *flags)
+    about = read_about(tmp_path / "set")
+    assert preparation(about) == Preparation(48, "pad", equalize=True)
+    table = read_table(tmp_path / "set", "train")
+    with Image.open(tmp_path / "set/train" / table["filename"][0]) as image:
+        raw = read_radiograph(sources[1] / table["original"][0])
+        assert np.array_equal(image, preparation(about)(raw))
 
 
 @pytest.mark.parametrize(

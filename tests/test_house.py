@@ -40,6 +40,12 @@ def test_a_script_imports_config_and_the_rooms_and_no_script(script):
     assert heads <= {*ROOMS, "config"}
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=module)
+def test_benchmarks_import_config_the_rooms_and_each_other_and_no_script(path):
+    heads = {name.split(".")[0] for name in imports(path)}
+    assert heads <= {*ROOMS, "config", "benchmarks"}
+
+
 def test_config_is_data():
     tree = ast.parse((ROOT / "config.py").read_text(encoding="utf-8"))
     kinds = {type(node) for node in tree.body}

@@ -19,9 +19,9 @@ CLASSES = ["normal", "pneumonia", "COVID-19"]
 def drawn(monkeypatch) -> list[Figure]:
     """The figures, as they were drawn before they were written."""
     figures: list[Figure] = []
-    save = plots._save
+    save = plots.save_figure
     monkeypatch.setattr(
-        plots, "_save", lambda figure, path: figures.append(figure) or save(figure, path)
+        plots, "save_figure", lambda figure, path: figures.append(figure) or save(figure, path)
     )
     return figures
 

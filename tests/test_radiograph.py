@@ -1,8 +1,11 @@
+import struct
+from zlib import compress, crc32
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from data.pixels import UnreadableImageError, to_8bit
+from data.pixels import UnreadableImageError, by_table, to_8bit, usual_range
 from data.radiograph import find_images, read_radiograph, resize
 from data.sample.dicom import write_dicom
 
@@ -55,6 +58,106 @@ def test_every_mode_gives_the_gray_values_that_a_viewer_shows(tmp_path, name):
         assert saved.mode == name.split(".")[0].split()[0]
     tolerance = 1 if image.mode in {"I;16", "I", "F"} else 0  # percentiles lie between two pixels
     np.testing.assert_allclose(pixels(tmp_path / name), expected, atol=tolerance)
+
+
+def png(kind, depth, rows, interlaced=False):
+    """A PNG of colour type `kind`; each row is its packed bytes (PNG specification, 11.2)."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc32(name + data))
+
+    samples = {0: 1, 2: 3, 4: 2, 6: 4}[kind]
+    height, width = len(rows), 8 * len(rows[0]) // depth // samples
+    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, interlaced)
+    passes = b"".join(b"\0" + row for row in (adam7(rows) if interlaced else rows))
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", compress(passes)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def adam7(rows):
+    """The rows of the seven passes of an interlaced image of one byte each pixel."""
+    steps = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
+    for top, left, down, across in (*steps, (1, 0, 2, 1)):
+        yield from (row[left::across] for row in rows[top::down] if row[left::across])
+
+
+WORDS = struct.Struct(">12H")  # of 16 bits; the high byte is what a viewer shows
+ODD = {
+    "1 bit": (png(0, 1, [b"\xa5"]), [[255, 0, 255, 0, 0, 255, 0, 255]]),
+    "2 bits": (png(0, 2, [b"\x1b"]), [[0, 85, 170, 255]]),
+    "4 bits": (png(0, 4, [b"\x08\xf3"]), [[0, 136, 255, 51]]),
+    "16-bit colour": (png(2, 16, [WORDS.pack(*[k << 8 for k in (9, 9, 9, 80, 80, 80) * 2])]),
+                      [[9, 80, 9, 80]]),
+    "16-bit gray and alpha": (png(4, 16, [struct.pack(">4H", 7 << 8, 65535, 200 << 8, 0)]),
+                              [[7, 0]]),
+    "interlaced": (png(0, 8, [bytes(row) for row in GRAY], interlaced=True), GRAY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_pngs_give_the_gray_values_that_a_viewer_shows(tmp_path, name):
+    content, expected = ODD[name]
+    (tmp_path / "a.png").write_bytes(content)
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_are_read_in_either_byte_order(tmp_path, order):
+    values = (GRAY * np.uint16(100)).astype(f"{order}u2")
+    entries = [(256, 4), (257, 3), (258, 16), (259, 1), (262, 1), (273, 110), (278, 3), (279, 24)]
+    head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8)
+    tags = [struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in entries]
+    content = head + struct.pack(f"{order}H", len(tags)) + b"".join(tags) + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content + values.tobytes())
+    np.testing.assert_allclose(pixels(tmp_path / "a.tif"), np.rint(GRAY * (255 / 231)), atol=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, ">i2", ">u2"])
+def test_a_table_gives_what_the_function_gives(dtype):
+    limits = np.iinfo(dtype)
+    values = np.random.default_rng(0).integers(limits.min, limits.max, (9, 7), endpoint=True)
+    values = values.astype(dtype)
+    calls = []
+
+    def convert(x):
+        calls.append(x.size)
+        return to_8bit(x, -77, 5000)
+
+    np.testing.assert_array_equal(by_table(values, convert), to_8bit(values, -77, 5000))
+    assert calls == [256**values.itemsize]
+
+
+def test_floats_have_no_table():
+    values = np.array([[0.25, 0.5]])
+    np.testing.assert_array_equal(by_table(values, lambda x: x * 2), [[0.5, 1]])
+
+
+def test_the_usual_range_is_that_of_nearly_all_pixels():
+    values = np.arange(10000)
+    assert usual_range(values) == (9, 9990)
+    values[:9995] = 7
+    assert usual_range(values) == (7, 9999)
+
+
+def test_an_image_keeps_its_colour_when_no_mode_is_asked_for(tmp_path):
+    Image.new("RGB", (2, 2), (9, 8, 7)).save(tmp_path / "colour.png")
+    Image.new("L", (2, 2), 9).save(tmp_path / "gray.png")
+    modes = [read_radiograph(tmp_path / f"{name}.png", None).mode for name in ("colour", "gray")]
+    assert modes == ["RGB", "L"]
+
+
+def test_what_other_programs_would_have_to_run_is_not_opened(tmp_path):
+    Image.new("L", (20, 20)).save(tmp_path / "a.eps")
+    with pytest.raises(UnreadableImageError, match="not an image"):
+        read_radiograph(tmp_path / "a.eps")
+    assert find_images(tmp_path) == [tmp_path]
+
+
+def test_a_file_larger_than_any_radiograph_is_not_read(tmp_path):
+    with (tmp_path / "a.dcm").open("wb") as file:
+        file.truncate(400_000_001)
+    with pytest.raises(UnreadableImageError, match="more than 400,000,000 bytes"):
+        read_radiograph(tmp_path / "a.dcm")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +225,9 @@ def test_one_stray_pixel_does_not_set_the_scale_of_16_bits(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0, 7, 65535])
-def test_a_picture_of_one_value_is_black(value):
-    np.testing.assert_array_equal(to_8bit(np.full((4, 4), value, np.uint16)), 0)
+def test_a_picture_of_one_value_is_black(tmp_path, value):
+    Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png"), 0)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +291,7 @@ def test_a_file_that_is_no_radiograph_gives_one_line_with_its_path(tmp_path, kin
 
 
 def test_an_error_of_many_lines_becomes_one(tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("no plugin worked:\n\tone: bad data\n\ttwo: bad data")
 
     Image.fromarray(GRAY).save(tmp_path / "a.png")

@@ -93,7 +93,7 @@ def test_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_writing_again_completes_what_was_left_half_done(folder: Path, tmp_path: Path) -> None:
-    for source in write_sample(tmp_path, patients=PATIENTS, size=SIZE):
+    for source in write_sample(tmp_path, patients=PATIENTS, size=SIZE).values():
         first, second, *_ = sorted(path for path in source.rglob("*") if path.is_file())
         first.unlink()
         second.write_bytes(b"")
@@ -110,9 +110,11 @@ def test_another_seed_draws_other_people(folder: Path, tmp_path: Path) -> None:
     assert images & others == same
 
 
-def test_returned_folders_are_covid_chestxray_then_rsna(tmp_path: Path) -> None:
-    folders = write_sample(tmp_path, patients=12, size=SIZE)
-    assert [f.name for f in folders] == [Path(name).parts[0] for name in list(REAL_HEADERS)[:2]]
+def test_folders_are_returned_by_the_name_of_their_source(tmp_path: Path) -> None:
+    assert write_sample(tmp_path, patients=12, size=SIZE) == {
+        "covid-chestxray": tmp_path / "covid-chestxray-dataset",
+        "rsna": tmp_path / "rsna-pneumonia-detection-challenge",
+    }
 
 
 def test_too_few_patients_are_refused_with_the_number(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def plot_history(history: Sequence[dict], path: str | Path) -> Path:
             axes.axvline(epochs[best], color=PALE, linewidth=1, zorder=0)
         found = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
         metrics.set_title(found, loc="center", fontsize=9)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: str | Path) -> Path:
@@ -82,7 +82,7 @@ def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: str 
     axes.set_yticks(np.arange(1, n_classes) - 0.5, minor=True)
     axes.tick_params(which="minor", length=0)
     axes.grid(which="minor", color="white", linewidth=2)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_roc(
@@ -113,8 +113,8 @@ def plot_roc(
         title="AUROC", alignment="left", frameon=False, fontsize=9,
         loc="upper left", bbox_to_anchor=(1.02, 1),
     )  # fmt: skip
-    _strip(axes)
-    return _save(figure, path)
+    strip(axes)
+    return save_figure(figure, path)
 
 
 def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.ndarray]) -> None:
@@ -134,7 +134,7 @@ def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.set_ylim(bottom=0)
-    _strip(axes)
+    strip(axes)
 
 
 def _last(values: np.ndarray) -> float:
@@ -148,11 +148,13 @@ def _wrap(name: str, width: int) -> str:
     return textwrap.fill(name, width).replace("$", r"\$")
 
 
-def _strip(axes: Axes) -> None:
+def strip(axes: Axes) -> None:
+    """Takes away the upper and the right edge."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
+    """Writes a PNG, whole or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
+        figure.savefig(temporary, format="png", dpi=dpi, bbox_inches="tight")
     return Path(path)

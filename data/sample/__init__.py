@@ -6,6 +6,8 @@
         stage_2_train_images/<patientId>.dcm
         pneumonia-challenge-dataset-mappings_2018.json
 
+`siim` and `covidx` draw two more sources, for the tests; --sample stays with these two, and quick.
+
 They are read by the same code as the downloads. The same seed and size give the same bytes: each
 image has a random generator of its own, seeded by its name.
 """
@@ -19,8 +21,8 @@ NOTE = "SAMPLE.txt"  # in the folder of both: what is there was drawn, and may b
 
 def write_sample(
     folder: Path, seed: int = 1337, patients: int = 420, size: int = 256
-) -> tuple[Path, Path]:
-    """Write both raw sources below `folder` and return their folders: covid-chestxray, RSNA.
+) -> dict[str, Path]:
+    """Write both raw sources below `folder` and return the folder of each by the source's name.
 
     A third each of `patients` (12 or more) is normal, has pneumonia, has COVID-19; they have 4
     images for every 3 patients. The traps come on top, whatever `patients` is, and RSNA's third
@@ -39,10 +41,10 @@ def write_sample(
         "Normal": third - covid_shares["normal"],
         "No Lung Opacity / Not Normal": 1 + patients // 20,
     }
-    covid, rsna_folder = (
-        folder / "covid-chestxray-dataset",
-        folder / "rsna-pneumonia-detection-challenge",
-    )
-    covid_chestxray.write(covid, seed, covid_shares, size)
-    rsna.write(rsna_folder, seed, rsna_shares, size)
-    return covid, rsna_folder
+    folders = {
+        "covid-chestxray": folder / "covid-chestxray-dataset",
+        "rsna": folder / "rsna-pneumonia-detection-challenge",
+    }
+    covid_chestxray.write(folders["covid-chestxray"], seed, covid_shares, size)
+    rsna.write(folders["rsna"], seed, rsna_shares, size)
+    return folders

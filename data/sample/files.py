@@ -1,4 +1,4 @@
-"""What both drawn sources need: random generators by name, patients, CSV and image files."""
+"""What the drawn sources need: random generators by name, patients, CSV and image files."""
 
 import csv
 import io

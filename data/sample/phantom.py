@@ -8,11 +8,14 @@ left side of the image is the right side of the patient.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from data.record import LABELS
+
+_MESH = 10  # cells along each side, in which a drawing is bent
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Anatomy:
     clavicle: float  # y of the outer end of the clavicles
     breast: float  # density of the breast shadows, 0 is none
     bubble: float  # density of the air in the stomach, 0 is none
+    own: int  # seeds what is this person's alone: the bends of all shapes, the roots of the vessels
 
 
 def random_anatomy(rng: np.random.Generator) -> Anatomy:
@@ -47,6 +51,7 @@ def random_anatomy(rng: np.random.Generator) -> Anatomy:
         clavicle=rng.uniform(-0.80, -0.70),
         breast=max(0.0, rng.uniform(-0.8, 1.0)),
         bubble=rng.uniform(0.0, 1.0),
+        own=int(rng.integers(2**32)),
     )
 
 
@@ -69,16 +74,19 @@ def draw_frontal(
         raise ValueError(f"label: found {label!r}; expected one of {', '.join(LABELS)}.")
     anatomy = anatomy or random_anatomy(rng)
     x, y = _grid(size)
+    own = np.random.default_rng(anatomy.own)
     inside = _lung_depth(anatomy, x, y)
     opacity = _opacity(label, anatomy, rng, inside)
     air = _step(inside, 0.02) * (0.62 + 0.38 * np.clip(inside / 0.22, 0, 1))
     air *= 1 - 0.80 * _heart(anatomy, x, y)
     air *= 1 - opacity
     density = _soft_tissue(anatomy, x, y) - 0.50 * air + _bones(anatomy, x, y)
-    density += 0.24 * _vessels(rng, size) * np.minimum(air, 0.6)
+    density += 0.24 * _vessels(own, rng, size) * np.minimum(air, 0.6)
     density += 0.010 * _smooth_noise(rng, size, 48) + 0.015 * _smooth_noise(rng, size, 9)
-    pose = _random_pose(rng)
-    density, opacity = _move(density, pose), _move(opacity, pose)
+    # A fifth of the gap from rib to rib between two people, a twentieth between two breaths.
+    pose = _random_pose(rng) + 0.032 * _bends(own) + 0.014 * _bends(rng)
+    density = _move(density, pose)
+    opacity = opacity if label == "normal" else _move(opacity, pose)
     return _expose(density, rng), opacity
 
 
@@ -237,12 +245,15 @@ def _vertebrae(y: np.ndarray) -> np.ndarray:
     return 1 - 0.5 * _step(0.018 - abs((y / 0.15) % 1 - 0.5) * 0.15, 0.012)
 
 
-def _vessels(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Return the vessels that fan out from the roots of both lungs, 0 to 1."""
+def _vessels(own: np.random.Generator, rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return the vessels that fan out from the roots of both lungs, 0 to 1.
+
+    A patient's `own` ones leave the root in the same directions; breath and heartbeat move them.
+    """
     sheet = Image.new("L", (size, size))
     pen = ImageDraw.Draw(sheet)
     for side in (-1, 1):
-        for angle in rng.uniform(-1.45, 1.35, 18):
+        for angle in own.uniform(-1.45, 1.35, 18):
             _draw_branch(pen, rng, size, (side * 0.17, -0.02 + 0.03 * side), (side, angle))
     sheet = sheet.filter(ImageFilter.GaussianBlur(size / 320))
     return np.asarray(sheet, np.float32) / 255
@@ -314,20 +325,33 @@ def _patches(anatomy: Anatomy, rng: np.random.Generator, size: int) -> np.ndarra
 # The machine.
 
 
-def _random_pose(rng: np.random.Generator) -> tuple[float, ...]:
-    """Return how output pixels find their place in the drawing, (a, b, c, d, e, f) in x and y."""
+def _random_pose(rng: np.random.Generator) -> np.ndarray:
+    """Return where in the drawing the corners of the picture's mesh are, (.., .., 2) in x and y."""
     turn, zoom = rng.normal(0, 0.025), rng.uniform(0.90, 1.0)
     a, b = zoom * math.cos(turn), zoom * math.sin(turn)
-    return a, b, rng.uniform(-0.05, 0.05), -b, a, rng.uniform(-0.05, 0.05)
+    x, y = np.broadcast_arrays(*_grid(_MESH + 1))
+    centre = rng.uniform(-0.05, 0.05, 2)
+    return np.stack([a * x + b * y, a * y - b * x], axis=2) + centre
 
 
-def _move(drawing: np.ndarray, pose: tuple[float, ...]) -> np.ndarray:
-    """Shift, turn and scale a drawing about its centre; what comes into view is air."""
-    a, b, c, d, e, f = pose
-    half = len(drawing) / 2
-    matrix = (a, b, half * (1 + c - a - b), d, e, half * (1 + f - d - e))
+def _bends(rng: np.random.Generator) -> np.ndarray:
+    """Return by how much a crooked body moves those corners, about 1 in x and y, 0 at the rim."""
+    x, y = _grid(_MESH + 1)
+    inner = (1 - x**6) * (1 - y**6)
+    return np.stack([inner * _smooth_noise(rng, _MESH + 1, 7) for _ in range(2)], axis=2)
+
+
+def _move(drawing: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Shift, turn, scale and bend a drawing; what comes into view is air."""
+    size = len(drawing)
+    corner = (pose + 1) * (size / 2)
+    around = corner[:-1, :-1], corner[1:, :-1], corner[1:, 1:], corner[:-1, 1:]
+    edges = [round(size * k / _MESH) for k in range(_MESH + 1)]
+    spans = list(pairwise(edges))
+    boxes = [(left, top, right, bottom) for top, bottom in spans for left, right in spans]
+    mesh = list(zip(boxes, np.concatenate(around, axis=2).reshape(-1, 8).tolist(), strict=True))
     image = Image.fromarray(np.asarray(drawing, np.float32))
-    moved = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    moved = image.transform(image.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
     return np.asarray(moved)
 
 

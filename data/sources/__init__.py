@@ -8,6 +8,32 @@ Every row of the source's table comes back in one of the two lists. Adding a sou
 file, and its name below.
 """
 
-from data.sources import covid_chestxray, rsna
+from pathlib import Path
 
-SOURCES = {module.NAME: module for module in (covid_chestxray, rsna)}
+from data.record import Dropped, Record
+from data.sources import class_folders, covid_chestxray, covidx, rsna, siim
+from data.sources.tables import Mismatch
+
+SOURCES = {module.NAME: module for module in (covid_chestxray, rsna, siim, covidx, class_folders)}
+
+
+def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:
+    """The records and the dropped rows of the source `name` in `folder`, by row.
+
+    ValueError for a folder that gives no image, or in which table and images do not fit together:
+    of the rows that should give an image, more than half give none. A row that is left out for
+    what it is, such as CT or a further box, is no such row.
+    """
+    records, dropped = SOURCES[name].read(folder)
+    dropped = sorted(dropped, key=lambda item: item.row)
+    strange = [item for item in dropped if isinstance(item.reason, Mismatch)]
+    if len(strange) > len(records):
+        found = f"{len(strange)} of {len(strange) + len(records)} rows that should give an image"
+        found += f" give none, the first is row {strange[0].row}: {strange[0].reason}"
+    elif not records:
+        reason = f", the first for: {dropped[0].reason}" if dropped else ""
+        found = f"none of {len(dropped)} rows gives an image{reason}"
+    else:
+        return records, dropped
+    line = " ".join(f"{folder}: {found}".split())  # a file name may hold a line break
+    raise ValueError(f"{line}; expected {SOURCES[name].DESCRIPTION}. Check the folder")

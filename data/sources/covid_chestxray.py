@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data.patients import join_patients
 from data.record import Dropped, Record, clean_age, clean_sex, clean_view
-from data.sources.tables import find_file, read_rows, require
+from data.sources.tables import Mismatch, find_file, read_rows, require
 
 NAME = "covid-chestxray"
 DESCRIPTION = "github.com/ieee8023/covid-chestxray-dataset: metadata.csv, images/"
@@ -22,6 +22,7 @@ PNEUMONIAS = {
     "bacterial", "streptococcus", "pneumocystis", "klebsiella", "legionella", "e.coli",
     "chlamydophila", "mycoplasma bacterial pneumonia",
 }  # fmt: skip
+OTHERS = {"tuberculosis", "unknown", "todo", "no finding", ""}
 
 
 def label_of(finding: str) -> str | None:
@@ -29,7 +30,7 @@ def label_of(finding: str) -> str | None:
 
     None for what is neither of the three: tuberculosis, unknown, todo, blank.
     """
-    parts = {part.strip().lower() for part in re.split(r"[/,]", finding)}
+    parts = _parts(finding)
     if "covid-19" in parts:
         return "COVID-19"
     if parts & PNEUMONIAS:
@@ -54,7 +55,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         path, missing = find_file(images, name)
         if reason := (
             _not_a_radiograph(row)
-            or (label is None and f"finding '{finding}' is not normal, pneumonia or COVID-19")
+            or (label is None and _other(finding))
             or missing
             or (len(labels[name]) > 1 and "rows disagree on this file's finding")
             or (name in first and f"the same file as row {first[name]}")
@@ -77,6 +78,15 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
             )
         )
     return records, dropped
+
+
+def _parts(finding: str) -> set[str]:
+    return {part.strip().lower() for part in re.split(r"[/,]", finding)}
+
+
+def _other(finding: str) -> str:
+    reason = f"finding '{finding}' is not normal, pneumonia or COVID-19"
+    return reason if _parts(finding) <= OTHERS else Mismatch(reason)
 
 
 def _not_a_radiograph(row: dict[str, str]) -> str | None:

@@ -15,12 +15,13 @@ from collections import defaultdict
 from pathlib import Path
 
 from data.record import Dropped, Record
-from data.sources.tables import find_file, read_rows, require
+from data.sources.tables import Mismatch, find_file, read_rows, require
 
 NAME = "rsna"
 DESCRIPTION = "kaggle.com/c/rsna-pneumonia-detection-challenge, stage 2: the CSVs and DICOM images"
 MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
 LABEL_OF = {"Normal": "normal", "Lung Opacity": "pneumonia"}
+THIRD_CLASS = "No Lung Opacity / Not Normal"
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,12 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         path, missing = find_file(images, f"{image}.dcm")
         if reason := (
             (image in first and f"a further box of the image in row {first[image]}")
-            or (finding not in LABEL_OF and f"class '{finding}' is neither normal nor pneumonia")
+            or (finding == THIRD_CLASS and f"class '{finding}' is neither normal nor pneumonia")
+            or (finding not in LABEL_OF and Mismatch(f"class '{finding}' is none of RSNA"))
             or missing
-            or (len(findings[image]) > 1 and "rows disagree on this image's class")
-            or (image not in opaque and f"not in {boxes.name}")
-            or ((finding == "Lung Opacity") != opaque[image] and "the two CSVs disagree")
+            or (len(findings[image]) > 1 and Mismatch("rows disagree on this image's class"))
+            or (image not in opaque and Mismatch(f"not in {boxes.name}"))
+            or ((finding == "Lung Opacity") != opaque[image] and Mismatch("the two CSVs disagree"))
         ):
             dropped.append(Dropped(NAME, number, original, finding, reason))
         else:

@@ -1,9 +1,16 @@
-"""The sources' CSV tables, read by column name whatever their encoding, and their files."""
+"""What the sources share: tables read by column name whatever their encoding, files, own splits."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+
+class Mismatch(str):
+    """A dropped row's reason that speaks against the folder: table and images do not fit together.
+
+    Where such rows outnumber the images, `data.sources.read` refuses the folder.
+    """
 
 
 def require(folder: Path, name: str, source: str) -> Path:
@@ -12,11 +19,16 @@ def require(folder: Path, name: str, source: str) -> Path:
         raise FileNotFoundError(f"{folder}: no such folder; expected the download of {source}")
     path = folder / name
     if not path.exists():
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
         raise FileNotFoundError(
-            f"{folder}: found {found}; expected {name}. Give the folder of {source} as downloaded"
+            f"{folder}: found {contents(folder)}; expected {name}. Give the folder of {source} as"
+            " downloaded"
         )
     return path
+
+
+def contents(folder: Path) -> str:
+    """The first five names in a folder, for a message."""
+    return ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -24,19 +36,15 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
     The file is UTF-8 or Latin-1. ValueError names those of `columns` that it lacks.
     """
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+    text = read_text(path)
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     except csv.Error as error:
         raise ValueError(f"{path}: {error}; expected a CSV table") from None
-    header = [name.strip().lower().replace(" ", "_") for name in (lines[0] if lines else [])]
+    header = ["_".join(name.lower().split()) for name in (lines[0] if lines else [])]
     missing = [name for name in columns if name not in header]
     if missing:
-        found = ", ".join(name for name in header if name) or "an empty file"
+        found = ", ".join(name for name in header if name)[:200] or "an empty file"
         raise ValueError(f"{path}: found columns {found}; expected also {', '.join(missing)}")
     padding = [""] * len(header)
     return [
@@ -44,15 +52,32 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
+def read_text(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def find_file(folder: Path, name: str) -> tuple[Path | None, str]:
     """The file `name` directly in `folder`, or None and the reason why there is none."""
     if not name:
-        return None, "no file name"
+        return None, Mismatch("no file name")
     if Path(name).name != name or "\\" in name:
-        return None, f"file name '{name}' leads out of {folder.name}/"
+        return None, Mismatch(f"file name '{name}' leads out of {folder.name}/")
     path = folder / name
     try:
         there = path.is_file()
     except (OSError, ValueError):  # longer than a name can be, a NUL: a row whose columns slipped
         there = False
-    return (path, "") if there else (None, f"no file {folder.name}/{name}")
+    return (path, "") if there else (None, Mismatch(f"no file {folder.name}/{name}"))
+
+
+def own_splits(present: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The splits that images of the source's own train, val and test, as far as present, may go to.
+
+    They stay where they are; train gives to val where the source has no val.
+    """
+    more = () if "val" in present else ("val",)
+    return {name: (name, *more) if name == "train" else (name,) for name in present}

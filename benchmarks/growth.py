@@ -1,0 +1,35 @@
+"""generate_dataset.py on more and more sample images: time for each of them, and memory."""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import measure
+from benchmarks.table import Row
+from data.sample import write_sample
+from data.sources import SOURCES
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """A row for each number of images; drawing them is not counted."""
+    rows = []
+    for number in args.images:
+        with TemporaryDirectory() as scratch:
+            # The sample has 4 images for every 3 patients.
+            folders = write_sample(Path(scratch, "raw"), patients=number * 3 // 4, size=args.size)
+            images = sum(len(SOURCES[name].read(folder)[0]) for name, folder in folders.items())
+            flags = [word for name, folder in folders.items() for word in (f"--{name}", folder)]
+            words = ("generate_dataset.py", Path(scratch, "set"), "--workers", args.workers)
+            taken = measure(*words, *flags)
+        each = 1000 * taken.seconds / images
+        first = rows[0]["ms/image"] if rows else each
+        rows.append(
+            {
+                "images": images,
+                "seconds": taken.seconds,
+                "ms/image": each,
+                "times the first": each / first,
+                "peak MiB": taken.peak,
+            }
+        )
+    return rows

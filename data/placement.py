@@ -1,0 +1,68 @@
+"""Where a patient may go: by a source's own split, an earlier dataset, a source held out."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from data.record import Record
+from data.split import SPLITS
+
+Places = Collection[str]
+
+
+def is_of(source: str, name: str) -> bool:
+    """Whether a source is the named one or a part of it: `covidx-sirm` is of `covidx`."""
+    return source == name or source.startswith(f"{name}-")
+
+
+def earlier_places(tables: Mapping[str, Iterable[Mapping[str, str]]]) -> dict[str, str]:
+    """Where an earlier dataset has its patients and images: `patient_id` or `source/file` -> split.
+
+    tables: split -> the rows of its metadata. By image too, because a patient that was entered
+    under two ids has one of them there, and may have the other one now.
+    """
+    places = {}
+    for split, rows in tables.items():
+        for row in rows:
+            places[row["patient_id"]] = split
+            places[f"{row['source']}/{row['original']}"] = split
+    return places
+
+
+def allowed_places(
+    record: Record, earlier: Mapping[str, str], hold_out: str | None
+) -> list[Places]:
+    """What each rule allows for this record's patient; none where no rule has a say."""
+    if hold_out and is_of(record.source, hold_out):
+        return [("test",)]
+    before = {earlier.get(record.patient_id), earlier.get(f"{record.source}/{record.original}")}
+    places = [(split,) for split in SPLITS if split in before]
+    if record.splits:
+        places.append(record.splits)
+    if hold_out:
+        places.append(("train", "val"))
+    return places
+
+
+def settle_patients(
+    patients: Sequence[str], places: Sequence[Sequence[Places]]
+) -> tuple[dict[str, Places], dict[str, Places]]:
+    """What is left for each patient when all rules are taken together, and who is torn.
+
+    Both are of each image, in one order; a patient without a rule is not in the result. A patient
+    whom the rules send to several splits goes to the first of train, val and test: a model that
+    learned from the source's own split, or from the earlier dataset, has seen that patient. The
+    second result has these patients and the splits that they are torn between.
+    """
+    rules = defaultdict(list)
+    for patient, sets in zip(patients, places, strict=True):
+        rules[patient].extend(sets)
+    allowed, torn = {}, {}
+    for patient, sets in rules.items():
+        if not sets:
+            continue
+        common = set(SPLITS).intersection(*sets)
+        if not common:
+            torn[patient] = [split for split in SPLITS if any(split in places for places in sets)]
+            common = {torn[patient][0]}
+        allowed[patient] = [split for split in SPLITS if split in common]
+    return allowed, torn

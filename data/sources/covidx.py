@@ -1,0 +1,133 @@
+"""COVIDx: Wang et al., COVID-Net, arXiv:2003.09871; CXR-4: Wu et al., arXiv:2311.17677.
+
+train_COVIDx8A.txt, test_COVIDx8A.txt    v1 - v9: also train_split.txt, train_split_v3.txt, ...
+train.txt, val.txt, test.txt             Kaggle's COVIDx CXR-2, -3, -4; val.txt is in the last
+train/ val/ test/                        the images of each
+
+A line is `patient file class source`; older files have no source, and the test files of v3 - v5 mix
+both. The classes of one version are normal, pneumonia (v1: viral, bacteria) and COVID-19, those of
+another negative and positive. `negative` is a label of its own: it mixes normal and pneumonia.
+
+Rows are the lines that are not blank, counted on from train to val to test. The source's own split
+is kept. An id names one patient, whatever the source beside it: the same patient stands with a
+source in one file and without in another, and a patient in two splits must be found. Two people of
+two sources under one id would be taken for one, which hides no leak.
+
+`source` is `covidx-sirm` and the like where a line says so: COVIDx is itself a mix, and which part
+an image is from may tell its class.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from data.patients import join_patients
+from data.record import Dropped, Record
+from data.sources.tables import Mismatch, contents, find_file, own_splits, read_text, require
+from data.split import SPLITS
+
+NAME = "covidx"
+DESCRIPTION = "COVIDx v1 - v9 or CXR-2 - CXR-4: label files of one version, train/ val/ test/"
+LABEL_OF = {
+    "normal": "normal",
+    "pneumonia": "pneumonia",
+    "viral": "pneumonia",
+    "bacteria": "pneumonia",
+    "covid-19": "COVID-19",
+    "negative": "negative",
+    "positive": "positive",
+}
+SPELLINGS = {"rnsa": "rsna"}
+
+
+class Line(NamedTuple):
+    """What a line of a label file says; the source is empty in the older ones."""
+
+    patient: str
+    file: str
+    finding: str
+    source: str
+
+
+def parse(text: str) -> Line | None:
+    """Reads from the right, as ids have spaces: `COVID 1 COVID(1).png COVID-19 sirm`.
+
+    None for what is no line of COVIDx.
+    """
+    words = text.split()
+    source = words.pop() if words and words[-1].lower() not in LABEL_OF else ""
+    if len(words) < 3 or words[-1].lower() not in LABEL_OF:
+        return None
+    *patient, file, finding = words
+    return Line(" ".join(patient), file, finding, SPELLINGS.get(source, source))
+
+
+def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
+    """One record per image, which stays in its own split, and every other line."""
+    tables = _label_files(folder)
+    images = {split: require(folder, split, "COVIDx") for split in tables}
+    texts = [(split, text) for split, table in tables.items() for text in _lines(table)]
+    rows, dropped = [], []
+    for number, (split, text) in enumerate(texts, start=1):
+        if line := parse(text):
+            rows.append((number, split, f"{split}/{line.file}", line))
+        else:
+            reason = Mismatch(f"'{text}' is not: patient, file, class")
+            dropped.append(Dropped(NAME, number, tables[split].name, "", reason))
+    patients = join_patients([line.patient for *_, line in rows], [file for *_, file, _ in rows])
+    labels = defaultdict(set)
+    for _, _, file, line in rows:
+        labels[file].add(LABEL_OF[line.finding.lower()])
+    splits = own_splits(tables)
+    records, first = [], {}
+    for (number, split, file, line), patient in zip(rows, patients, strict=True):
+        source = f"{NAME}-{line.source.lower()}" if line.source else NAME
+        path, missing = find_file(images[split], line.file)
+        if reason := (
+            missing
+            or (len(labels[file]) > 1 and Mismatch("rows disagree on this file's class"))
+            or (file in first and f"the same file as row {first[file]}")
+        ):
+            dropped.append(Dropped(source, number, file, line.finding, reason))
+            continue
+        first[file] = number
+        records.append(
+            Record(
+                source=source,
+                row=number,
+                path=path,
+                label=LABEL_OF[line.finding.lower()],
+                patient_id=f"{NAME}:{patient}",
+                finding=line.finding,
+                original=file,
+                frontal=True,
+                splits=splits[split],
+            )
+        )
+    return records, dropped
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """The label file of each split that has one; they are of one version."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected the download of COVIDx")
+    name = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
+    found = [match for path in sorted(folder.iterdir()) if (match := name.fullmatch(path.name))]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder}: found {contents(folder)}; expected label files such as train.txt and"
+            " test.txt, or train_COVIDx9A.txt and test_COVIDx9A.txt. Give their folder"
+        )
+    if len({match[2] for match in found}) > 1:
+        names = ", ".join(match[0] for match in found)
+        raise ValueError(
+            f"{folder}: found {names}; expected the label files of one version. Move the others"
+            " away"
+        )
+    there = {match[1]: folder / match[0] for match in found}
+    return {split: there[split] for split in SPLITS if split in there}
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in re.split(r"[\r\n]+", read_text(path)) if line.strip()]

@@ -1,0 +1,129 @@
+"""A function over many items, in processes of which any may die: in order, in bounded memory."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.pool import ExceptionWithTraceback
+from time import monotonic
+from typing import Any
+
+WINDOW = 32  # items for each worker that may be ahead of the result which is due
+TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 10
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In place of a result: why there is none."""
+
+    reason: str
+
+
+def map_apart(
+    job: Callable[[Any], Any], items: Sequence[Any], workers: int, time_limit: float = TIME_LIMIT
+) -> Iterator[Any]:
+    """Yields for each item, in order, job(item) or Lost. What the job raises is raised here.
+
+    An item whose process dies is given to a fresh one; when that dies too, the item is lost. So is
+    one that takes longer than `time_limit`. No other item is affected. ChildProcessError if a
+    process cannot even start. They start fresh: a fork would copy the threads that the caller runs.
+    """
+    team = [_Worker(job, time_limit) for _ in range(min(workers, len(items)))]
+    done, given = {}, 0
+    try:
+        for due in range(len(items)):
+            while due not in done:
+                for worker in team:
+                    if worker.place is None and given < min(len(items), due + WINDOW * len(team)):
+                        worker.give(given, items[given])
+                        given += 1
+                wait([worker.pipe for worker in team], timeout=1)
+                for worker in team:
+                    done.update(worker.answers())
+            yield done.pop(due)
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+class _Worker:
+    """A process that works on one item at a time, and is replaced when it dies."""
+
+    def __init__(self, job: Callable[[Any], Any], time_limit: float):
+        self.job, self.time_limit = job, time_limit
+        self.place, self.item, self.tries, self.deadline = None, None, 0, inf
+        self.start()
+
+    def start(self) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(self.job, theirs), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the pipe ends with the process
+        self.started = False
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def give(self, place: int, item: Any) -> None:
+        self.place, self.item, self.tries = place, item, 0
+        self.send()
+
+    def send(self) -> None:
+        self.tries += 1
+        self.deadline = monotonic() + self.time_limit
+        with suppress(ConnectionError):  # it is dead, which `answers` will see
+            self.pipe.send(self.item)
+
+    def answers(self) -> list[tuple[int, Any]]:
+        """(place, result) if there is one by now."""
+        if not self.pipe.poll():
+            return self.overdue() if monotonic() > self.deadline else []
+        try:
+            greeting, result, error = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return self.dead()
+        self.started = True
+        if error:
+            raise error
+        return [] if greeting else self.finish(result)
+
+    def finish(self, result: Any) -> list[tuple[int, Any]]:
+        place, self.place, self.deadline = self.place, None, inf
+        return [(place, result)]
+
+    def overdue(self) -> list[tuple[int, Any]]:
+        self.stop()
+        self.start()
+        return self.finish(Lost(f"not done after {self.time_limit:g} seconds"))
+
+    def dead(self) -> list[tuple[int, Any]]:
+        self.stop()
+        code = self.process.exitcode
+        death = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        if not self.started:
+            raise ChildProcessError(f"a worker process does not start ({death})")
+        self.start()
+        if self.tries == 2:
+            return self.finish(Lost(f"the process that works on it dies ({death})"))
+        if self.place is not None:
+            self.send()
+        return []
+
+
+def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which stops us
+    with suppress(EOFError, ConnectionError):  # when the main process is gone
+        pipe.send((True, None, None))
+        while True:
+            item = pipe.recv()
+            try:
+                answer = (False, job(item), None)
+            except Exception as error:
+                answer = (False, None, ExceptionWithTraceback(error, error.__traceback__))
+            pipe.send(answer)

@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import generate, growth, measure, plain, table
+from data.sample import write_sample
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return write_sample(tmp_path_factory.mktemp("raw"), patients=12, size=64)
+
+
+def test_a_measured_command_has_its_time_and_the_memory_of_all_its_processes():
+    hold = "import time; held = b'x' * (60 << 20); time.sleep(0.5)"
+    alone = measure.measure("-c", hold)
+    assert 0.5 < alone.seconds < 10
+    assert 60 < alone.peak < 120
+    start = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); "
+    both = measure.measure("-c", start + hold + "; p.wait()")
+    assert both.peak > alone.peak + 50
+
+
+def test_the_processor_time_is_that_of_all_processes_and_not_of_waiting():
+    work = "import time\nwhile time.process_time() < 0.3: pass"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}]); "
+    both = measure.measure("-c", f"{start} exec({work!r}); time.sleep(0.4)")
+    assert 0.6 < both.cpu < 0.9
+    assert both.seconds > both.cpu + 0.3
+
+
+def test_a_command_that_fails_is_an_error_with_its_last_line():
+    with pytest.raises(ChildProcessError, match="ValueError: no such luck"):
+        measure.measure("-c", "raise ValueError('no such luck')")
+
+
+def test_a_table_has_a_heading_and_numbers_to_three_figures():
+    rows = [{"recipe": "plain", "images/s": 11.234}, {"recipe": "ours", "images/s": 1234.5}]
+    assert table.show(rows, as_json=False).splitlines() == [
+        "recipe  images/s",
+        "plain       11.2",
+        "ours        1234",
+    ]
+    assert json.loads(table.show(rows, as_json=True)) == rows
+
+
+def test_the_plain_recipe_copies_every_image_in_full_size(sources, tmp_path, monkeypatch):
+    flags = [word for name, folder in sources.items() for word in (f"--{name}", str(folder))]
+    monkeypatch.setattr(sys, "argv", ["plain", str(tmp_path / "set"), *flags])
+    plain.main()
+    tables = [pd.read_csv(tmp_path / f"set/{split}_metadata.csv") for split in ("train", "test")]
+    names = pd.concat(tables)["filename"]
+    assert set(names) == {path.name for path in (tmp_path / "set").glob("*.png")}
+    with Image.open(tmp_path / "set" / names[names.str.startswith("rsna")].iloc[0]) as image:
+        assert (image.mode, image.size) == ("L", (64, 64))
+
+
+def test_both_recipes_are_measured_on_the_same_images_in_turn(sources, monkeypatch):
+    ran = []
+
+    def fake(*words):
+        ran.append(words)
+        return measure.Measured(10.0 if "benchmarks.plain" in words else 0.5, cpu=0.9, peak=99.0)
+
+    monkeypatch.setattr(generate, "measure", fake)
+    flags = [word for name, folder in sources.items() for word in (f"--{name}", str(folder))]
+    rows = run(["generate", *flags, "--rounds", "2"])
+    assert [("benchmarks.plain" in words) for words in ran] == [True, False, True, False]
+    first, second = rows
+    assert first["images"] == second["images"] > 20
+    assert (first["times plain"], second["times plain"]) == (1, 20)
+    assert second["images/s"] == second["images"] / 0.5
+
+
+def test_growth_is_told_by_image_against_the_first(monkeypatch):
+    def fake(*words):
+        return measure.Measured(seconds=4.0, cpu=4.0, peak=99.0)
+
+    monkeypatch.setattr(growth, "measure", fake)
+    rows = run(["growth", "--images", "16", "32", "--size", "64"])
+    assert rows[0]["images"] < rows[1]["images"]
+    for row in rows:
+        assert row["ms/image"] == pytest.approx(4000 / row["images"])
+    assert rows[1]["times the first"] == pytest.approx(rows[0]["images"] / rows[1]["images"])
+
+
+def run(words):
+    args = parse(words)
+    return {"generate": generate, "growth": growth}[args.benchmark].run(args)
+
+
+def parse(words):
+    before, sys.argv = sys.argv, ["benchmarks", *words]
+    try:
+        return benchmarks.arguments()
+    finally:
+        sys.argv = before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "BENCHMARK"),
+        (["speed"], "invalid choice: 'speed'"),
+        (["generate", "--workers", "0"], "--workers: found 0; expected 1 or more"),
+        (["generate", "--rounds", "0"], "--rounds: found 0; expected 1 or more"),
+        (["growth", "--images", "5"], "--images: found 5; expected 16 or more"),
+    ],
+)
+def test_a_wrong_argument_is_status_2_and_one_line(capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        parse(words)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["-h"], ["generate", "-h"], ["growth", "-h"]])
+def test_help_answers_before_the_heavy_imports(words):
+    start = time.perf_counter()
+    command = [sys.executable, "-X", "importtime", "-m", "benchmarks", *words]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert time.perf_counter() - start < 5
+    assert "usage: benchmarks" in done.stdout
+    for heavy in ("pandas", "torch", "psutil"):
+        assert f"| {heavy}\n" not in done.stderr.replace("  ", "")
