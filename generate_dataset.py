@@ -23,6 +23,8 @@ ARGUMENTS = (
     "split_from", "views", "seed",
 )  # fmt: skip
 
+MOST_SHOWN = 12  # reasons or patients on screen
+
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,10 @@ def arguments() -> argparse.Namespace:
         help="draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those",
     )
     parser.add_argument(
-        "--size", type=int, default=256, help="width and height of the PNGs, pixels"
+        "--size",
+        type=int,
+        default=256,
+        help="width and height of the PNGs, pixels; near copies are looked for at this size",
     )
     parser.add_argument(
         "--fit",
@@ -53,7 +58,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hold-out-source",
         metavar="NAME",
-        help="make test of this source alone, as a hospital that training never saw",
+        help="make test of this source, or part of one (covidx-sirm), alone, whatever --test-size"
+        " says: a hospital that training never saw",
     )
     parser.add_argument(
         "--split-from",
@@ -66,7 +72,8 @@ def arguments() -> argparse.Namespace:
         type=clean_view,
         metavar="VIEW",
         default=["PA", "AP", "AP Supine", "AP Erect"],
-        help="projections to keep, as the metadata or the DICOM header names them",
+        help="projections to keep, as the metadata or the DICOM header names them; siim, covidx and"
+        " folder have frontal images alone, which are kept if the view is not told",
     )
     parser.add_argument("--seed", type=int, default=1337, help="draws the split and the sample")
     parser.add_argument(
@@ -80,6 +87,8 @@ def arguments() -> argparse.Namespace:
     if not args.sample and not args.sources:
         flags = ", ".join(f"--{name}" for name in SOURCES)
         parser.error(f"no source given; expected --sample or one or more of {flags}")
+    if args.hold_out_source and args.split_from:
+        parser.error("--hold-out-source and --split-from contradict each other; give one of them")
     demand(parser, args, ("seed", "val_size", "test_size"), 0)
     demand(parser, args, ("workers",), 1)
     demand(parser, args, ("size",), 16, 4096)
@@ -91,10 +100,10 @@ def arguments() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    from data.audit import CHEATS, audit_columns, counts, describe, reasons
-    from data.copies import exact_groups, join_groups, keep_first, list_groups
+    from data.audit import CHEATS, audit_columns, describe, reasons
+    from data.copies import join_groups, list_groups, surplus
     from data.folder import read_table, staging, write_tables
-    from data.placement import allowed_places
+    from data.placement import outsiders
     from util.files import write_json
     from util.versions import versions
 
@@ -105,46 +114,48 @@ def main(args: argparse.Namespace) -> None:
         records, dropped = read_sources(args.sources, args.hold_out_source)
         images = folder / "images"
         images.mkdir()
-        found, unusable = prepare_images(records, images, args)
-        exact = exact_groups(found)
-        near = near_groups(found, images, exact)
+        found, unreadable = prepare_images(records, images, args)
+        exact, near = find_copies(found, images)
         copies = list_groups(found, exact, near)
-        places = [allowed_places(item.record, earlier, args.hold_out_source) for item in found]
         found = join_groups(found, [*exact, *near])
-        allowed = settle(found, places)
-        kept, surplus = keep_first(found, exact)
-        splits = share_out(kept, allowed, args)
-        dropped += unusable + surplus
+
+        # Who is left out: reason by index in `found`
+        unwanted = other_views(found, args.views)
+        unwanted |= outsiders([item.record for item in found], args.hold_out_source)
+        exact, near = (
+            [[k for k in group if k not in unwanted] for group in groups]
+            for groups in (exact, near)
+        )
+        left_out = surplus(found, exact, near) | unwanted
+        kept = [item for k, item in enumerate(found) if k not in left_out]
+        dropped += unreadable + [drop(found[k].record, why) for k, why in left_out.items()]
+        if not kept:
+            reason = Counter(left_out.values()).most_common(1)[0][0]
+            raise ValueError(f"none of {len(found)} images can be used; most often: {reason}")
+
+        # Who goes where
+        bound = [item.record for k, item in enumerate(found) if k not in unwanted]
+        allowed = settle(bound, earlier, args.hold_out_source)
+        splits = share_out([item.record for item in kept], allowed, args)
+
+        # The folder
         fingerprint = write_tables(folder, images, kept, splits, dropped)
         shutil.rmtree(images)  # what was read but not kept, such as lateral views
         shapes = {item.filename: (item.width, item.height) for item in kept}
         tables = {split: audit_columns(read_table(folder, split), shapes) for split in SPLITS}
-        alone = {name: scores(name, tables) for name in CHEATS}
         about = {
             "arguments": {name: getattr(args, name) for name in ARGUMENTS},
             **describe(tables),
             "dropped": reasons(dropped),
             "duplicates": copies,
-            "alone": alone,
+            "alone": {name: scores(name, tables) for name in CHEATS},
             "fingerprint": fingerprint,
             "versions": versions(),
         }
-        draw(folder, tables, alone)
+        draw(folder, tables, about["alone"])
         write_json(folder / "dataset.json", about)
-
-    print(counts(tables))
-    print(f"\n{len(kept)} images kept, {len(dropped)} rows left out (dropped.csv has each):")
-    for reason, rows in about["dropped"].items():
-        print(f"{rows:6d}  {reason}")
-    print(f"\n{len(near)} groups of near copies, each on one side (dataset.json has them).")
-    print("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
-    for name, score in alone.items():
-        row = (
-            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
-            for split, s in score.items()
-        )
-        print(f"{name:>12}  {'   '.join(row)}")
-    print(f"\nLook at {args.save_path}/audit.png")
+    print_summary(about, tables)
+    print(f"\nLook at {Path(args.save_path) / 'audit.png'}")
 
 
 def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
@@ -176,81 +187,95 @@ def read_sources(
 def prepare_images(
     records: list[Record], images: Path, args: argparse.Namespace
 ) -> tuple[list, list]:
-    """What is written and of a wanted view, and what is left out, with the reason."""
+    """What is written, and what cannot be read, with the reason."""
     from tqdm import tqdm
 
     from data.preparation import Preparation
     from data.prepare import prepare
 
-    kept, dropped = [], []
+    found, dropped = [], []
     preparation = Preparation(args.size, args.fit, args.equalize)
     results = prepare(records, images, preparation, args.workers)
     for item in tqdm(results, "Images", len(records), unit=" images", disable=None):
         if isinstance(item, Dropped):
             dropped.append(item)
-        elif item.record.view in args.views or (item.record.frontal and not item.record.view):
-            kept.append(item)
         else:
-            view = item.record.view or "unknown"
-            dropped.append(drop(item.record, f"view {view}, not one of {', '.join(args.views)}"))
-    if not kept:
+            found.append(item)
+    if not found:
         reason = Counter(item.reason for item in dropped).most_common(1)[0][0]
-        raise ValueError(f"none of {len(records)} images can be used; most often: {reason}")
-    return kept, dropped
+        raise ValueError(f"none of {len(records)} images can be read; most often: {reason}")
+    return found, dropped
 
 
 def earlier_dataset(folder: str | None) -> dict[str, str]:
     """Where the patients and images of an earlier dataset are."""
-    from data.folder import read_split
+    from data.folder import read_about, read_split
     from data.placement import earlier_places
 
     if folder is None:
         return {}
-    return earlier_places(
-        {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
-    )
+    tables = {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
+    return earlier_places(tables, read_about(Path(folder)).get("duplicates", []))
 
 
-def near_groups(found: list, images: Path, exact: list[list[int]]) -> list[list[int]]:
-    """The images that are one radiograph, resized, recompressed, cropped or framed.
-
-    Of exact copies only the first is looked at: the others are one with it already.
-    """
+def find_copies(found: list, images: Path) -> tuple[list[list[int]], list[list[int]]]:
+    """Groups of indices: the same pixels, and one radiograph resized, recompressed, cropped."""
     from functools import partial
 
     import numpy as np
     from PIL import Image
     from tqdm import tqdm
 
+    from data.copies import exact_groups
     from data.duplicates import BYTES, clusters, find_duplicates
 
-    surplus = {place for group in exact for place in group[1:]}
-    places = [place for place in range(len(found)) if place not in surplus]
+    exact = exact_groups(found)
+    again = {k for group in exact for k in group[1:]}
+    once = [item for k, item in enumerate(found) if k not in again]
+    index = [k for k in range(len(found)) if k not in again]
 
     def read(k: int) -> Image.Image:
-        with Image.open(images / found[places[k]].filename) as image:
+        with Image.open(images / once[k].filename) as image:
             return image.convert("L")
 
-    marks = np.frombuffer(b"".join(found[place].signature for place in places), np.uint8)
+    marks = np.frombuffer(b"".join(item.signature for item in once), np.uint8)
     progress = partial(tqdm, desc="Near copies", unit=" pairs", disable=None)
-    pairs = find_duplicates(marks.reshape(len(places), -1, BYTES), read, progress)
-    return [[places[k] for k in group] for group in clusters(pairs, len(places))]
+    pairs = find_duplicates(marks.reshape(len(once), -1, BYTES), read, progress)
+    return exact, [[index[k] for k in group] for group in clusters(pairs, len(once))]
 
 
-def settle(found: list, places: list) -> dict:
+def other_views(found: list, views: list[str]) -> dict[int, str]:
+    """The images of a view that is not asked for, and why: index -> reason."""
+    unwanted = {}
+    for k, record in enumerate(item.record for item in found):
+        if record.view not in views and (record.view or not record.frontal):
+            unwanted[k] = f"view {record.view or 'unknown'}, not one of {', '.join(views)}"
+    return unwanted
+
+
+def settle(records: list[Record], earlier: dict[str, str], hold_out: str | None) -> dict:
     """The splits that each patient may go to; a warning for whom the rules contradict."""
-    from data.placement import settle_patients
+    from data.placement import allowed_places, settle_patients
 
-    allowed, torn = settle_patients([item.record.patient_id for item in found], places)
-    for patient, splits in torn.items():
-        log.warning("%s: belongs to %s; goes to %s", patient, " and ".join(splits), splits[0])
+    patients = [record.patient_id for record in records]
+    places = [allowed_places(record, earlier, hold_out) for record in records]
+    allowed, torn = settle_patients(patients, places)
+    if earlier:
+        known = sum(patient in allowed for patient in set(patients))
+        log.info("%d of %d patients stay as in the earlier dataset", known, len(set(patients)))
+    for patient, splits in list(torn.items())[:MOST_SHOWN]:
+        log.warning(
+            "%s: is in %s of its source's own split or the earlier dataset; goes to %s",
+            patient, " and ".join(splits), splits[0],
+        )  # fmt: skip
+    if len(torn) > MOST_SHOWN:
+        log.warning("... and so are %d more patients", len(torn) - MOST_SHOWN)
     return allowed
 
 
-def share_out(kept: list, allowed: dict, args: argparse.Namespace) -> list[str]:
+def share_out(records: list[Record], allowed: dict, args: argparse.Namespace) -> list[str]:
     from data.split import split_patients
 
-    records = [item.record for item in kept]
     splits = split_patients(
         [record.patient_id for record in records],
         [(record.label, record.source) for record in records],
@@ -265,7 +290,8 @@ def share_out(kept: list, allowed: dict, args: argparse.Namespace) -> list[str]:
     for label in sorted({record.label for record in records}):
         empty = [split for split in wanted if (label, split) not in there]
         if empty:
-            log.warning("%s: too few patients; none is in %s", label, " and ".join(empty))
+            why = "by the rules of the split" if allowed else "too few patients"
+            log.warning("%s: %s, none is in %s", label, why, " and ".join(empty))
     if "train" not in splits:
         raise ValueError("no image is left to train on; expected sources beside the one held out")
     return splits
@@ -296,6 +322,28 @@ def draw(folder: Path, tables: dict, alone: dict) -> None:
         return np.asarray(read_radiograph(folder / split / name))
 
     plot_dataset(tables, alone, read, folder / "audit.png")
+
+
+def print_summary(about: dict, tables: dict) -> None:
+    from data.audit import counts
+
+    print(counts(tables))
+    dropped = sum(about["dropped"].values())
+    images = sum(about["images"].values())
+    print(f"\n{images} images kept, {dropped} rows left out (dropped.csv has each):")
+    for reason, rows in list(about["dropped"].items())[:MOST_SHOWN]:
+        print(f"{rows:6d}  {reason}")
+    if len(about["dropped"]) > MOST_SHOWN:
+        print(f"        and {len(about['dropped']) - MOST_SHOWN} more kinds of reasons")
+    near = sum(group["kind"] == "near" for group in about["duplicates"])
+    print(f"\n{near} groups of near copies, each on one side (dataset.json has them).")
+    print("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
+    for name, score in about["alone"].items():
+        row = (
+            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
+            for split, s in score.items()
+        )
+        print(f"{name:>12}  {'   '.join(row)}")
 
 
 if __name__ == "__main__":

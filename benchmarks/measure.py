@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psutil
 
@@ -28,16 +29,22 @@ class Measured:
 def measure(*words: object) -> Measured:
     """Runs `python WORDS` in the root of the project. ChildProcessError if it fails."""
     start, cpu, peak = time.perf_counter(), _cpu_of_children(), 0
-    with subprocess.Popen(
-        [sys.executable, *map(str, words)],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    with (
+        TemporaryFile("w+") as errors,  # a pipe that nobody reads would fill up
+        subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        ) as process,
+    ):
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
             time.sleep(INTERVAL)
         seconds = time.perf_counter() - start
         if process.returncode:
-            last = (process.stderr.read().strip().splitlines() or ["no word of why"])[-1]
+            errors.seek(0)
+            last = (errors.read().strip().splitlines() or ["no word of why"])[-1]
             raise ChildProcessError(f"python {' '.join(map(str, words))}: {last}")
     return Measured(seconds, _cpu_of_children() - cpu, peak / 2**20)
 

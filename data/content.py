@@ -15,7 +15,7 @@ def why_no_radiograph(image: Image.Image) -> str | None:
     A marker does not make a blank image a radiograph, nor a coloured arrow a radiograph a
     photograph. One tint over all is none either: prints and light boxes are blue or sepia.
     """
-    small = image.reduce(max(1, min(image.size) // 64))
+    small = image.reduce(tuple(max(1, side // 64) for side in image.size))
     dark, bright = np.percentile(small.convert("L"), [5, 95])
     if bright - dark < MIN_CONTRAST:
         return f"blank: nearly all of it within {bright - dark:.0f} of 255 gray levels"

@@ -66,6 +66,9 @@ def read_patient_id(path: Path) -> str:
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
+            with path.open("rb") as file:
+                if DeflatedExplicitVRLittleEndian.encode() in file.read(4096):
+                    return ""  # pydicom would inflate all of it, which may be terabytes
             dataset = pydicom.dcmread(
                 path, stop_before_pixels=True, specific_tags=["PatientID"], force=True
             )

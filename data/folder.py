@@ -10,6 +10,7 @@ dataset/
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from data.record import Dropped
 from data.split import SPLITS
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
-# All that a dataset folder holds, finished or not.
+# All that a dataset folder holds, finished or not; a killed run may leave a file half written.
 OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
 )
@@ -40,14 +41,15 @@ def staging(path: Path) -> Iterator[Path]:
         raise FileExistsError(
             f"{path}: exists and is not empty; remove it or choose another folder"
         )
-    partial = path.absolute().with_name(path.absolute().name + ".partial")
+    path = path.absolute()
+    partial = path.with_name(f"{path.name}.partial")
+    old = path.with_name(f"{path.name}.partial.old")
+    for remains in (old, partial):
+        _check_remains(remains)
+    shutil.rmtree(old, ignore_errors=True)
     if partial.exists():
-        if foreign := {entry.name for entry in partial.iterdir()} - OURS:
-            raise FileExistsError(
-                f"{partial}: found {min(foreign)} in it; expected the remains of a dataset, or no"
-                " such folder. Move it"
-            )
-        shutil.rmtree(partial)
+        partial.rename(old)  # a worker that outlived a killed run finds no folder to write to
+        shutil.rmtree(old, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -57,6 +59,18 @@ def staging(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _check_remains(folder: Path) -> None:
+    if not folder.exists():
+        return
+    half_written = re.compile(r"\.(audit\.\w+\.png|dataset\.\w+\.json)")
+    names = {entry.name for entry in folder.iterdir()} - OURS
+    if foreign := sorted(name for name in names if not half_written.fullmatch(name)):
+        raise FileExistsError(
+            f"{folder}: found {foreign[0]} in it; expected the remains of a dataset, or no such"
+            " folder. Move it"
+        )
 
 
 def write_tables(
@@ -112,7 +126,10 @@ def read_about(folder: Path) -> dict:
 
 def preparation(about: dict) -> Preparation:
     """How the images of the dataset folder with this dataset.json were made."""
-    return Preparation(**{name: about["arguments"][name] for name in ("size", "fit", "equalize")})
+    names = ("size", "fit", "equalize")
+    if lost := [name for name in names if name not in about["arguments"]]:
+        raise ValueError(f"dataset.json: no {lost[0]}; make the dataset again")
+    return Preparation(**{name: about["arguments"][name] for name in names})
 
 
 def read_table(folder: Path, split: str) -> pd.DataFrame:

@@ -14,33 +14,64 @@ def is_of(source: str, name: str) -> bool:
     return source == name or source.startswith(f"{name}-")
 
 
-def earlier_places(tables: Mapping[str, Iterable[Mapping[str, str]]]) -> dict[str, str]:
+def earlier_places(
+    tables: Mapping[str, Iterable[Mapping[str, str]]], duplicates: Iterable[Mapping]
+) -> dict[str, str]:
     """Where an earlier dataset has its patients and images: `patient_id` or `source/file` -> split.
 
-    tables: split -> the rows of its metadata. By image too, because a patient that was entered
-    under two ids has one of them there, and may have the other one now.
+    tables: split -> the rows of its metadata. duplicates: its groups of copies, as in dataset.json.
+    By image too, because a patient that was entered under two ids has one of them there, and may
+    have the other one now; and by copy, because of exact copies the tables have the first alone.
     """
     places = {}
     for split, rows in tables.items():
         for row in rows:
             places[row["patient_id"]] = split
-            places[f"{row['source']}/{row['original']}"] = split
+            places[_name(row["source"], row["original"])] = split
+    for group in duplicates:
+        names = [_name(image["source"], image["original"]) for image in group["images"]]
+        split = next((places[name] for name in names if name in places), None)
+        if split:
+            for name, image in zip(names, group["images"], strict=True):
+                places.setdefault(name, split)
+                places.setdefault(image["patient_id"], split)
     return places
+
+
+def _name(source: str, original: str) -> str:
+    return f"{source}/{original}"
+
+
+def outsiders(records: Sequence[Record], hold_out: str | None) -> dict[int, str]:
+    """The images of other sources whose patient has one in the source held out: index -> reason.
+
+    That patient belongs to test, and test to the source held out alone.
+    """
+    if not hold_out:
+        return {}
+    inside = {record.patient_id for record in records if is_of(record.source, hold_out)}
+    return {
+        k: f"its patient is also in {hold_out}, which is held out"
+        for k, record in enumerate(records)
+        if record.patient_id in inside and not is_of(record.source, hold_out)
+    }
 
 
 def allowed_places(
     record: Record, earlier: Mapping[str, str], hold_out: str | None
 ) -> list[Places]:
-    """What each rule allows for this record's patient; none where no rule has a say."""
-    if hold_out and is_of(record.source, hold_out):
-        return [("test",)]
-    before = {earlier.get(record.patient_id), earlier.get(f"{record.source}/{record.original}")}
-    places = [(split,) for split in SPLITS if split in before]
-    if record.splits:
-        places.append(record.splits)
+    """What this record's patient may go to by each rule; none where no rule has a say.
+
+    A source that is held out goes before an earlier dataset, and that before a source's own split.
+    """
     if hold_out:
-        places.append(("train", "val"))
-    return places
+        return [("test",) if is_of(record.source, hold_out) else ("train", "val")]
+    before = {
+        earlier.get(record.patient_id), earlier.get(_name(record.source, record.original))
+    }  # fmt: skip
+    if places := [(split,) for split in SPLITS if split in before]:
+        return places
+    return [record.splits] if record.splits else []
 
 
 def settle_patients(

@@ -27,7 +27,11 @@ def read_radiograph(path: str | Path, mode: str | None = "L") -> Image.Image:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
         with warnings.catch_warnings():  # of odd files; what matters is an error here
             warnings.simplefilter("ignore")
-            image = _read_dicom(path) if _is_dicom(path) else _read_picture(path)
+            if _is_dicom(path):
+                image = _read_dicom(path)
+            else:
+                image = _read_picture(path)
+                image.info.clear()  # what a stranger wrote into the file is no fact of the image
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None
     except OSError as error:  # also Pillow's for what is no image or is cut off

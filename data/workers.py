@@ -27,9 +27,9 @@ def map_apart(
 ) -> Iterator[Any]:
     """Yields for each item, in order, job(item) or Lost. What the job raises is raised here.
 
-    An item whose process dies is given to a fresh one; when that dies too, the item is lost. So is
-    one that takes longer than `time_limit`. No other item is affected. ChildProcessError if a
-    process cannot even start. They start fresh: a fork would copy the threads that the caller runs.
+    An item whose process dies, or takes longer than `time_limit`, is given to a fresh one; when
+    that fares alike, the item is lost. No other item is affected. ChildProcessError if a process
+    cannot even start. They start fresh: a fork would copy the threads that the caller runs.
     """
     team = [_Worker(job, time_limit) for _ in range(min(workers, len(items)))]
     done, given = {}, 0
@@ -99,8 +99,7 @@ class _Worker:
 
     def overdue(self) -> list[tuple[int, Any]]:
         self.stop()
-        self.start()
-        return self.finish(Lost(f"not done after {self.time_limit:g} seconds"))
+        return self.again(f"not done after {self.time_limit:g} seconds")
 
     def dead(self) -> list[tuple[int, Any]]:
         self.stop()
@@ -108,11 +107,16 @@ class _Worker:
         death = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         if not self.started:
             raise ChildProcessError(f"a worker process does not start ({death})")
+        return self.again(f"the process that works on it dies ({death})")
+
+    def again(self, trouble: str) -> list[tuple[int, Any]]:
+        """A fresh process, which gets the item once more; after that the item is lost."""
         self.start()
+        if self.place is None:
+            return []
         if self.tries == 2:
-            return self.finish(Lost(f"the process that works on it dies ({death})"))
-        if self.place is not None:
-            self.send()
+            return self.finish(Lost(trouble))
+        self.send()
         return []
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from data.copies import exact_groups, join_groups, keep_first, list_groups
+import pytest
+
+from data.copies import contradict, exact_groups, join_groups, list_groups, surplus
 from data.prepare import Prepared
 from data.record import Record
 
@@ -33,15 +35,35 @@ def test_images_with_the_same_pixels_are_a_group():
     assert exact_groups(images(("d1", "a", "normal"), ("d2", "a", "normal"))) == []
 
 
-def test_the_first_of_a_group_is_kept_and_none_where_the_labels_differ():
-    kept, dropped = keep_first(FOUND, exact_groups(FOUND))
-    assert [item.filename for item in kept] == ["s-1.png", "s-4.png"]
-    assert {item.row: item.reason for item in dropped} == {
-        2: "its copies have another label: normal, pneumonia",
-        3: "the same image as s row 1",
-        5: "its copies have another label: normal, pneumonia",
-        6: "the same image as s row 1",
+def test_the_first_of_a_group_is_kept_and_none_where_the_labels_contradict():
+    assert surplus(FOUND, exact_groups(FOUND), [[0, 3]]) == {
+        0: "copies of it have the labels COVID-19, normal",
+        1: "copies of it have the labels normal, pneumonia",
+        2: "the same image as s row 1",
+        3: "copies of it have the labels COVID-19, normal",
+        4: "copies of it have the labels normal, pneumonia",
+        5: "the same image as s row 1",
     }
+    assert surplus(FOUND, [[], [2, 5]], [[0, 1]]) == {5: "the same image as s row 3"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("normal", False),
+        ("normal pneumonia", True),
+        ("COVID-19 positive", False),
+        ("negative normal", False),
+        ("negative pneumonia", False),
+        ("negative normal pneumonia", True),
+        ("COVID-19 negative", True),
+        ("negative positive", True),
+        ("tuberculosis", False),
+        ("tuberculosis normal", True),
+    ],
+)
+def test_a_wider_name_of_a_class_contradicts_it_not(labels, expected):
+    assert contradict(labels.split()) is expected
 
 
 def test_the_patients_of_a_group_are_one_with_all_their_other_images():

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from data.sample import covidx as drawn
 from data.sources import covidx
 from data.sources.covidx import parse
+from data.sources.rsna import MAPPING
 
 
 def make(folder, **files):
@@ -254,3 +257,26 @@ def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path):
         covidx.read(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such folder; expected the download of COVIDx"):
         covidx.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize("source", ["x/y", "../x", "a\x00b", "s" * 300, "..", "-"])
+def test_a_source_that_cannot_be_one_is_a_dropped_row(tmp_path, source):
+    folder = make(tmp_path / "covidx", train=f"1 a.png normal {source}\n2 b.png normal cohen")
+    records, dropped = read(folder)
+    assert [record.source for record in records] == ["covidx-cohen"]
+    assert dropped[0].source == "covidx"
+    assert dropped[0].reason == f"'{source}' is no source's name"
+
+
+def test_the_rsna_part_is_grouped_by_nih_patient_where_the_mapping_is_there(tmp_path, caplog):
+    folder = make(
+        tmp_path / "covidx", train="u1 u1.png normal rsna\nu2 u2.png normal rsna\n1 c.png normal"
+    )
+    assert [r.patient_id for r in read(folder)[0]] == ["covidx:u1", "covidx:u2", "covidx:1"]
+    assert "2 lines of its RSNA part name an image, not a patient" in caplog.text
+    caplog.clear()
+    rows = [{"subset_img_id": f"u{k}", "img_id": f"00000007_00{k}.png"} for k in (1, 2)]
+    (folder / MAPPING).write_text(json.dumps(rows))
+    found = [record.patient_id for record in read(folder)[0]]
+    assert found == ["covidx:00000007", "covidx:00000007", "covidx:1"]
+    assert not caplog.text

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data.folder import COLUMNS, read_about, read_split, staging, write_tables
+from data.folder import COLUMNS, preparation, read_about, read_split, staging, write_tables
 from data.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
@@ -257,3 +257,19 @@ def test_a_folder_that_is_not_there_is_told_with_the_command_that_makes_it(tmp_p
     with pytest.raises(FileNotFoundError) as caught:
         read_split(path, "train")
     assert str(caught.value) == f"{path}: no such folder; make it with generate_dataset.py {path}"
+
+
+def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):
+    for name in ("set.partial", "set.partial.old"):
+        (tmp_path / name / "images").mkdir(parents=True)
+        (tmp_path / name / ".audit.0a1b2c3d.png").touch()
+        (tmp_path / name / ".dataset.0a1b2c3d.json").touch()
+    with staging(tmp_path / "set") as folder:
+        assert not list(folder.iterdir())
+        (folder / "dropped.csv").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_dataset_of_an_earlier_version_says_what_it_lacks():
+    with pytest.raises(ValueError, match=r"dataset.json: no fit; make the dataset again"):
+        preparation({"arguments": {"size": 256}})

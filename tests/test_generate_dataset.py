@@ -246,6 +246,10 @@ def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):
     [
         ([], "no source given; expected --sample or one or more of --covid-chestxray, --rsna"),
         (["--sample", "--rsna", "x"], "--sample makes its own sources; give it alone"),
+        (
+            ["--sample", "--hold-out-source", "rsna", "--split-from", "x"],
+            "--hold-out-source and --split-from contradict each other",
+        ),
         (["--sample", "--size", "5"], "--size: found 5; expected 16 to 4096"),
         (
             ["--sample", "--test-size", "1"],

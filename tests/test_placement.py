@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from data.placement import allowed_places, earlier_places, is_of, settle_patients
+from data.placement import (
+    allowed_places,
+    earlier_places,
+    is_of,
+    outsiders,
+    settle_patients,
+)
 from data.record import Record
 
 
@@ -16,7 +22,15 @@ EARLIER = earlier_places(
     {
         "train": [{"patient_id": "rsna:1", "source": "rsna", "original": "x.dcm"}],
         "test": [{"patient_id": "covidx:7", "source": "covidx", "original": "test/b.png"}],
-    }
+    },
+    [
+        {
+            "images": [
+                {"source": "rsna", "original": "x.dcm", "patient_id": "rsna:1"},
+                {"source": "covidx", "original": "test/copy.png", "patient_id": "covidx:8"},
+            ]
+        }
+    ],
 )
 
 
@@ -28,9 +42,12 @@ EARLIER = earlier_places(
         (record(), EARLIER, None, [("test",)]),  # another image of a known patient
         (record("rsna:2", "rsna", original="x.dcm"), EARLIER, None, [("train",)]),  # by its image
         (record("rsna:2", "rsna", original="y.dcm"), EARLIER, None, []),  # a new patient
+        (record("covidx:8"), EARLIER, None, [("train",)]),  # had an exact copy in train
+        (record("covidx:9", original="test/copy.png"), EARLIER, None, [("train",)]),
+        (record(splits=("train",)), EARLIER, None, [("test",)]),  # not the source's own split
         (record(splits=("train",)), {}, "covidx", [("test",)]),  # held out, whatever its own split
         (record(), {}, "rsna", [("train", "val")]),  # test is for the source held out
-        (record(splits=("test",)), {}, "rsna", [("test",), ("train", "val")]),
+        (record(splits=("test",)), {}, "rsna", [("train", "val")]),
     ],
 )
 def test_each_rule_has_its_say(item, earlier, hold_out, expected):
@@ -51,6 +68,17 @@ def test_a_patient_with_contradicting_rules_goes_where_a_model_may_have_learned(
     places, allowed, torn
 ):
     assert settle_patients(["p", "p"], places) == (allowed, torn)
+
+
+def test_images_of_a_patient_of_the_source_held_out_are_left_out_elsewhere():
+    records = [
+        record(),
+        record(source="covidx-sirm"),
+        record(source="rsna"),
+        record("rsna:5", "rsna"),
+    ]
+    assert outsiders(records, "covidx") == {2: "its patient is also in covidx, which is held out"}
+    assert outsiders(records, None) == {}
 
 
 def test_each_patient_is_settled_alone():

@@ -153,3 +153,12 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_and_no_dropped_row(tmp_p
                     [record(1, tmp_path / "1.png")], tmp_path / "none", Preparation(32), workers
                 )
             )
+
+
+def test_a_picture_cannot_pass_its_own_text_for_a_dicom_header(tmp_path):
+    text = PngInfo()
+    text.add_text("dicom", "view PA")
+    scan = np.arange(4096, dtype=np.uint16).reshape(64, 64) // 16
+    Image.fromarray(scan.astype(np.uint8)).save(tmp_path / "a.png", pnginfo=text)
+    (found,) = prepare([record(1, tmp_path / "a.png")], tmp_path, Preparation(16), 0)
+    assert found.record.view == ""

@@ -21,7 +21,7 @@ def real(tmp_path_factory):
     from tests.conftest import run_script
 
     folder = tmp_path_factory.mktemp("real") / "set"
-    flags = ("--covid-chestxray", COVID, "--rsna", RSNA, "--size", 64)
+    flags = ("--covid-chestxray", COVID, "--rsna", RSNA)
     run_script(generate_dataset, folder, *flags)
     return folder
 
@@ -64,6 +64,24 @@ def test_no_covid_chestxray_patient_and_no_file_is_in_two_splits(kept):
             splits.setdefault(row["patientid"], set()).add(split)
     assert max(map(len, splits.values())) == 1
     assert images["original"].is_unique
+
+
+def test_no_group_of_copies_is_in_two_splits_and_exact_ones_are_there_once(real, kept):
+    groups = json.loads((real / "dataset.json").read_text())["duplicates"]
+    near = [group["images"] for group in groups if group["kind"] == "near"]
+    assert len(near) >= 9  # radiographs that covid-chestxray-dataset has in several files
+    places = kept.set_index("original")[["split", "patient_id"]]
+    several_ids = 0
+    for images in near:
+        there = places[places.index.isin([image["original"] for image in images])]
+        if there.empty:
+            continue  # lateral views
+        assert there["split"].nunique() == there["patient_id"].nunique() == 1
+        several_ids += len({image["patient_id"] for image in images}) > 1
+    assert several_ids >= 7
+    assert not kept["filename"].duplicated().any()
+    (exact,) = (group["images"] for group in groups if group["kind"] == "exact")
+    assert sum(image["original"] in places.index for image in exact) == 1
 
 
 def test_all_classes_are_in_all_splits_in_the_asked_shares(kept):

@@ -75,8 +75,9 @@ def test_channels_of_colour_stay_apart():
 @pytest.mark.parametrize("shape", [(1024, 1024), (1024, 800), (90, 120)])
 def test_a_raw_file_gives_exactly_the_tensor_of_its_copy_in_the_dataset(tmp_path, size, shape):
     raw = tmp_path / "raw.png"
-    colour = Image.merge("RGB", [scan(*shape, seed) for seed in range(3)])
-    colour.save(raw, compress_level=0)
+    gray = scan(*shape, 0)
+    tinted = [gray.point(lambda value, k=k: value * (20 - k) // 20) for k in range(3)]
+    Image.merge("RGB", tinted).save(raw, compress_level=0)
     record = Record("source", 1, raw, "normal", "source:1", "No Finding", "raw.png")
     (copy,) = prepare([record], tmp_path, Preparation(256), 0)
     transform = eval_transform(InputFormat(size, **IMAGENET, prepared=Preparation(256)))

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from data.record import LABELS
 
-_MESH = 10  # cells along each side, in which a drawing is bent
+_MESH = 7  # cells along each side, in which a drawing is bent
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def draw_frontal(
     density = _soft_tissue(anatomy, x, y) - 0.50 * air + _bones(anatomy, x, y)
     density += 0.24 * _vessels(own, rng, size) * np.minimum(air, 0.6)
     density += 0.010 * _smooth_noise(rng, size, 48) + 0.015 * _smooth_noise(rng, size, 9)
-    # A fifth of the gap from rib to rib between two people, a twentieth between two breaths.
+    # A fifth of the gap from rib to rib for each person, a tenth for each breath and stance.
     pose = _random_pose(rng) + 0.032 * _bends(own) + 0.014 * _bends(rng)
     density = _move(density, pose)
     opacity = opacity if label == "normal" else _move(opacity, pose)
@@ -338,7 +338,7 @@ def _bends(rng: np.random.Generator) -> np.ndarray:
     """Return by how much a crooked body moves those corners, about 1 in x and y, 0 at the rim."""
     x, y = _grid(_MESH + 1)
     inner = (1 - x**6) * (1 - y**6)
-    return np.stack([inner * _smooth_noise(rng, _MESH + 1, 7) for _ in range(2)], axis=2)
+    return inner[..., None] * rng.standard_normal((_MESH + 1, _MESH + 1, 2))
 
 
 def _move(drawing: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -364,7 +364,8 @@ def _expose(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grain = rng.uniform(0.004, 0.012) * rng.standard_normal(density.shape, dtype=np.float32)
     low, high = rng.uniform(0.02, 0.10), rng.uniform(0.92, 1.05)
     linear = np.clip((density + grain - low) / (high - low), 0, 1)
-    exponent = _exponent_for_mean(linear[:: max(1, len(linear) // 32)], rng.uniform(0.42, 0.58))
+    step = max(1, len(linear) // 32)
+    exponent = _exponent_for_mean(linear[::step, ::step], rng.uniform(0.42, 0.58))
     picture = Image.fromarray((255 * linear**exponent).astype(np.uint8))
     if rng.random() < 0.6:
         _draw_marker(picture, rng)

@@ -22,6 +22,7 @@ SPLIT_OF = {
     "train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
 LABEL_OF = {label.lower(): label for label in LABELS}
+MOST_CLASSES = 50
 NO_PATIENTS = {*SPLIT_OF, *LABEL_OF}  # as a patient's folder: the folder given is one too high
 
 
@@ -57,6 +58,12 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 frontal=True,
                 splits=splits.get(split, ()),
             )
+        )
+    labels = {record.label for record in records}
+    if len(labels) > MOST_CLASSES:
+        raise ValueError(
+            f"{folder}: found {len(labels)} class folders; expected {MOST_CLASSES} at most. If they"
+            " are patients, give the folder above them"
         )
     return records, dropped
 

@@ -17,6 +17,7 @@ two sources under one id would be taken for one, which hides no leak.
 an image is from may tell its class.
 """
 
+import logging
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from data.patients import join_patients
 from data.record import Dropped, Record
+from data.sources.rsna import MAPPING, nih_patients
 from data.sources.tables import Mismatch, contents, find_file, own_splits, read_text, require
 from data.split import SPLITS
 
@@ -39,6 +41,9 @@ LABEL_OF = {
     "positive": "positive",
 }
 SPELLINGS = {"rnsa": "rsna"}
+SOURCE = re.compile(r"[a-zA-Z]\w{0,30}")
+
+log = logging.getLogger(__name__)
 
 
 class Line(NamedTuple):
@@ -75,17 +80,20 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         else:
             reason = Mismatch(f"'{text}' is not: patient, file, class")
             dropped.append(Dropped(NAME, number, tables[split].name, "", reason))
-    patients = join_patients([line.patient for *_, line in rows], [file for *_, file, _ in rows])
+    ids = _nih_ids([line for *_, line in rows], folder)
+    patients = join_patients(ids, [file for *_, file, _ in rows])
     labels = defaultdict(set)
     for _, _, file, line in rows:
         labels[file].add(LABEL_OF[line.finding.lower()])
     splits = own_splits(tables)
     records, first = [], {}
     for (number, split, file, line), patient in zip(rows, patients, strict=True):
-        source = f"{NAME}-{line.source.lower()}" if line.source else NAME
+        known = SOURCE.fullmatch(line.source)
+        source = f"{NAME}-{line.source.lower()}" if known else NAME
         path, missing = find_file(images[split], line.file)
         if reason := (
             missing
+            or (line.source and not known and Mismatch(f"'{line.source}' is no source's name"))
             or (len(labels[file]) > 1 and Mismatch("rows disagree on this file's class"))
             or (file in first and f"the same file as row {first[file]}")
         ):
@@ -106,6 +114,19 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
             )
         )
     return records, dropped
+
+
+def _nih_ids(lines: list[Line], folder: Path) -> list[str]:
+    """The patient of each line; of the RSNA part, which names its images, the NIH patient."""
+    nih = nih_patients(folder / MAPPING)
+    unknown = sum(line.source == "rsna" and line.patient not in nih for line in lines)
+    if unknown:
+        log.warning(
+            "covidx: %d lines of its RSNA part name an image, not a patient; one patient may be in"
+            " two splits. Put %s into %s",
+            unknown, MAPPING, folder,
+        )  # fmt: skip
+    return [nih.get(line.patient, line.patient) for line in lines]
 
 
 def _label_files(folder: Path) -> dict[str, Path]:

@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     findings = defaultdict(set)
     for row in rows:
         findings[row["patientid"]].add(row["class"])
-    patients = _nih_patients(folder / MAPPING)
+    patients = nih_patients(folder / MAPPING)
     records, dropped, first = [], [], {}
     for number, row in enumerate(rows, start=1):
         image, finding = row["patientid"], row["class"]
@@ -80,13 +80,13 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     return records, dropped
 
 
-def _nih_patients(path: Path) -> dict[str, str]:
+def nih_patients(path: Path) -> dict[str, str]:
     """RSNA image id -> NIH patient, the first 8 characters of the NIH file's name."""
     if not path.exists():
         return {}
     try:
         return {row["subset_img_id"]: row["img_id"][:8] for row in json.loads(path.read_bytes())}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
             f"{path}: {error!r}; expected a JSON list of objects with subset_img_id and img_id"
         ) from None
