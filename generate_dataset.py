@@ -103,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
     from data.audit import CHEATS, audit_columns, describe, reasons
     from data.copies import join_groups, list_groups, surplus
     from data.folder import read_table, staging, write_tables
-    from data.placement import outsiders
+    from data.placement import allowed_places, outsiders
     from util.files import write_json
     from util.versions import versions
 
@@ -117,6 +117,8 @@ def main(args: argparse.Namespace) -> None:
         found, unreadable = prepare_images(records, images, args)
         exact, near = find_copies(found, images)
         copies = list_groups(found, exact, near)
+        # By the ids of the sources, before those of one patient are joined
+        places = [allowed_places(item.record, earlier, args.hold_out_source) for item in found]
         found = join_groups(found, [*exact, *near])
 
         # Who is left out: reason by index in `found`
@@ -134,8 +136,8 @@ def main(args: argparse.Namespace) -> None:
             raise ValueError(f"none of {len(found)} images can be used; most often: {reason}")
 
         # Who goes where
-        bound = [item.record for k, item in enumerate(found) if k not in unwanted]
-        allowed = settle(bound, earlier, args.hold_out_source)
+        bound = [k for k in range(len(found)) if k not in unwanted]
+        allowed = settle([found[k].record.patient_id for k in bound], [places[k] for k in bound])
         splits = share_out([item.record for item in kept], allowed, args)
 
         # The folder
@@ -253,16 +255,13 @@ def other_views(found: list, views: list[str]) -> dict[int, str]:
     return unwanted
 
 
-def settle(records: list[Record], earlier: dict[str, str], hold_out: str | None) -> dict:
+def settle(patients: list[str], places: list) -> dict:
     """The splits that each patient may go to; a warning for whom the rules contradict."""
-    from data.placement import allowed_places, settle_patients
+    from data.placement import settle_patients
 
-    patients = [record.patient_id for record in records]
-    places = [allowed_places(record, earlier, hold_out) for record in records]
     allowed, torn = settle_patients(patients, places)
-    if earlier:
-        known = sum(patient in allowed for patient in set(patients))
-        log.info("%d of %d patients stay as in the earlier dataset", known, len(set(patients)))
+    if allowed:
+        log.info("%d of %d patients are bound to a split", len(allowed), len(set(patients)))
     for patient, splits in list(torn.items())[:MOST_SHOWN]:
         log.warning(
             "%s: is in %s of its source's own split or the earlier dataset; goes to %s",

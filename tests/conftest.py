@@ -43,6 +43,12 @@ def run_script(module, *words):
         sys.argv = before
 
 
+def content(folder):
+    """Every file below the folder, with its bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 @pytest.fixture
 def script(capsys):
     """`run_script` that returns what the script printed to standard output."""

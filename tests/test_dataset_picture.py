@@ -14,7 +14,7 @@ SCORE = {"value": 0.6, "low": 0.4, "high": 0.8}
 def tables(labels, **splits):
     rows = {
         split: [
-            (f"{split}-{k}.png", labels[k % len(labels)], f"s:{k}", "s", "PA", "", "20-39")
+            (f"{split}-{k}.png", labels[k % len(labels)], f"s:{k}", "s", "PA", "unknown", "20-39")
             for k in range(count)
         ]
         for split, count in splits.items()

@@ -17,6 +17,7 @@ from data.sample import covid_chestxray, covidx, siim
 from data.sources import SOURCES
 from data.sources.siim import LABELS as SIIM_LABELS
 from data.sources.tables import read_rows
+from tests.conftest import content
 
 
 def tables(folder):
@@ -25,12 +26,6 @@ def tables(folder):
 
 
 SPLITS = ("train", "val", "test")
-
-
-def content(folder):
-    """Every file below the folder, with its bytes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_every_raw_row_is_kept_or_dropped_with_a_reason(sources, dataset):
@@ -208,6 +203,31 @@ def test_patients_of_an_earlier_dataset_stay_where_they_were(sources, script, da
     assert {name: new[name] for name in old} == old
     assert {name: other[name] for name in old} != old
     assert {split for split, source in new.values() if source == "rsna"} == set(SPLITS)
+
+
+def test_a_known_patient_keeps_the_place_also_by_an_image_shared_with_a_new_one(script, tmp_path):
+    grays = np.random.default_rng(0)
+
+    def draw(name):
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grays.integers(0, 256, (64, 64), np.uint8)).save(path)
+        return path
+
+    for k in range(30):
+        draw(f"{('normal', 'pneumonia')[k % 2]}/p{k:02d}/old.png")
+    flags = ("--folder", tmp_path / "raw", "--size", 64)
+    script(generate_dataset, tmp_path / "old", *flags)
+    for split in ("val", "test"):
+        known = tmp_path / "raw" / tables(tmp_path / "old")[0][split]["original"][0]
+        known.unlink()
+        label = known.parent.parent.name
+        stranger = draw(f"{label}/a-{split}/new.png")  # the first by name, and so the joined id
+        shutil.copy(stranger, known.with_name("copy.png"))
+    script(generate_dataset, tmp_path / "new", *flags, "--split-from", tmp_path / "old")
+    splits, _ = tables(tmp_path / "new")
+    for split in ("val", "test"):
+        assert splits[split]["original"].str.contains(f"/a-{split}/new.png").sum() == 1
 
 
 def test_every_source_can_be_mixed_in_one_call(sources, script, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 import generate_dataset
 from data.sample import write_sample
+from tests.conftest import content
 
 ROOT = Path(__file__).parent.parent
 MOMENTS = 10
@@ -36,11 +37,6 @@ def begin(folder, flags):
 
 def partial(folder):
     return folder.with_name(f"{folder.name}.partial")
-
-
-def content(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 import csv
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from data.radiograph import read_radiograph
 from data.sample import siim as drawn
 from data.sample.dicom import write_dicom
 from data.sources import siim
+from tests.conftest import content
 
 NEGATIVE, TYPICAL, INDETERMINATE, ATYPICAL = siim.LABELS
 STUDIES_HEADER = ("id", *siim.LABELS)
@@ -117,8 +117,8 @@ def test_a_broken_header_leaves_the_image_to_its_study(tmp_path):
     path = folder / "train" / "s" / "series" / "a.dcm"
     good, patient = path.read_bytes(), b"\x10\x00\x20\x00"  # (0010,0020) and what it holds, LO
     unknown = good.replace(patient + b"LO", patient + b"ZZ")
-    for content in (b"", b"\x00" * 200, b"\xff" * 200, good[:150], unknown):
-        path.write_bytes(content)
+    for damaged in (b"", b"\x00" * 200, b"\xff" * 200, good[:150], unknown):
+        path.write_bytes(damaged)
         assert read_patient_id(path) == ""
         assert read(folder)[0][0].patient_id == "siim:study s"
 
@@ -195,10 +195,6 @@ def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path, lack
 def test_the_same_seed_draws_the_same_bytes(sample, tmp_path):
     drawn.write(tmp_path, 1337, dict.fromkeys(siim.LABELS, 3), 64)
     assert content(tmp_path) == content(sample)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_the_drawn_source_has_the_traps(sample):

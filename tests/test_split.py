@@ -125,7 +125,7 @@ def test_lists_of_different_length_are_refused():
         split_patients(["a", "b"], ["normal"], (0.8, 0.1, 0.1), 0)
 
 
-def test_20_000_images_take_less_than_two_seconds():
+def test_20_000_images_take_less_than_ten_seconds():
     rng = np.random.default_rng(0)
     patients = [f"p{k}" for k in rng.integers(0, 15_000, 20_000)]
     strata = random.Random(0).choices([(label, "a") for label in "xyz"], k=20_000)

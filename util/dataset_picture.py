@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from PIL import Image
 
 from util.plots import COLOURS, PALE, save_figure, strip
 
@@ -26,7 +27,8 @@ def plot_dataset(
 ) -> Path:
     """The audit of a dataset folder as one PNG.
 
-    tables: split -> metadata with `filename label source view sex age`, all text, age a band.
+    tables: split -> metadata with `filename label source view sex age`, all text, age a band,
+    `unknown` where it is not told.
     alone: what guesses -> split -> `value low high` of its accuracy. read: (split, filename) -> an
     image (H, W) uint8.
     """
@@ -70,7 +72,7 @@ def _draw_counts(
 
 def _draw_shares(axes: Axes, images: pd.DataFrame, labels: Sequence[str], column: str) -> None:
     """Per class, which share of the images has each value of the column; unknown is pale."""
-    values = images[column].replace("", "unknown")
+    values = images[column]
     table = pd.crosstab(images["label"], values, normalize="index").loc[labels[::-1]]
     known = [name for name in table.columns if name != "unknown"]
     left = np.zeros(len(table))
@@ -135,8 +137,6 @@ def _draw_sheet(
 
 def mosaic(images: Sequence[np.ndarray], across: int = ACROSS, down: int = DOWN) -> np.ndarray:
     """Grayscale images side by side, each TILE x TILE, row after row; white where there is none."""
-    from PIL import Image
-
     sheet = np.full((down * (TILE + 2), across * (TILE + 2)), 255, np.uint8)
     for k, image in enumerate(images):
         top, left = (k // across) * (TILE + 2), (k % across) * (TILE + 2)
