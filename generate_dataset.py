@@ -103,7 +103,8 @@ def main(args: argparse.Namespace) -> None:
     from data.audit import CHEATS, audit_columns, describe, reasons
     from data.copies import join_groups, list_groups, surplus
     from data.folder import read_table, staging, write_tables
-    from data.placement import allowed_places, outsiders
+    from data.placement import allowed_places
+    from data.selection import other_views, outsiders
     from util.files import write_json
     from util.versions import versions
 
@@ -115,15 +116,15 @@ def main(args: argparse.Namespace) -> None:
         images = folder / "images"
         images.mkdir()
         found, unreadable = prepare_images(records, images, args)
-        exact, near = find_copies(found, images)
+        exact, near = find_copies(found, images, args.workers)
         copies = list_groups(found, exact, near)
         # By the ids of the sources, before those of one patient are joined
         places = [allowed_places(item.record, earlier, args.hold_out_source) for item in found]
         found = join_groups(found, [*exact, *near])
 
         # Who is left out: reason by index in `found`
-        unwanted = other_views(found, args.views)
-        unwanted |= outsiders([item.record for item in found], args.hold_out_source)
+        of_found = [item.record for item in found]
+        unwanted = other_views(of_found, args.views) | outsiders(of_found, args.hold_out_source)
         exact, near = (
             [[k for k in group if k not in unwanted] for group in groups]
             for groups in (exact, near)
@@ -220,39 +221,18 @@ def earlier_dataset(folder: str | None) -> dict[str, str]:
     return earlier_places(tables, read_about(Path(folder)).get("duplicates", []))
 
 
-def find_copies(found: list, images: Path) -> tuple[list[list[int]], list[list[int]]]:
+def find_copies(found: list, images: Path, workers: int) -> tuple[list[list[int]], list[list[int]]]:
     """Groups of indices: the same pixels, and one radiograph resized, recompressed, cropped."""
     from functools import partial
 
-    import numpy as np
-    from PIL import Image
     from tqdm import tqdm
 
-    from data.copies import exact_groups
-    from data.duplicates import BYTES, clusters, find_duplicates
+    from data.copies import exact_groups, near_groups
 
+    log.info("Looking for copies among %d images", len(found))
     exact = exact_groups(found)
-    again = {k for group in exact for k in group[1:]}
-    once = [item for k, item in enumerate(found) if k not in again]
-    index = [k for k in range(len(found)) if k not in again]
-
-    def read(k: int) -> Image.Image:
-        with Image.open(images / once[k].filename) as image:
-            return image.convert("L")
-
-    marks = np.frombuffer(b"".join(item.signature for item in once), np.uint8)
-    progress = partial(tqdm, desc="Near copies", unit=" pairs", disable=None)
-    pairs = find_duplicates(marks.reshape(len(once), -1, BYTES), read, progress)
-    return exact, [[index[k] for k in group] for group in clusters(pairs, len(once))]
-
-
-def other_views(found: list, views: list[str]) -> dict[int, str]:
-    """The images of a view that is not asked for, and why: index -> reason."""
-    unwanted = {}
-    for k, record in enumerate(item.record for item in found):
-        if record.view not in views and (record.view or not record.frontal):
-            unwanted[k] = f"view {record.view or 'unknown'}, not one of {', '.join(views)}"
-    return unwanted
+    progress = partial(tqdm, desc="Near copies", unit=" blocks", disable=None)
+    return exact, near_groups(found, exact, images, workers, progress)
 
 
 def settle(patients: list[str], places: list) -> dict:

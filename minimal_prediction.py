@@ -55,7 +55,7 @@ from tqdm import tqdm
 
 from data.mapping import class_names
 from data.pixels import UnreadableImageError
-from data.radiograph import find_images, read_radiograph
+from data.radiograph import find_images
 from data.transforms import InputFormat, eval_transform
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
@@ -98,7 +98,7 @@ def predict(
 
     def read(file: str) -> torch.Tensor | str:
         try:
-            return transform(read_radiograph(file, predictor.form.mode))
+            return transform(predictor.form.read(file))
         except UnreadableImageError as error:
             return str(error).removeprefix(f"{Path(file)}: ")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.measure import measure
+from benchmarks.measure import measure, source_flags
 from benchmarks.table import Row
 from data.sample import write_sample
 from data.sources import SOURCES
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> list[Row]:
         records = [r for name, folder in folders.items() for r in SOURCES[name].read(folder)[0]]
         for record in records:
             record.path.read_bytes()  # from now on in memory, for both alike
-        flags = [word for name, folder in folders.items() for word in (f"--{name}", folder)]
+        flags = source_flags(folders)
         commands = {
             "plain": ("-m", "benchmarks.plain"),
             "ours": ("generate_dataset.py", "--workers", args.workers),

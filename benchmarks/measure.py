@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +13,11 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 INTERVAL = 0.05  # seconds from one look at the memory to the next
+
+
+def source_flags(folders: Mapping[str, Path]) -> list[str]:
+    """The flags that give sources (name -> folder) to generate_dataset.py."""
+    return [word for name, folder in folders.items() for word in (f"--{name}", str(folder))]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,15 @@
-"""What to do with images that occur more than once: one is kept, and their patients are one."""
+"""Images that occur more than once: one is kept, or all on one side, and their patients are one."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from data.duplicates import clusters, find_duplicates
+from data.landmarks import BYTES
 from data.patients import join_patients
 from data.prepare import Prepared
 
@@ -16,6 +23,30 @@ def exact_groups(images: Sequence[Prepared]) -> list[Group]:
     for k, image in enumerate(images):
         groups[image.digest].append(k)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def near_groups(
+    images: Sequence[Prepared],
+    exact: Sequence[Group],
+    folder: Path,
+    workers: int = 1,
+    progress: Callable[[list], Iterable] = iter,
+) -> list[Group]:
+    """The images in `folder` that are one radiograph, two or more in a group.
+
+    Of exact copies the first stands for all. workers, progress: as of find_duplicates.
+    """
+    again = {k for group in exact for k in group[1:]}
+    index = [k for k in range(len(images)) if k not in again]
+    read = partial(_read, folder, [images[k].filename for k in index])
+    marks = np.frombuffer(b"".join(images[k].signature for k in index), np.uint8)
+    pairs = find_duplicates(marks.reshape(len(index), -1, BYTES), read, workers, progress)
+    return [[index[k] for k in group] for group in clusters(pairs, len(index))]
+
+
+def _read(folder: Path, names: Sequence[str], k: int) -> Image.Image:
+    with Image.open(folder / names[k]) as image:
+        return image.convert("L")
 
 
 def join_groups(images: Sequence[Prepared], groups: Sequence[Group]) -> list[Prepared]:

@@ -35,11 +35,12 @@ FRAMED = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSynta
 CODECS = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
 
-def read_dicom(path: Path) -> Image.Image:
-    """The radiograph of a DICOM file, 8-bit gray; `info["dicom"]` has `view`, `sex`, `age` (years).
+def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
+    """A DICOM file's radiograph, 8-bit gray; `enough` and `info["size"]` as of read_radiograph.
 
-    These are empty where the header does not tell. Raises UnreadableImageError with the reason for
-    what is no single grayscale frame, and whatever pydicom and its codecs raise for a broken file.
+    `info["dicom"]` has `view`, `sex`, `age` (years), empty where the header does not tell. Raises
+    UnreadableImageError with the reason for what is no single grayscale frame, and whatever pydicom
+    and its codecs raise for a broken file.
     """
     content = path.read_bytes()
     _check_inflated(content)
@@ -48,7 +49,7 @@ def read_dicom(path: Path) -> Image.Image:
         # Without a file header it is in the standard's default syntax (PS3.5, 10.1).
         dataset.file_meta.setdefault("TransferSyntaxUID", ImplicitVRLittleEndian)
         _check(dataset)
-        stored = _decode(dataset)
+        stored = _decode(dataset, enough)
         low, high = _value_range(dataset)
         if low is None:
             low, high = sorted(apply_modality_lut(np.array(usual_range(stored)), dataset))
@@ -57,6 +58,7 @@ def read_dicom(path: Path) -> Image.Image:
         gray = by_table(stored, partial(_to_gray, dataset=dataset, low=low, high=high))
         view, sex, age = _tags(dataset, "ViewPosition", "PatientSex", "PatientAge")
     image = Image.fromarray(gray)
+    image.info["size"] = (dataset.Columns, dataset.Rows)
     image.info["dicom"] = {"view": clean_view(view), "sex": clean_sex(sex), "age": clean_age(age)}
     return image
 
@@ -119,7 +121,7 @@ def _has_decoder(syntax: UID) -> bool:
         return False
 
 
-def _decode(dataset: pydicom.Dataset) -> np.ndarray:
+def _decode(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
     """The stored values (H, W), as integers or, of odd kinds, floats."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in FRAMED:  # a codec makes room for what the frame says, however much that is
@@ -133,6 +135,8 @@ def _decode(dataset: pydicom.Dataset) -> np.ndarray:
     if syntax == JPEGBaseline8Bit and not dataset.PixelRepresentation:
         # Pillow is 8 times as fast here as pylibjpeg, and within one gray level of it.
         with Image.open(BytesIO(frame), formats=["JPEG"]) as image:
+            if enough:
+                image.draft(None, (enough, enough))
             return np.asarray(image if image.mode == "L" else image.convert("L"))
     dataset.pixel_array_options(index=0)
     return dataset.pixel_array

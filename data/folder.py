@@ -8,8 +8,10 @@ dataset/
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -48,9 +50,11 @@ def staging(path: Path) -> Iterator[Path]:
         _check_remains(remains)
     shutil.rmtree(old, ignore_errors=True)
     if partial.exists():
+        os.close(_claim(partial))
         partial.rename(old)  # a worker that outlived a killed run finds no folder to write to
         shutil.rmtree(old, ignore_errors=True)
     partial.mkdir(parents=True)
+    claim = _claim(partial)
     try:
         yield partial
         if path.exists():
@@ -59,6 +63,21 @@ def staging(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(claim)
+
+
+def _claim(folder: Path) -> int:
+    """An open descriptor that keeps other runs out of the folder; it ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FileExistsError(
+            f"{folder}: another run is writing it; let it end, or choose another folder"
+        ) from None
+    return descriptor
 
 
 def _check_remains(folder: Path) -> None:

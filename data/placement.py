@@ -42,21 +42,6 @@ def _name(source: str, original: str) -> str:
     return f"{source}/{original}"
 
 
-def outsiders(records: Sequence[Record], hold_out: str | None) -> dict[int, str]:
-    """The images of other sources whose patient has one in the source held out: index -> reason.
-
-    That patient belongs to test, and test to the source held out alone.
-    """
-    if not hold_out:
-        return {}
-    inside = {record.patient_id for record in records if is_of(record.source, hold_out)}
-    return {
-        k: f"its patient is also in {hold_out}, which is held out"
-        for k, record in enumerate(records)
-        if record.patient_id in inside and not is_of(record.source, hold_out)
-    }
-
-
 def allowed_places(
     record: Record, earlier: Mapping[str, str], hold_out: str | None
 ) -> list[Places]:

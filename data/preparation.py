@@ -22,6 +22,11 @@ class Preparation:
     fit: str = "squash"
     equalize: bool = False
 
+    @property
+    def enough(self) -> int:
+        """Pixels that each side of an image should have before; of more a JPEG may spare some."""
+        return 2 * self.size
+
     def __call__(self, image: Image.Image) -> Image.Image:
         if self.fit == "crop":
             side = min(image.size)

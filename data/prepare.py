@@ -18,7 +18,7 @@ class Prepared:
     """A record and its image in the dataset.
 
     `digest` is the SHA-256 of the image's pixels, `signature` what near duplicates are found by
-    (data.duplicates). `width` and `height` are those of the raw image.
+    (data.landmarks). `width` and `height` are those of the raw image.
     """
 
     record: Record
@@ -48,11 +48,11 @@ def prepare(
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
     from data.content import why_no_radiograph
-    from data.duplicates import signature
+    from data.landmarks import signature
     from data.radiograph import read_radiograph
 
     try:
-        raw = read_radiograph(record.path, mode=None)
+        raw = read_radiograph(record.path, None, preparation.enough)
     except UnreadableImageError as error:
         return drop(record, str(error).removeprefix(f"{record.path}: "))
     if reason := why_no_radiograph(raw):
@@ -66,4 +66,4 @@ def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prep
     image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     marks = signature(image).tobytes()
-    return Prepared(replace(record, **told), filename, digest, marks, raw.width, raw.height)
+    return Prepared(replace(record, **told), filename, digest, marks, *raw.info["size"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import v2 as T
 
 from data.preparation import Preparation
-from data.radiograph import resize
+from data.radiograph import read_radiograph, resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, for a fresh trunk
@@ -36,6 +37,10 @@ class InputFormat:
         """From the dict in a checkpoint."""
         prepared = values.get("prepared")
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
+
+    def read(self, path: str | Path) -> Image.Image:
+        """The image of any file, for the transforms below; errors as of read_radiograph."""
+        return read_radiograph(path, self.mode, self.prepared and self.prepared.enough)
 
 
 @dataclass(frozen=True)

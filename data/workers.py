@@ -37,7 +37,7 @@ def map_apart(
         for due in range(len(items)):
             while due not in done:
                 for worker in team:
-                    if worker.place is None and given < min(len(items), due + WINDOW * len(team)):
+                    if worker.index is None and given < min(len(items), due + WINDOW * len(team)):
                         worker.give(given, items[given])
                         given += 1
                 wait([worker.pipe for worker in team], timeout=1)
@@ -54,7 +54,7 @@ class _Worker:
 
     def __init__(self, job: Callable[[Any], Any], time_limit: float):
         self.job, self.time_limit = job, time_limit
-        self.place, self.item, self.tries, self.deadline = None, None, 0, inf
+        self.index, self.item, self.tries, self.deadline = None, None, 0, inf
         self.start()
 
     def start(self) -> None:
@@ -70,8 +70,8 @@ class _Worker:
         self.process.join()
         self.pipe.close()
 
-    def give(self, place: int, item: Any) -> None:
-        self.place, self.item, self.tries = place, item, 0
+    def give(self, index: int, item: Any) -> None:
+        self.index, self.item, self.tries = index, item, 0
         self.send()
 
     def send(self) -> None:
@@ -81,7 +81,7 @@ class _Worker:
             self.pipe.send(self.item)
 
     def answers(self) -> list[tuple[int, Any]]:
-        """(place, result) if there is one by now."""
+        """(index, result) if there is one by now."""
         if not self.pipe.poll():
             return self.overdue() if monotonic() > self.deadline else []
         try:
@@ -94,8 +94,8 @@ class _Worker:
         return [] if greeting else self.finish(result)
 
     def finish(self, result: Any) -> list[tuple[int, Any]]:
-        place, self.place, self.deadline = self.place, None, inf
-        return [(place, result)]
+        index, self.index, self.deadline = self.index, None, inf
+        return [(index, result)]
 
     def overdue(self) -> list[tuple[int, Any]]:
         self.stop()
@@ -112,7 +112,7 @@ class _Worker:
     def again(self, trouble: str) -> list[tuple[int, Any]]:
         """A fresh process, which gets the item once more; after that the item is lost."""
         self.start()
-        if self.place is None:
+        if self.index is None:
             return []
         if self.tries == 2:
             return self.finish(Lost(trouble))

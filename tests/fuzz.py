@@ -139,7 +139,7 @@ def outcome(number: int, files: list[bytes], seed: int, folder: Path) -> str:
     path.write_bytes(damage(files, seed, number))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        read_radiograph(path)
+        read_radiograph(path, enough=[None, 16][number // 2 % 2])
         result = "image"
     except UnreadableImageError as error:
         result = f"unreadable: {str(error).removeprefix(f'{path}: ')}"

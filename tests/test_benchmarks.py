@@ -54,7 +54,7 @@ def test_a_table_has_a_heading_and_numbers_to_three_figures():
 
 
 def test_the_plain_recipe_copies_every_image_in_full_size(sources, tmp_path, monkeypatch):
-    flags = [word for name, folder in sources.items() for word in (f"--{name}", str(folder))]
+    flags = measure.source_flags(sources)
     monkeypatch.setattr(sys, "argv", ["plain", str(tmp_path / "set"), *flags])
     plain.main()
     tables = [pd.read_csv(tmp_path / f"set/{split}_metadata.csv") for split in ("train", "test")]
@@ -72,7 +72,7 @@ def test_both_recipes_are_measured_on_the_same_images_in_turn(sources, monkeypat
         return measure.Measured(10.0 if "benchmarks.plain" in words else 0.5, cpu=0.9, peak=99.0)
 
     monkeypatch.setattr(generate, "measure", fake)
-    flags = [word for name, folder in sources.items() for word in (f"--{name}", str(folder))]
+    flags = measure.source_flags(sources)
     rows = run(["generate", *flags, "--rounds", "2"])
     assert [("benchmarks.plain" in words) for words in ran] == [True, False, True, False]
     first, second = rows
@@ -82,15 +82,21 @@ def test_both_recipes_are_measured_on_the_same_images_in_turn(sources, monkeypat
 
 
 def test_growth_is_told_by_image_against_the_first(monkeypatch):
+    seconds = iter([4.0, 5.0])
+
     def fake(*words):
-        return measure.Measured(seconds=4.0, cpu=4.0, peak=99.0)
+        return measure.Measured(seconds=next(seconds), cpu=4.0, peak=99.0)
 
     monkeypatch.setattr(growth, "measure", fake)
-    rows = run(["growth", "--images", "16", "32", "--size", "64"])
-    assert rows[0]["images"] < rows[1]["images"]
-    for row in rows:
-        assert row["ms/image"] == pytest.approx(4000 / row["images"])
-    assert rows[1]["times the first"] == pytest.approx(rows[0]["images"] / rows[1]["images"])
+    first, second = run(["growth", "--images", "16", "32", "--size", "64"])
+    assert first["images"] < second["images"]
+    assert (first["ms/image"], second["ms/image"]) == (
+        pytest.approx(4000 / first["images"]),
+        pytest.approx(5000 / second["images"]),
+    )
+    assert second["times the first"] == pytest.approx(second["ms/image"] / first["ms/image"])
+    further = second["images"] - first["images"]
+    assert second["ms/further image"] == pytest.approx(1000 / further)
 
 
 def run(words):

@@ -23,6 +23,19 @@ def test_the_folder_appears_when_the_block_ends_well(tmp_path):
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["a"]
 
 
+def test_two_runs_do_not_write_one_folder(tmp_path):
+    with staging(tmp_path / "set") as mine:
+        (mine / "images").mkdir()
+        with pytest.raises(FileExistsError, match="another run is writing it"):  # noqa: SIM117
+            with staging(tmp_path / "set"):
+                pass
+        assert (mine / "images").exists()
+    assert (tmp_path / "set" / "images").exists()
+    (tmp_path / "other.partial").mkdir()  # of a killed run, which holds nothing any more
+    with staging(tmp_path / "other"):
+        pass
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_failure_leaves_nothing(tmp_path, error):
     def fail():
@@ -36,8 +49,7 @@ def test_a_failure_leaves_nothing(tmp_path, error):
 
 
 def test_what_a_killed_run_left_is_cleared(tmp_path):
-    killed = staging(tmp_path / "set")
-    (killed.__enter__() / "train").mkdir()  # and no __exit__
+    (tmp_path / "set.partial" / "train").mkdir(parents=True)
     assert not (tmp_path / "set").exists()
     with staging(tmp_path / "set") as folder:
         (folder / "new").write_text("whole")

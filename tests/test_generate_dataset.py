@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import generate_dataset
+from benchmarks.measure import source_flags
 from data.folder import preparation, read_about, read_table
 from data.preparation import Preparation
 from data.radiograph import read_radiograph
@@ -236,8 +237,7 @@ def test_every_source_can_be_mixed_in_one_call(sources, script, tmp_path):
     (tmp_path / "own/normal").mkdir(parents=True)
     shutil.copy(next((sources[0] / "images").glob("phantom-*.png")), tmp_path / "own/normal/a.png")
     folders = (*sources, tmp_path / "siim", tmp_path / "covidx", tmp_path / "own")
-    given = zip(SOURCES, folders, strict=True)
-    flags = [word for name, folder in given for word in (f"--{name}", folder)]
+    flags = source_flags(dict(zip(SOURCES, folders, strict=True)))
     script(generate_dataset, tmp_path / "set", *flags, "--size", 64)
     splits, dropped = tables(tmp_path / "set")
     everything = pd.concat([*splits.values(), dropped])

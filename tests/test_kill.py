@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import generate_dataset
+from benchmarks.measure import source_flags
 from data.sample import write_sample
 from tests.conftest import content
 
@@ -20,8 +21,7 @@ MOMENTS = 10
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
     raw = write_sample(tmp_path_factory.mktemp("raw"), patients=12, size=64)
-    sources = [word for name, folder in raw.items() for word in (f"--{name}", str(folder))]
-    return [*sources, "--size", "64", "--workers", "2"]
+    return [*source_flags(raw), "--size", "64", "--workers", "2"]
 
 
 def begin(folder, flags):

@@ -12,7 +12,6 @@ from PIL import Image
 import minimal_prediction
 import model.weights
 from data.dataset import RadiographDataset
-from data.radiograph import read_radiograph
 from data.transforms import InputFormat, eval_transform
 from minimal_prediction import load, predict
 from tests.networks import TinyNext
@@ -124,14 +123,15 @@ def test_a_folder_is_every_image_below_it_and_an_empty_one_is_a_row_with_an_erro
 @pytest.mark.parametrize("kind", ["png", "jpg", "dcm"])
 def test_a_raw_file_gives_the_tensor_of_its_image_in_the_dataset(dataset, sources, kind):
     """Parity: what the network is shown does not depend on which script shows it."""
-    transform = eval_transform(InputFormat.of(FORM))
+    form = InputFormat.of(FORM)
+    transform = eval_transform(form)
     folders = dict(zip(("covid-chestxray", "rsna"), sources, strict=True))
     seen = 0
     for split in ("train", "val", "test"):
         images = RadiographDataset(dataset, split, {n: k for k, n in enumerate(CLASSES)}, transform)
         for k, row in enumerate(images.table.to_dict("records")):
             if row["original"].endswith(kind):
-                raw = transform(read_radiograph(folders[row["source"]] / row["original"]))
+                raw = transform(form.read(folders[row["source"]] / row["original"]))
                 assert torch.equal(raw, images[k][0]), row["original"]
                 seen += 1
     assert seen > 3

@@ -8,7 +8,6 @@ from data.placement import (
     allowed_places,
     earlier_places,
     is_of,
-    outsiders,
     settle_patients,
 )
 from data.record import Record
@@ -68,17 +67,6 @@ def test_a_patient_with_contradicting_rules_goes_where_a_model_may_have_learned(
     places, allowed, torn
 ):
     assert settle_patients(["p", "p"], places) == (allowed, torn)
-
-
-def test_images_of_a_patient_of_the_source_held_out_are_left_out_elsewhere():
-    records = [
-        record(),
-        record(source="covidx-sirm"),
-        record(source="rsna"),
-        record("rsna:5", "rsna"),
-    ]
-    assert outsiders(records, "covidx") == {2: "its patient is also in covidx, which is held out"}
-    assert outsiders(records, None) == {}
 
 
 def test_each_patient_is_settled_alone():

@@ -1,6 +1,5 @@
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -122,14 +121,13 @@ def test_nothing_of_the_raw_file_but_its_pixels_is_in_the_png(tmp_path):
     assert [name for name in (b"iCCP", b"tEXt", b"pHYs", b"eXIf") if name in content] == []
 
 
-@dataclass(frozen=True)
-class Deadly:
-    """A preparation that ends the process at an image of 13 pixels, as a broken codec would."""
+class Deadly(Preparation):
+    """Ends the process at an image of 13 pixels, as a broken codec would."""
 
     def __call__(self, image):
         if image.width == 13:
             os.abort()
-        return Preparation(32)(image)
+        return super().__call__(image)
 
 
 def test_a_file_that_kills_its_process_is_a_dropped_row_and_no_other_is_lost(tmp_path):
@@ -138,7 +136,7 @@ def test_a_file_that_kills_its_process_is_a_dropped_row_and_no_other_is_lost(tmp
         image.save(tmp_path / f"{row}.png")
     records = [record(row, tmp_path / f"{row}.png") for row in range(1, 9)]
     (tmp_path / "out").mkdir()
-    results = list(prepare(records, tmp_path / "out", Deadly(), 2))
+    results = list(prepare(records, tmp_path / "out", Deadly(32), 2))
     dead = "the process that works on it dies (SIGABRT)"
     assert [getattr(item, "reason", "") for item in results] == [dead, *[""] * 3, dead, *[""] * 3]
     assert len(list((tmp_path / "out").iterdir())) == 6

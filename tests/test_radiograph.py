@@ -4,6 +4,7 @@ from zlib import compress, crc32
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import JPEGBaseline8Bit
 
 from data.pixels import UnreadableImageError, by_table, to_8bit, usual_range
 from data.radiograph import find_images, read_radiograph, resize
@@ -12,6 +13,8 @@ from data.sample.dicom import write_dicom
 GRAY = np.arange(0, 252, 21, dtype=np.uint8).reshape(3, 4)  # 0, 21 ... 231
 CLEAR = np.array([[0, 255, 0, 255]] * 3, dtype=np.uint8)  # of alpha: every other column shows
 SEEN = np.where(CLEAR, GRAY, 0)  # on black
+COARSE = np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8)
+LARGE = Image.fromarray(COARSE).resize((640, 600), Image.Resampling.BICUBIC)
 
 
 def pixels(path, mode="L"):
@@ -311,10 +314,8 @@ def test_resizing_to_the_own_size_changes_nothing():
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 64), (100, 60), (700, 640)])
 def test_resizing_is_antialiased_bilinear_within_a_gray_level(height, width):
-    coarse = np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8)
-    image = Image.fromarray(coarse).resize((640, 600), Image.Resampling.BICUBIC)
-    ours = np.asarray(resize(image, height, width), float)
-    plain = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), float)
+    ours = np.asarray(resize(LARGE, height, width), float)
+    plain = np.asarray(LARGE.resize((width, height), Image.Resampling.BILINEAR), float)
     assert ours.shape == (height, width)
     assert np.abs(ours - plain).mean() < 0.5
     assert np.abs(ours - plain).max() <= 4
@@ -324,6 +325,33 @@ def test_shrinking_does_not_pick_pixels_but_averages_them():
     grid = np.indices((640, 640)).sum(axis=0) % 2 * np.uint8(255)  # every other pixel is white
     small = np.asarray(resize(Image.fromarray(grid.astype(np.uint8)), 64, 64))
     np.testing.assert_allclose(small, 127.5, atol=2)
+
+
+def write_large(path, rotated=False):
+    exif = Image.Exif()
+    exif[0x0112] = 6 if rotated else 1
+    if path.suffix == ".dcm":
+        write_dicom(path, np.asarray(LARGE), JPEGBaseline8Bit)
+    else:
+        LARGE.save(path, exif=exif, quality=95)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.dcm"])
+@pytest.mark.parametrize(("enough", "size"), [(301, (640, 600)), (300, (320, 300)), (9, (80, 75))])
+def test_of_a_large_jpeg_no_more_than_enough_is_decoded(tmp_path, name, enough, size):
+    path = write_large(tmp_path / name)
+    image = read_radiograph(path, enough=enough)
+    assert (image.size, image.info["size"]) == (size, (640, 600))
+    wanted = np.asarray(resize(LARGE, 75, 80), float)
+    assert np.abs(np.asarray(resize(image, 75, 80)) - wanted).mean() < 2
+
+
+def test_the_size_of_the_file_is_told_upright_and_of_a_png_all_is_read(tmp_path):
+    turned = read_radiograph(write_large(tmp_path / "a.jpg", rotated=True), enough=300)
+    assert (turned.size, turned.info["size"]) == ((300, 320), (600, 640))
+    png = read_radiograph(write_large(tmp_path / "a.png"), enough=75)
+    assert png.size == png.info["size"] == (640, 600)
 
 
 def test_images_of_a_folder_come_sorted_by_suffix_or_without_one_and_without_what_is_hidden(

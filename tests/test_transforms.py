@@ -5,7 +5,6 @@ from PIL import Image
 
 from data.preparation import Preparation
 from data.prepare import prepare
-from data.radiograph import read_radiograph
 from data.record import Record
 from data.transforms import (
     IMAGENET,
@@ -74,17 +73,19 @@ def test_channels_of_colour_stay_apart():
 @pytest.mark.parametrize("size", [(256, 256), (96, 96), (64, 80)])
 @pytest.mark.parametrize("shape", [(1024, 1024), (1024, 800), (90, 120)])
 @pytest.mark.parametrize("prepare_as", [Preparation(256), Preparation(256, "pad", equalize=True)])
+@pytest.mark.parametrize("name", ["raw.png", "raw.jpg"])
 def test_a_raw_file_gives_exactly_the_tensor_of_its_copy_in_the_dataset(
-    tmp_path, size, shape, prepare_as
+    tmp_path, size, shape, prepare_as, name
 ):
-    raw = tmp_path / "raw.png"
+    raw = tmp_path / name
     gray = scan(*shape, 0)
     tinted = [gray.point(lambda value, k=k: value * (20 - k) // 20) for k in range(3)]
-    Image.merge("RGB", tinted).save(raw, compress_level=0)
+    Image.merge("RGB", tinted).save(raw)
     record = Record("source", 1, raw, "normal", "source:1", "No Finding", "raw.png")
     (copy,) = prepare([record], tmp_path, prepare_as, 0)
-    transform = eval_transform(InputFormat(size, **IMAGENET, prepared=prepare_as))
-    of_raw, of_copy = (transform(read_radiograph(path)) for path in (raw, tmp_path / copy.filename))
+    form = InputFormat(size, **IMAGENET, prepared=prepare_as)
+    transform = eval_transform(form)
+    of_raw, of_copy = (transform(form.read(path)) for path in (raw, tmp_path / copy.filename))
     assert torch.equal(of_raw, of_copy)
 
 

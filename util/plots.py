@@ -155,6 +155,8 @@ def strip(axes: Axes) -> None:
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
     """Writes a PNG, whole or not at all."""
+    # Tight is a second drawing, which a figure that lays itself out has no need of.
+    box = None if figure.get_layout_engine() else "tight"
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, bbox_inches="tight")
+        figure.savefig(temporary, format="png", dpi=dpi, bbox_inches=box)
     return Path(path)
