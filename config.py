@@ -19,6 +19,10 @@ random_seed: int = 1337
 device: str = "auto"
 # Arithmetic of the training step. auto is bfloat16 where the device has it natively, else float32.
 precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+# Let torch compile the network: slow to start, then faster on a GPU.
+compile: bool = False
+# One BatchNorm over all GPUs: for a few images on each.
+sync_batchnorm: bool = False
 # Processes that read images ahead; 0 reads in the main process. More use more memory.
 n_threads: int = 2
 
@@ -30,8 +34,11 @@ mapping: dict[str, int] = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
 width: int = 256
 # Pixels down the network's input.
 height: int = 256
-# shuffle shows each image once an epoch; balanced draws each class equally often.
-sampling: Literal["shuffle", "balanced"] = "shuffle"
+# shuffle shows each image once an epoch; balanced draws each class equally often, balanced_source
+# each class of each source.
+sampling: Literal["shuffle", "balanced", "balanced_source"] = "shuffle"
+# balanced, balanced_source: as how many images those of one patient count at most, or none.
+patient_cap: int | None = None
 # Probability of a mirror image.
 flip: float = 0.5
 # Degrees of rotation to either side.
@@ -53,12 +60,14 @@ weights: str | None = None
 backbone_weights: str | None = "IMAGENET1K_V2"
 # Blocks that stay as they are: block0 ... block4, backbone_end, logits, or none.
 freeze: list[str] | None = None
+# Epochs after which they are trained, too; none never.
+thaw_epoch: int | None = None
 
 # ---- Optimisation ----
 
 # Passes over the training images.
 epochs: int = 20
-# Images a step. Scale lr with it.
+# Images a step, over all devices together. Scale lr with it.
 batch_size: int = 16
 # Highest learning rate. 1e-4 suits pretrained weights; 1e-3 random ones.
 lr: float = 1e-4
@@ -76,13 +85,19 @@ lr_reduce_factor: float = 0.7
 lr_reduce_patience: int = 5
 # Epochs without a better validation macro F1 after which the run stops; none never stops it.
 early_stopping_patience: int | None = None
-# What an error on each class costs: counts (inverse frequency; with balanced sampling alike), one
-# number per class, or none.
-loss_weights: Literal["counts"] | list[float] | None = "counts"
+# What an error on each class costs: counts (inverse frequency in the epoch, so alike if sampling
+# evens the classes), effective (less than that), one number per class, or none.
+loss_weights: Literal["counts", "effective"] | list[float] | None = "counts"
 # Part of the target spread over all classes; the labels are noisy (see README).
 label_smoothing: float = 0.1
+# Longest gradient; a longer one is shortened to it. none leaves it.
+clip_norm: float | None = None
+# Epochs in which every validation image is named alike, after which the run stops; none lets it be.
+collapse_patience: int | None = 10
 
 # ---- Logging ----
 
 # Steps between two points of the TensorBoard curve of the training loss.
 log_steps: int = 10
+# Minutes between two saves of last.pth, which are no loss: what was done since is done again alike.
+save_minutes: float = 5.0

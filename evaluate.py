@@ -49,14 +49,15 @@ if __name__ == "__main__":
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from data.audit import guess_by
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, used_rows
 from data.folder import read_about
+from data.loader import make_loader
 from data.mapping import class_names
-from data.transforms import InputFormat, eval_transform
+from data.sampling import in_order
+from data.transforms import InputFormat
 from model.inference import predict_logits
 from model.weights import load_network
 from util.checkpoint import load_checkpoint
@@ -69,7 +70,7 @@ from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
-    device = pick_device(args.device)
+    pick_device(args.device)  # a wrong one fails before the long work
     checkpoint = load_checkpoint(args.checkpoint)
     mapping, classes = checkpoint["mapping"], class_names(checkpoint["mapping"])
     network = load_network(checkpoint["state_dict"], len(classes), args.checkpoint)
@@ -79,17 +80,16 @@ def main(args: argparse.Namespace) -> None:
         log.warning(
             "%s: trained on another dataset; its patients may be in this split", args.checkpoint
         )
-    images = RadiographDataset(
-        dataset, args.split, mapping, eval_transform(InputFormat.of(checkpoint["input"]))
-    )
+    form = InputFormat.of(checkpoint["input"])
+    images = RadiographDataset(dataset, args.split, mapping, form)
     for label, number in images.unused.items():
         log.info("%s: mapping leaves out %s, %d images", args.split, label, number)
-    probabilities = forward(network, images, checkpoint["temperature"], device, args)
+    probabilities = forward(network, images, form, checkpoint["temperature"], args)
 
     patients = images.table["patient_id"].to_numpy()
     metrics = evaluate_predictions(probabilities, images.targets, patients, classes, args.seed)
-    train = RadiographDataset(dataset, "train", mapping)
-    cheats = {"the source alone": source_alone(train, images, classes)}
+    train = used_rows(dataset, "train", mapping)
+    cheats = {"the source alone": source_alone(train, images, mapping)}
 
     out = Path(args.out or Path(args.checkpoint).parent / f"evaluation-{args.split}")
     out.mkdir(parents=True, exist_ok=True)
@@ -121,21 +121,25 @@ def main(args: argparse.Namespace) -> None:
 def forward(
     network: torch.nn.Module,
     images: RadiographDataset,
+    form: InputFormat,
     temperature: float,
-    device: torch.device,
     args: argparse.Namespace,
 ) -> np.ndarray:
     """Probabilities (N, K) of all images, in order."""
+    device = pick_device(args.device)
     network = network.to(device, memory_format=torch.channels_last)
-    loader = DataLoader(images, args.batch_size, num_workers=args.n_threads)
-    batches = (batch for batch, _ in tqdm(loader, "Images", unit="batch", disable=None))
-    return (predict_logits(network, batches, device) / temperature).softmax(1).numpy()
+    batches = in_order(len(images), args.batch_size)
+    loader = make_loader(images, batches, args.n_threads, pin=device.type == "cuda")
+    bar = (pixels for pixels, _ in tqdm(loader, "Images", unit="batch", disable=None))
+    logits = predict_logits(network, bar, device, form.normalise)
+    return (logits / temperature).softmax(1).cpu().numpy()
 
 
-def source_alone(train: RadiographDataset, images: RadiographDataset, classes: list[str]) -> dict:
+def source_alone(train: pd.DataFrame, images: RadiographDataset, mapping: dict[str, int]) -> dict:
     """What is scored by naming each image after the commonest class of its source in train."""
-    of = dict(zip(train.table["label"], (classes[k] for k in train.targets), strict=True))
-    guesses = guess_by("source", train.table.replace({"label": of}), images.table)
+    classes = class_names(mapping)
+    of = {label: classes[k] for label, k in mapping.items()}
+    guesses = guess_by("source", train.replace({"label": of}), images.table)
     one_hot = np.eye(len(classes))[[classes.index(name) for name in guesses]]
     scores = evaluate_predictions(one_hot, images.targets, images.table["patient_id"], classes)
     return {

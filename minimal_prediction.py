@@ -50,13 +50,14 @@ if __name__ == "__main__":
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from data.mapping import class_names
 from data.pixels import UnreadableImageError
 from data.radiograph import find_images
-from data.transforms import InputFormat, eval_transform
+from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.weights import load_network
@@ -94,18 +95,17 @@ def predict(
     A file that cannot be read has label None and no probabilities; the others are not affected.
     """
     files = [str(file) for file in files]
-    transform = eval_transform(predictor.form)
 
-    def read(file: str) -> torch.Tensor | str:
+    def read(file: str) -> np.ndarray | str:
         try:
-            return transform(predictor.form.read(file))
+            return predictor.form.read(file)
         except UnreadableImageError as error:
             return str(error).removeprefix(f"{Path(file)}: ")
 
     for start in range(0, len(files), batch_size):
         batch = files[start : start + batch_size]
         results = [read(file) for file in batch]
-        images = [result for result in results if isinstance(result, torch.Tensor)]
+        images = [result for result in results if not isinstance(result, str)]
         rows = iter(_probabilities(predictor, images))
         for file, result in zip(batch, results, strict=True):
             error = result if isinstance(result, str) else None
@@ -114,10 +114,11 @@ def predict(
             yield {"file": file, "label": label, "probabilities": chances, "error": error}
 
 
-def _probabilities(predictor: Predictor, images: list[torch.Tensor]) -> list[list[float]]:
+def _probabilities(predictor: Predictor, images: list[np.ndarray]) -> list[list[float]]:
     if not images:
         return []
-    logits = predict_logits(predictor.network, [torch.stack(images)], predictor.device)
+    batch = torch.from_numpy(np.stack(images))
+    logits = predict_logits(predictor.network, [batch], predictor.device, predictor.form.normalise)
     return (logits / predictor.temperature).softmax(1).tolist()
 
 

@@ -2,6 +2,7 @@
 
 python3 train.py --dataset dataset --name my_run    settings: config.py, each also a flag
 python3 train.py --name my_run --resume             goes on where the run was stopped
+torchrun --nproc_per_node=8 train.py ...            the same on many devices
 
 The run's folder experiments/NAME/ gets best.pth, last.pth, config.json, history.csv, curves.png and
 TensorBoard events.
@@ -9,9 +10,11 @@ TensorBoard events.
 
 import argparse
 import logging
-import math
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,59 +31,71 @@ def arguments() -> argparse.Namespace:
     add_config(parser, config)
     cfg = parser.parse_args()
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
+    demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
     demand(parser, cfg, ("width", "height"), 32)
     demand(parser, cfg, ("lr",), 1e-12)
     demand(parser, cfg, ("random_seed", "n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
-    demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
+    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "clip_norm", "save_minutes"), 0)
     demand(parser, cfg, ("flip", "shift", "label_smoothing", "lr_reduce_factor"), 0, 1)
+    if cfg.patient_cap and cfg.sampling == "shuffle":
+        parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
+    if cfg.thaw_epoch and not cfg.freeze:
+        parser.error("--thaw-epoch: found no block that is frozen; give --freeze with it")
     return cfg
 
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from data.augmentation import Augmentation
 from data.dataset import RadiographDataset
 from data.folder import preparation, read_about
+from data.loader import make_loader
 from data.mapping import class_names
 from data.preparation import Preparation
-from data.sampling import EpochSampler, class_weights
-from data.transforms import (
-    IMAGENET,
-    PLAIN,
-    Augmentation,
-    InputFormat,
-    eval_transform,
-    train_transform,
-)
+from data.sampling import EpochBatches, class_shares, class_weights, image_chances, in_order
+from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, pick_device, pick_precision
+from util.distributed import Ranks, ranks_of_run
 from util.files import write_json
-from util.history import show_epoch, stalled
+from util.history import collapsed, show_end, show_epoch, show_start, stalled
+from util.loss import Watch, batch_loss
 from util.metrics import confusion_matrix, summary
 from util.optimization import cosine_schedule, make_optimizer, plateau_schedule
+from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
 from util.runs import open_run, settle
+from util.script import stop_asked
 from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
-    asked = vars(args)
+    with ranks_of_run(args.device) as ranks, stop_asked() as stop:
+        if not ranks.first:
+            logging.getLogger().setLevel(logging.WARNING)
+        train(vars(args), ranks, stop)
+
+
+def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None:
     given = asked.pop("given")
     folder = Path(asked["ckpts_dir"], asked["name"])
-    state = open_run(folder, asked["resume"])  # of last.pth, or None for a new run
+    state = open_run(folder, asked["resume"] or ranks.again)  # of last.pth; None for a new run
     cfg = SimpleNamespace(**(settle(asked, given, state["config"]) if state else asked))
     device = pick_device(cfg.device)
     dtype = pick_precision(cfg.precision, device)
     arithmetic = autocast(dtype, device)
+    classes = class_names(cfg.mapping)
     torch.manual_seed(cfg.random_seed)  # no other generator is drawn from without a seed
 
     # Data
@@ -88,26 +103,41 @@ def main(args: argparse.Namespace) -> None:
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
     model, form = build_model(cfg, preparation(about), state)
-    train_set, val_set = load_data(cfg, form)
-    sampler = EpochSampler(train_set.targets, cfg.sampling, cfg.random_seed)
-    train_loader = make_loader(train_set, cfg, device, sampler)
-    val_loader = make_loader(val_set, cfg, device)
+    with ranks.one_by_one():
+        train_set, val_set = load_data(cfg, form)
+    targets, n_classes, table = train_set.targets, len(classes), train_set.table
+    chances = image_chances(
+        cfg.sampling, targets, list(table["source"]), list(table["patient_id"]), cfg.patient_cap
+    )
+    weights = class_weights(cfg.loss_weights, targets, n_classes, chances)
+    prior = class_shares(targets, n_classes, chances) * weights  # how common each class seems
+    batches = EpochBatches(
+        len(train_set), cfg.batch_size, chances, cfg.random_seed, ranks.rank, ranks.size
+    )
+    val_batches = in_order(len(val_set), cfg.batch_size, ranks.rank, ranks.size)
+    loader = partial(make_loader, workers=cfg.n_threads, pin=device.type == "cuda")
+    train_loader, val_loader = loader(train_set, batches), loader(val_set, val_batches)
 
-    # Model, loss, optimizer
+    # Model, optimizer
     model.freeze(cfg.freeze or [])
     model = model.to(device, memory_format=torch.channels_last)
-    loss_fn = make_loss(cfg, train_set.targets).to(device)
+    loss_of = partial(
+        batch_loss,
+        weights=torch.tensor(weights, dtype=torch.float32, device=device),
+        smoothing=cfg.label_smoothing,
+    )
     optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     if cfg.schedule == "cosine":
-        per_epoch = len(train_loader)
-        warmup = int(cfg.warmup_epochs * per_epoch)
-        schedule = cosine_schedule(optimizer, cfg.epochs * per_epoch, warmup)
+        warmup = int(cfg.warmup_epochs * batches.batches)
+        schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)
     else:
         schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
 
     # Resume
     step, history, best, metrics = 0, [], -1.0, {}
+    # Of the epoch so far: batches, their loss, the last one's rate
+    done, total, rate = 0, torch.zeros((), device=device), 0.0
     if state:
         load_strictly(model, state["state_dict"], str(folder / "last.pth"))
         optimizer.load_state_dict(state["optimizer"])
@@ -115,7 +145,8 @@ def main(args: argparse.Namespace) -> None:
         scaler.load_state_dict(state["scaler"])
         set_rng_state(state["rng"])
         step, history, best = state["step"], state["history"], state["best"]
-        metrics = state["metrics"]
+        metrics, (done, loss, rate) = state["metrics"], state["running"]
+        total += loss
 
     def save(file: str, **more: Any) -> None:
         """What evaluation and prediction need, and `more`."""
@@ -127,11 +158,13 @@ def main(args: argparse.Namespace) -> None:
             "epoch": len(history),
             "step": step,
             "metrics": metrics,
+            "prior": (prior / prior.sum()).tolist(),
             "temperature": 1.0,
             "fingerprint": about["fingerprint"],
             "versions": versions(),
         }
-        save_checkpoint(folder / file, content | more)
+        if ranks.first:
+            save_checkpoint(folder / file, content | more)
 
     def save_last() -> None:
         """What it takes to go on with the run, bit for bit."""
@@ -143,65 +176,103 @@ def main(args: argparse.Namespace) -> None:
             rng=rng_state(),
             history=history,
             best=best,
+            running=(done, total.item(), rate),
         )
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if ranks.first:
+        folder.mkdir(parents=True, exist_ok=True)
     if not state:
         save_last()  # so that a run killed in its first epoch goes on with its settings
-    write_json(folder / "config.json", vars(cfg))
-    writer = SummaryWriter(folder, purge_step=step + 1)
+    saved, watch = time.monotonic(), Watch(device)
+    writer = SummaryWriter(folder, purge_step=step + 1) if ranks.first else None
+    if writer:
+        write_json(folder / "config.json", vars(cfg))
+        show_start(writer, vars(cfg), train_set.__getitems__(next(iter(batches)))[0])
     sizes = f"{len(train_set)} training and {len(val_set)} validation images"
-    log.info("%s: %s, on %s in %s", folder, sizes, device, str(dtype).removeprefix("torch."))
+    where = f"on {ranks.size} x {device}" if ranks.size > 1 else f"on {device}"
+    log.info("%s: %s, %s in %s", folder, sizes, where, str(dtype).removeprefix("torch."))
 
+    net, quiet = None, None if ranks.first else True
     for epoch in range(len(history), cfg.epochs):
         if stalled(history, cfg.early_stopping_patience):
             log.info("Stopped: no better macro F1 for %d epochs", cfg.early_stopping_patience)
             break
-        train_set.set_epoch(epoch)
-        sampler.set_epoch(epoch)
+        if cfg.thaw_epoch is not None and epoch >= cfg.thaw_epoch:
+            model.thaw()
+        if net is None or epoch == cfg.thaw_epoch:
+            net = ranks.share(model, device)
+            net = torch.compile(net) if cfg.compile else net
+        batches.begin(epoch, done)
         model.train()
-        shown, total, began = 0, torch.zeros((), device=device), time.perf_counter()
+        began, first = time.perf_counter(), done
         title = f"Epoch {epoch + 1}/{cfg.epochs}"
-        with tqdm(desc=title, total=len(train_set), unit="img", leave=False, disable=None) as bar:
-            for images, targets in train_loader:  # (N, 3, H, W) float32, (N,) int64
-                images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
-                targets = targets.to(device, non_blocking=True)
-                with arithmetic:
-                    loss = loss_fn(model(images), targets)
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad()
-                rate = optimizer.param_groups[0]["lr"]
-                if cfg.schedule == "cosine":
-                    schedule.step()
-                step += 1
-                shown += len(images)
-                total += loss.detach() * len(images)
-                if step % cfg.log_steps == 0:
-                    writer.add_scalar("train/step_loss", finite(loss.item(), step), step)
-                    bar.set_postfix(loss=f"{loss.item():.3f}")
-                bar.update(len(images))
-        speed = shown / (time.perf_counter() - began)
+        bar = tqdm(train_loader, title, unit="batch", leave=False, disable=quiet)
+        for pixels, targets in bar:  # (N, 1, H, W) uint8, (N,) int64
+            images = form.normalise(pixels.to(device, non_blocking=True))  # (N, 3, H, W) float32
+            targets = targets.to(device, non_blocking=True)
+            with arithmetic:
+                logits = net(images)
+            loss, mean = loss_of(logits, targets, ranks=ranks)
+            scaler.scale(loss).backward()
+            if cfg.clip_norm:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), cfg.clip_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+            rate = optimizer.param_groups[0]["lr"]
+            if cfg.schedule == "cosine":
+                schedule.step()
+            step, done = step + 1, done + 1
+            total += mean
+            watch.see(mean, step)
+            if step % cfg.log_steps == 0:
+                watch.check()
+                bar.set_postfix(loss=f"{mean.item():.3f}")
+                if writer:
+                    writer.add_scalar("train/step_loss", mean, step)
+            if stop() or time.monotonic() - saved > 60 * cfg.save_minutes:
+                watch.check()
+                save_last()
+                saved = time.monotonic()
+            if stop():
+                log.info(
+                    "Step %d; best validation macro F1 so far: %.3f; --resume goes on", step, best
+                )
+                raise KeyboardInterrupt
+        speed = len(train_set) * (done - first) / batches.batches / (time.perf_counter() - began)
 
         # Validate
-        row = {"epoch": epoch + 1, "train_loss": finite(total.item() / shown, step)}
+        watch.check()
+        row = {"epoch": epoch + 1, "train_loss": total.item() / done}
         row |= {"lr": rate, "images_per_second": speed}
-        metrics = validate(model, val_loader, loss_fn, device, arithmetic)
+        ranks.copy_from_first(model.buffers())  # each rank has BatchNorm statistics of its own
+        matrix, metrics = validate(model, val_loader, loss_of, form, arithmetic, ranks)
         row |= {f"val_{name}": value for name, value in metrics.items()}
         history.append(row)
+        done = 0
+        total.zero_()
         if cfg.schedule == "plateau":
             schedule.step(metrics["macro_f1"])
 
         # Save: best before last, so that a run killed between them does this epoch again, alike
-        better = metrics["macro_f1"] > best
-        if better:
+        if metrics["macro_f1"] > best:
             best = metrics["macro_f1"]
             save("best.pth")
-        show_epoch(folder, writer, history, step)
-        save_last()
+        over = epoch + 1 == cfg.epochs or stalled(history, cfg.early_stopping_patience)
+        if over or time.monotonic() - saved > 60 * cfg.save_minutes:
+            save_last()
+            saved = time.monotonic()
+        if writer:
+            show_epoch(folder, writer, history, draw_confusion_matrix(matrix, classes), step)
+        if collapsed(history, cfg.collapse_patience):
+            raise ValueError(
+                f"step {step}: for {cfg.collapse_patience} epochs every validation image was named"
+                f" {classes[matrix.sum(0).argmax()]}; change --lr or --loss-weights"
+            )
 
-    writer.close()
+    if writer:
+        show_end(writer, vars(cfg), best)
     log.info("Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth", best, folder)
 
 
@@ -229,55 +300,35 @@ def build_model(
 def load_data(cfg: SimpleNamespace, form: InputFormat) -> list[RadiographDataset]:
     """The training and the validation split."""
     vary = Augmentation(cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter)
-    transforms = {"train": train_transform(form, vary), "val": eval_transform(form)}
     sets = []
-    for split, transform in transforms.items():
-        images = RadiographDataset(cfg.dataset, split, cfg.mapping, transform, cfg.random_seed)
+    for split, augmentation in {"train": vary, "val": None}.items():
+        bar = partial(tqdm, desc=f"Decoding {split}", unit=" images", leave=False, disable=None)
+        images = RadiographDataset(cfg.dataset, split, cfg.mapping, form, augmentation, bar)
         for label, number in images.unused.items():
             log.info("%s: mapping leaves out %s, %d images", split, label, number)
         sets.append(images)
     return sets
 
 
-def make_loader(
-    images: RadiographDataset,
-    cfg: SimpleNamespace,
-    device: torch.device,
-    sampler: EpochSampler | None = None,
-) -> DataLoader:
-    return DataLoader(
-        images,
-        cfg.batch_size,
-        sampler=sampler,
-        num_workers=cfg.n_threads,
-        persistent_workers=cfg.n_threads > 0,
-        pin_memory=device.type == "cuda",
-        # A last batch of a single image has no batch statistics to train on.
-        drop_last=sampler is not None and len(images) % cfg.batch_size == 1,
-    )
-
-
-def make_loss(cfg: SimpleNamespace, targets: list[int]) -> nn.CrossEntropyLoss:
-    n_classes, weights = len(class_names(cfg.mapping)), cfg.loss_weights
-    if weights == "counts":  # balanced sampling has evened the classes out already
-        weights = class_weights(targets, n_classes) if cfg.sampling == "shuffle" else None
-    if weights is not None and len(weights) != n_classes:
-        raise ValueError(f"--loss-weights: found {len(weights)} numbers; expected {n_classes}")
-    weights = None if weights is None else torch.tensor(weights)
-    return nn.CrossEntropyLoss(weights, label_smoothing=cfg.label_smoothing)
-
-
-def validate(model, loader: DataLoader, loss_fn, device, arithmetic) -> dict[str, float]:
-    logits = predict_logits(model, (images for images, _ in loader), device, arithmetic)
-    targets = torch.tensor(loader.dataset.targets)
-    matrix = confusion_matrix(targets.numpy(), logits.argmax(1).numpy(), logits.shape[1])
-    return {"loss": loss_fn(logits.to(device), targets.to(device)).item(), **summary(matrix)}
-
-
-def finite(loss: float, step: int) -> float:
-    if math.isfinite(loss):
-        return loss
-    raise ValueError(f"step {step}: the loss is {loss}; lower --lr. The checkpoints are as before")
+def validate(
+    model: nn.Module,
+    loader: DataLoader,
+    loss_of: Callable,
+    form: InputFormat,
+    arithmetic: AbstractContextManager,
+    ranks: Ranks,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The confusion matrix and the metrics over all validation images, on every rank alike."""
+    device = next(model.parameters()).device
+    mine = (pixels for pixels, _ in loader)
+    logits = predict_logits(model, mine, device, form.normalise, arithmetic)
+    logits = ranks.gather(logits, len(loader.dataset))
+    targets = torch.tensor(loader.dataset.targets, device=device)
+    _, loss = loss_of(logits, targets, ranks=Ranks())
+    found = logits.argmax(1)
+    matrix = confusion_matrix(targets.cpu().numpy(), found.cpu().numpy(), logits.shape[1])
+    named = int((matrix.sum(0) > 0).sum())
+    return matrix, {"loss": loss.item(), **summary(matrix), "classes_named": named}
 
 
 if __name__ == "__main__":

@@ -1,35 +1,46 @@
 """A split of a dataset folder as a torchvision dataset."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 from torchvision.datasets import VisionDataset
 
+from data.augmentation import Augmentation
+from data.decoded import decoded
 from data.folder import read_about, read_split
 from data.mapping import check_mapping
-from data.radiograph import read_radiograph
+from data.sampling import Draw
+from data.transforms import InputFormat
 
 
 class RadiographDataset(VisionDataset):
-    """The images of one split whose label the mapping knows, as (image, class index) pairs.
+    """The images of one split whose label the mapping knows, as (pixels, class index) pairs.
 
         root/
           dataset.json
           train_metadata.csv
           train/covid-chestxray-00001.png ...
 
+    Pixels are (C, H, W) uint8 at the network's size; InputFormat.normalise makes its input of
+    them, on the device that it runs on. They come from one array that all processes share
+    (data.decoded); `progress` wraps the images when that is made.
+
     mapping: label -> class index; several labels may share one. Rows with another label are not
     used: `unused` counts them by label. `table` holds the metadata of the used rows, `targets`
     their class indices, both in the order of the items.
 
-    transform: of the PIL image. With a `seed`, whatever it draws from torch's generator for item i
-    depends on (seed, epoch, i) alone, and not on workers or order; `set_epoch` names the epoch.
+    An item is asked for by its index, or by a Draw of data.sampling, which also says what the
+    augmentation is drawn from. A loader that is given batches of them reads a batch at a time:
+    DataLoader(images, batch_sampler=EpochBatches(...), collate_fn=as_it_is).
 
     Raises at construction, not at item 0: a folder that is missing or half written, a split without
-    a usable image, a mapping with a label that the dataset does not have.
+    a usable image, a mapping with a label that the dataset does not have, a broken image.
     """
 
     def __init__(
@@ -37,40 +48,62 @@ class RadiographDataset(VisionDataset):
         root: str | Path,
         split: str,
         mapping: dict[str, int],
-        transform: Callable | None = None,
-        seed: int | None = None,
+        form: InputFormat,
+        augmentation: Augmentation | None = None,
+        progress: Callable[[Iterable], Iterable] = iter,
     ):
-        super().__init__(root, transform=transform)
+        super().__init__(root)
         folder = Path(root)
-        check_mapping(mapping, read_about(folder)["labels"], str(folder))
         table = read_split(folder, split)
-        used = table["label"].isin(mapping)
-        if not used.any():
-            found = ", ".join(sorted(set(table["label"]))) or "no row"
-            raise ValueError(
-                f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
-            )
-        self.folder = folder / split
-        self.table = table[used].reset_index(drop=True)
-        self.unused = Counter(table["label"][~used])
+        self.table = used_rows(folder, split, mapping)
+        self.unused = Counter(table["label"][~table["label"].isin(mapping)])
         self.targets = [mapping[label] for label in self.table["label"]]
-        self.seed = seed
-        self._files = list(self.table["filename"])
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see it change
+        self.augmentation = augmentation
+        self._file = decoded(folder, split, list(table["filename"]), form, progress)
 
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        """All images of the split, (rows of the metadata, C, H, W)."""
+        return np.load(self._file, mmap_mode="r")
+
+    def __getstate__(self) -> dict:
+        """A process that gets the dataset opens the array itself: pickled, it would be a copy."""
+        return {name: value for name, value in vars(self).items() if name != "_pixels"}
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.table)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        image = read_radiograph(self.folder / self._files[index])
-        if self.transform is None:
-            return image, self.targets[index]
-        if self.seed is None:
-            return self.transform(image), self.targets[index]
-        with torch.random.fork_rng(devices=[]):
-            source = np.random.SeedSequence([self.seed, int(self._epoch), index])
-            torch.default_generator.manual_seed(int(source.generate_state(1, np.uint64)[0]))
-            return self.transform(image), self.targets[index]
+    def __getitem__(self, item: int | Draw) -> tuple[Tensor, int]:
+        pixels, targets = self.__getitems__([item])
+        return pixels[0], int(targets[0])
+
+    def __getitems__(self, items: Sequence[int | Draw]) -> tuple[Tensor, Tensor]:
+        """A batch: (N, C, H, W) uint8 and (N,) int64."""
+        draws = [item if isinstance(item, Draw) else Draw(item, (0, 0, item)) for item in items]
+        pixels = self._pixels[self.table.index[[draw.index for draw in draws]]]
+        if self.augmentation:
+            for image, draw in zip(pixels, draws, strict=True):
+                image[0] = self.augmentation(image[0], draw.key)
+        targets = [self.targets[draw.index] for draw in draws]
+        return torch.from_numpy(pixels), torch.tensor(targets)
+
+
+def used_rows(folder: Path, split: str, mapping: dict[str, int]) -> pd.DataFrame:
+    """The rows of a split's metadata whose label the mapping knows, with their numbers as index.
+
+    ValueError if there is none, or if the mapping has a label that the dataset does not have.
+    """
+    check_mapping(mapping, read_about(folder)["labels"], str(folder))
+    table = read_split(folder, split)
+    used = table["label"].isin(mapping)
+    if not used.any():
+        found = ", ".join(sorted(set(table["label"]))) or "no row"
+        raise ValueError(
+            f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
+        )
+    return table[used]
+
+
+def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """What a loader does with a batch of RadiographDataset: nothing."""
+    return batch

@@ -1,50 +1,157 @@
-"""Which training images an epoch shows, in which order, and what an error on each class costs."""
+"""Which training images an epoch shows, in which batches, and what an error on each class costs."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
 
+OVERLAP = 0.999  # the beta of Cui et al.; theirs is 0.9 to 0.9999, more for larger sets
 
-class EpochSampler(Sampler[int]):
-    """Indices of one epoch, a function of (seed, epoch) alone; `set_epoch` names the epoch.
 
-    mode `shuffle`: every image once. `balanced`: as many draws with replacement as there are
-    images, each class equally likely, then each image of the class.
+class Draw(NamedTuple):
+    """An image of the epoch: its index in the dataset, and what its augmentation is drawn from."""
+
+    index: int
+    key: tuple[int, int, int]  # seed, epoch, place in the epoch
+
+
+class EpochBatches(Sampler[list[Draw]]):
+    """This rank's part of each batch of an epoch: a function of (seed, epoch) and the ranks alone.
+
+    chances: how likely each of N images is drawn, N numbers that add up to 1; None shows each image
+    once. Of chances c an epoch shows image i floor or ceil of N * c_i times (systematic sampling),
+    in random order.
+
+    batch_size is of all ranks together, so that the number of devices changes nothing that is
+    learned. The batches of an epoch are alike in size but for one image, batch_size at most; every
+    rank gets a part of each. `begin` names the epoch, and how many of its batches are done already.
     """
 
-    def __init__(self, targets: Sequence[int], mode: str = "shuffle", seed: int = 0):
-        if mode not in {"shuffle", "balanced"}:
-            raise ValueError(f"sampling: found '{mode}'; expected shuffle or balanced")
-        self.targets = np.asarray(targets)
-        self.mode = mode
-        self.seed = seed
-        self.epoch = 0
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        chances: Sequence[float] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
+        if min(images, batch_size) < ranks:
+            raise ValueError(
+                f"batch_size: found {min(images, batch_size)} images for {ranks} processes;"
+                " expected one for each at least"
+            )
+        self.images, self.chances, self.seed = images, chances, seed
+        self.batches = -(-images // batch_size)
+        self.rank, self.ranks = rank, ranks
+        self.epoch = self.done = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    def begin(self, epoch: int, done: int = 0) -> None:
+        self.epoch, self.done = epoch, done
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return self.batches - self.done
 
-    def __iter__(self) -> Iterator[int]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        if self.mode == "shuffle":
-            return iter(generator.permutation(len(self)).tolist())
-        _, column, size = np.unique(self.targets, return_inverse=True, return_counts=True)
-        chance = 1 / (len(size) * size[column])
-        return iter(generator.choice(len(self), size=len(self), p=chance).tolist())
+    def __iter__(self) -> Iterator[list[Draw]]:
+        draw = np.random.default_rng([self.seed, self.epoch])
+        order = np.arange(self.images)
+        if self.chances is not None:
+            ticks = (order + draw.random()) / self.images
+            order = np.searchsorted(np.cumsum(self.chances), ticks).clip(max=self.images - 1)
+        order = draw.permutation(order).tolist()
+        epoch = [Draw(index, (self.seed, self.epoch, k)) for k, index in enumerate(order)]
+        ends = [self.images * k // self.batches for k in range(self.batches + 1)]
+        for k in range(self.done, self.batches):
+            yield epoch[ends[k] + self.rank : ends[k + 1] : self.ranks]
 
 
-def class_weights(targets: Sequence[int], n_classes: int) -> list[float]:
-    """Loss weights by inverse frequency, N / (K * n_k): 1 on average over the images.
+def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:
+    """This rank's batches of every image once: rank r has the images r, r + ranks, ..."""
+    if images < ranks:
+        raise ValueError(f"found {images} images for {ranks} processes; expected one for each")
+    mine = list(range(rank, images, ranks))
+    return [mine[k : k + batch_size] for k in range(0, len(mine), batch_size)]
 
-    ValueError names a class without an image: its weight would be infinite.
+
+def even_chances(
+    strata: Sequence[Hashable], patients: Sequence[str], patient_cap: int | None = None
+) -> np.ndarray:
+    """The chance of each image where each stratum is as likely as every other.
+
+    Within a stratum images are alike; but the images of a patient together count as patient_cap
+    images at most, so that who was X-rayed every day does not stand for the disease.
     """
-    size = np.bincount(np.asarray(targets), minlength=n_classes)
-    if not size.all():
+    weights = np.ones(len(strata))
+    if patient_cap:
+        weights /= np.maximum(1, _sizes(list(zip(strata, patients, strict=True))) / patient_cap)
+    return _evened(strata, weights)
+
+
+def image_chances(
+    mode: str,
+    targets: Sequence[int],
+    sources: Sequence[str],
+    patients: Sequence[str],
+    patient_cap: int | None,
+) -> np.ndarray | None:
+    """What EpochBatches draws by: `shuffle` None; `balanced` even over classes; `balanced_source`
+    over pairs of class and source, so that neither says much about the other."""
+    if mode == "shuffle":
+        return None
+    pairs = list(zip(targets, sources, strict=True))
+    return even_chances(targets if mode == "balanced" else pairs, patients, patient_cap)
+
+
+def class_shares(
+    targets: Sequence[int], n_classes: int, chances: Sequence[float] | None = None
+) -> np.ndarray:
+    """The part of each class in an epoch, (n_classes,)."""
+    shares = np.bincount(targets, chances, n_classes)
+    return shares / shares.sum()
+
+
+def class_weights(
+    kind: str | Sequence[float] | None,
+    targets: Sequence[int],
+    n_classes: int,
+    chances: Sequence[float] | None = None,
+) -> np.ndarray:
+    """What an error on each class costs, (n_classes,): 1 on average over the images of an epoch.
+
+    kind `counts`: the inverse of the class's part of the epoch, so that classes weigh alike.
+    `effective`: of what its number of images is worth when the later ones overlap with the first
+    (Cui et al., CVPR 2019, with beta 0.999), which lies between `counts` and no weights. None: 1
+    for each. Numbers are the weights, as they are.
+    """
+    if kind is None:
+        return np.ones(n_classes)
+    if not isinstance(kind, str):
+        if len(kind) != n_classes:
+            raise ValueError(f"--loss-weights: found {len(kind)} numbers; expected {n_classes}")
+        return np.array(kind)
+    shares = class_shares(targets, n_classes, chances)
+    if not shares.all():
         raise ValueError(
-            f"loss_weights: class {int(size.argmin())} has no training image; give the weights as"
-            " numbers, or take the class out of the mapping"
+            f"loss_weights: class {int(shares.argmin())} has no training image; give the weights"
+            " as numbers, or take the class out of the mapping"
         )
-    return (len(targets) / (n_classes * size)).tolist()
+    if kind == "counts":
+        return 1 / (n_classes * shares)
+    numbers = shares * len(targets)
+    weights = 1 / (1 - OVERLAP**numbers)
+    return weights / (shares @ weights)
+
+
+def _sizes(groups: Sequence[Hashable]) -> np.ndarray:
+    """Of each item, how many there are in its group."""
+    counts = Counter(groups)
+    return np.array([counts[group] for group in groups], float)
+
+
+def _evened(strata: Sequence[Hashable], weights: np.ndarray) -> np.ndarray:
+    """The weights, scaled so that each stratum has the same sum and all of them 1."""
+    _, stratum = np.unique([repr(name) for name in strata], return_inverse=True)
+    total = np.bincount(stratum, weights)
+    return weights / total[stratum] / len(total)

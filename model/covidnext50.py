@@ -48,6 +48,11 @@ class COVIDNext50(nn.Module):
         for name in names:
             getattr(self, name).freeze()
 
+    def thaw(self) -> None:
+        """Trains every block from now on."""
+        for name in self.BLOCKS:
+            getattr(self, name).thaw()
+
     def features(self, x: Tensor) -> Tensor:
         """The penultimate layer, (N, 512): what the head sees of each image."""
         for name in self.BLOCKS[:-1]:

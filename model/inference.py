@@ -1,6 +1,6 @@
 """Images -> logits, for validation, evaluation and prediction alike."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -12,16 +12,18 @@ def predict_logits(
     model: nn.Module,
     batches: Iterable[Tensor],
     device: torch.device,
+    normalise: Callable[[Tensor], Tensor],
     autocast: AbstractContextManager | None = None,
 ) -> Tensor:
-    """The logits (N, n_classes) of all images of the batches, float32 on the CPU, in order.
+    """The logits (N, n_classes) of all images of the batches, float32, in order, on the device.
 
-    Leaves the model in eval mode. `autocast` is a context for lower precision; none is float32.
+    batches: (n, 1 or 3, H, W) uint8. normalise: makes the network's input of one, on the device.
+    autocast: a context for lower precision; none is float32. Leaves the model in eval mode.
     """
     model.eval()
     logits = []
-    for images in batches:
-        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+    for pixels in batches:
+        images = normalise(pixels.to(device, non_blocking=True))
         with autocast or nullcontext():
             logits.append(model(images).float())
-    return torch.cat(logits).cpu()
+    return torch.cat(logits)

@@ -20,6 +20,10 @@ class Block(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
+    def thaw(self) -> None:
+        self.frozen = False
+        self.requires_grad_(True)
+
     def train(self, mode: bool = True) -> "Block":
         return super().train(mode and not self.frozen)
 

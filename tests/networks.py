@@ -11,6 +11,7 @@ class TinyNext(nn.Module):
 
     BLOCKS = ("block0", "backbone_end", "logits")
     freeze = COVIDNext50.freeze
+    thaw = COVIDNext50.thaw
     features = COVIDNext50.features
     forward = COVIDNext50.forward
 

@@ -1,10 +1,16 @@
+"""A split as a dataset: which images, decoded once, in which batches, by how many processes."""
+
+import pickle
+
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
+from data.augmentation import Augmentation
 from data.dataset import RadiographDataset
-from data.transforms import PLAIN, Augmentation, InputFormat, eval_transform, train_transform
+from data.loader import make_loader
+from data.sampling import Draw, EpochBatches, in_order
+from data.transforms import PLAIN, InputFormat
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
 PAIRS = [
@@ -12,6 +18,7 @@ PAIRS = [
     ("normal", "val"),
 ]
 FORM = InputFormat((16, 16), **PLAIN)
+ORDINARY = Augmentation(flip=0.5, rotation=10.0, shift=0.08, scale=(0.9, 1.15), jitter=0.3)
 
 
 @pytest.fixture
@@ -19,46 +26,51 @@ def folder(make_dataset):
     return make_dataset(*PAIRS)
 
 
-@pytest.fixture
-def train_set(folder):
-    return RadiographDataset(folder, "train", MAPPING, train_transform(FORM, ORDINARY), 7)
-
-
-ORDINARY = Augmentation(flip=0.5, rotation=10.0, shift=0.08, scale=(0.9, 1.15), jitter=0.3)
-
-
-def epochs(dataset, count=2, **options):
-    """The images of the first epochs, each (N, 3, H, W), through one DataLoader."""
-    loader = DataLoader(dataset, batch_size=2, **options)
-    images = []
-    for epoch in range(count):
-        dataset.set_epoch(epoch)
-        images.append(torch.cat([batch for batch, _ in loader]))
-    return images
+def epochs(images, workers):
+    """The pixels and targets of two epochs, through one loader."""
+    batches = EpochBatches(len(images), 2, seed=7)
+    loader = make_loader(images, batches, workers, pin=False)
+    shown = []
+    for epoch in range(2):
+        batches.begin(epoch)
+        shown += [torch.cat(parts) for parts in zip(*loader, strict=True)]
+    return shown
 
 
 def test_items_are_the_images_of_the_split_with_their_class_in_the_order_of_the_table(folder):
-    dataset = RadiographDataset(folder, "train", MAPPING)
+    dataset = RadiographDataset(folder, "train", MAPPING, FORM)
     assert len(dataset) == 5
     assert dataset.targets == [0, 2, 1, 0, 1]
     assert list(dataset.table["label"]) == [label for label, split in PAIRS if split == "train"]
-    for row, (image, target) in enumerate(dataset, start=1):
-        scan = np.random.default_rng(row).integers(0, 256, (16, 16), np.uint8)  # as make_dataset
-        np.testing.assert_array_equal(np.asarray(image), scan)
-        assert target == dataset.targets[row - 1]
+    for row in range(5):
+        pixels, target = dataset[row]
+        scan = np.random.default_rng(row + 1).integers(0, 256, (16, 16), np.uint8)  # make_dataset's
+        np.testing.assert_array_equal(pixels, scan[None])
+        assert target == dataset.targets[row]
+
+
+def test_images_come_at_the_networks_size_and_colour(folder):
+    form = InputFormat((8, 12), **PLAIN, mode="RGB")
+    pixels, _ = RadiographDataset(folder, "train", MAPPING, form)[0]
+    gray, _ = RadiographDataset(folder, "train", MAPPING, InputFormat((8, 12), **PLAIN))[0]
+    assert pixels.shape == (3, 8, 12)
+    assert torch.equal(pixels, gray.expand(3, -1, -1))
 
 
 def test_labels_may_share_a_class(folder):
     mapping = {"normal": 0, "pneumonia": 1, "COVID-19": 1}
-    assert RadiographDataset(folder, "train", mapping).targets == [0, 1, 1, 0, 1]
+    assert RadiographDataset(folder, "train", mapping, FORM).targets == [0, 1, 1, 0, 1]
 
 
 def test_a_label_that_the_mapping_leaves_out_is_not_used_but_counted(folder):
-    dataset = RadiographDataset(folder, "train", {"normal": 1, "COVID-19": 0})
+    whole = RadiographDataset(folder, "train", MAPPING, FORM)
+    dataset = RadiographDataset(folder, "train", {"normal": 1, "COVID-19": 0}, FORM)
     assert dataset.targets == [1, 0, 1]
     assert dataset.unused == {"pneumonia": 2}
     assert list(dataset.table["filename"]) == [f"source-0000{k}.png" for k in (1, 2, 4)]
-    assert [target for _, target in dataset] == dataset.targets
+    for k, row in enumerate((0, 1, 3)):
+        assert torch.equal(dataset[k][0], whole[row][0])
+        assert dataset[k][1] == dataset.targets[k]
 
 
 @pytest.mark.parametrize(
@@ -89,64 +101,62 @@ def test_a_label_that_the_mapping_leaves_out_is_not_used_but_counted(folder):
 )
 def test_what_does_not_fit_fails_at_construction(folder, split, mapping, message):
     with pytest.raises(ValueError, match="expected") as caught:
-        RadiographDataset(folder, split, mapping)
+        RadiographDataset(folder, split, mapping, FORM)
     assert str(caught.value) == message.format(folder=folder)
 
 
 def test_a_missing_image_fails_at_construction(folder):
     (folder / "train" / "source-00003.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"the first is source-00003\.png"):
-        RadiographDataset(folder, "train", MAPPING)
+        RadiographDataset(folder, "train", MAPPING, FORM)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"num_workers": 2},
-        {"num_workers": 2, "persistent_workers": True},
-        {"num_workers": 1, "persistent_workers": True, "prefetch_factor": 4},
-    ],
-    ids=str,
-)
-def test_workers_do_not_change_the_augmentation(train_set, options):
-    plain = epochs(train_set)
-    assert not torch.equal(plain[0], plain[1])
-    for one, other in zip(plain, epochs(train_set, **options), strict=True):
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing(folder, workers):
+    images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
+    plain = epochs(images, 0)
+    assert not torch.equal(plain[0], plain[2])
+    for one, other in zip(plain, epochs(images, workers), strict=True):
         assert torch.equal(one, other)
 
 
-def test_the_augmentation_of_an_item_depends_on_seed_epoch_and_item_alone(folder, train_set):
-    (images,) = epochs(train_set, 1)
-    torch.manual_seed(99)
-    backwards = torch.stack([train_set[k][0] for k in (4, 3, 2, 1, 0)]).flip(0)
-    assert torch.equal(images, backwards)
-    train_set.set_epoch(3)
-    assert not torch.equal(train_set[0][0], images[0])
-    train_set.set_epoch(0)
-    assert torch.equal(train_set[0][0], images[0])
-    other = RadiographDataset(folder, "train", MAPPING, train_set.transform, seed=8)
-    assert not torch.equal(other[0][0], images[0])
+def test_a_batch_is_its_items_one_after_the_other(folder):
+    images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
+    draws = [Draw(3, (1, 2, 0)), Draw(0, (1, 2, 1)), Draw(3, (1, 2, 2))]
+    pixels, targets = images.__getitems__(draws)
+    assert (pixels.dtype, pixels.shape) == (torch.uint8, (3, 1, 16, 16))
+    assert targets.tolist() == [0, 0, 0]
+    for item, draw in zip(pixels, draws, strict=True):
+        assert torch.equal(item, images[draw][0])
+    assert not torch.equal(pixels[0], pixels[2])  # one image, drawn twice, varied twice
 
 
-def test_two_items_are_not_augmented_alike(folder):
-    draws = RadiographDataset(folder, "train", MAPPING, lambda image: torch.rand(1), seed=7)
-    numbers = {float(draws[k][0]) for k in range(len(draws))}
-    draws.set_epoch(1)
-    numbers |= {float(draws[k][0]) for k in range(len(draws))}
-    assert len(numbers) == 2 * len(draws)
+def test_without_an_augmentation_a_draw_is_the_image_itself(folder):
+    images = RadiographDataset(folder, "train", MAPPING, FORM)
+    assert torch.equal(images[Draw(2, (1, 2, 3))][0], images[2][0])
+    (shown, _), *_ = make_loader(images, in_order(5, 5), 0, pin=False)
+    assert torch.equal(shown, torch.stack([images[k][0] for k in range(5)]))
 
 
-def test_reading_an_item_does_not_disturb_torchs_generator(train_set):
+def test_reading_does_not_disturb_torchs_generator(folder):
+    images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
     torch.manual_seed(5)
     undisturbed = torch.rand(3)
     torch.manual_seed(5)
-    train_set[0]
-    train_set.set_epoch(1)
+    images[Draw(0, (1, 2, 3))]
     assert torch.equal(torch.rand(3), undisturbed)
 
 
-def test_evaluation_items_are_the_same_each_time(folder):
-    dataset = RadiographDataset(folder, "train", MAPPING, eval_transform(FORM))
-    first, second = epochs(dataset)
-    assert torch.equal(first, second)
-    assert first.shape == (5, 3, 16, 16)
+def test_augmenting_does_not_change_what_is_read_next(folder):
+    images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
+    one = images[Draw(0, (1, 2, 3))][0]
+    assert torch.equal(images[Draw(0, (1, 2, 3))][0], one)
+
+
+def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(make_dataset):
+    images = RadiographDataset(make_dataset(*PAIRS * 40), "train", MAPPING, FORM)
+    images[0]
+    sent = pickle.dumps(images)
+    assert b"source-00001.png" in sent
+    assert images[0][0].numpy().tobytes() not in sent
+    assert torch.equal(pickle.loads(sent)[7][0], images[7][0])

@@ -13,7 +13,7 @@ import evaluate
 import minimal_prediction
 import model.weights
 from data.dataset import RadiographDataset
-from data.transforms import InputFormat, eval_transform
+from data.transforms import InputFormat
 from tests.networks import TinyNext
 from util.checkpoint import save_checkpoint
 
@@ -38,8 +38,9 @@ def checkpoint(dataset, tmp_path):
     """A run's best.pth with random weights."""
     torch.manual_seed(3)
     network = TinyNext(3)
-    images = RadiographDataset(dataset, "train", MAPPING, eval_transform(InputFormat.of(FORM)))
-    batch = torch.stack([images[k][0] for k in range(16)])
+    form = InputFormat.of(FORM)
+    images = RadiographDataset(dataset, "train", MAPPING, form)
+    batch = form.normalise(torch.stack([images[k][0] for k in range(16)]))
     for _ in range(20):  # batch statistics as after training
         network(batch)
     head = network.logits.module

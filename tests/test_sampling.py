@@ -1,88 +1,157 @@
+"""Batches of an epoch: who is in them, how often, and that seed and epoch alone decide it."""
+
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from data.sampling import EpochSampler, class_weights
+from data.sampling import (
+    EpochBatches,
+    class_shares,
+    class_weights,
+    even_chances,
+    in_order,
+)
 
 TARGETS = [0] * 90 + [1] * 9 + [2]
+PATIENTS = [str(k) for k in range(100)]
 
 
-@pytest.mark.parametrize("mode", ["shuffle", "balanced"])
-def test_order_is_a_function_of_seed_and_epoch_alone(mode):
-    sampler = EpochSampler(TARGETS, mode, seed=7)
-    first = list(sampler)
-    assert list(sampler) == first
+def epoch_of(batches, epoch, done=0):
+    batches.begin(epoch, done)
+    return list(batches)
+
+
+def indices(batches):
+    return [draw.index for batch in batches for draw in batch]
+
+
+@pytest.mark.parametrize("chances", [None, even_chances(TARGETS, PATIENTS)])
+def test_an_epoch_is_a_function_of_seed_and_epoch_alone(chances):
+    batches = EpochBatches(100, 8, chances, seed=7)
+    first, second = epoch_of(batches, 0), epoch_of(batches, 1)
+    assert indices(first) != indices(second)
     np.random.seed(0)
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert second != first
-    sampler.set_epoch(0)
-    assert list(sampler) == first
-    assert list(EpochSampler(TARGETS, mode, seed=8)) != first
-    later = EpochSampler(TARGETS, mode, seed=7)  # of a run that was resumed
-    later.set_epoch(1)
-    assert list(later) == second
+    assert epoch_of(batches, 0) == first
+    assert epoch_of(EpochBatches(100, 8, chances, seed=7), 1) == second
+    assert indices(epoch_of(EpochBatches(100, 8, chances, seed=8), 0)) != indices(first)
 
 
 def test_shuffle_shows_every_image_once():
-    sampler = EpochSampler(TARGETS, "shuffle", seed=0)
-    assert len(sampler) == 100
-    assert sorted(sampler) == list(range(100))
-    assert list(sampler) != list(range(100))
+    order = indices(epoch_of(EpochBatches(100, 8), 0))
+    assert sorted(order) == list(range(100))
+    assert order != list(range(100))
 
 
-def test_balanced_draws_each_class_and_then_each_of_its_images_equally_often():
-    sampler = EpochSampler(TARGETS, "balanced", seed=0)
-    drawn = []
-    for epoch in range(300):
-        sampler.set_epoch(epoch)
-        drawn += sampler
-    assert len(drawn) == 300 * len(sampler) == 30_000
-    assert set(drawn) == set(range(100))
-    # 10,000 a class, whose standard deviation is 82; below, 111 and 1,111 of each image.
-    for count in Counter(TARGETS[k] for k in drawn).values():
-        assert abs(count - 10_000) < 400
-    images = Counter(drawn)
-    assert all(60 < images[k] < 170 for k in range(90))
-    assert all(950 < images[k] < 1270 for k in range(90, 99))
+@pytest.mark.parametrize(("images", "size"), [(947, 32), (100, 8), (7, 7), (33, 32), (5, 9)])
+def test_batches_are_alike_in_size_and_none_is_larger_than_asked(images, size):
+    batches = EpochBatches(images, size)
+    sizes = [len(batch) for batch in batches]
+    assert sum(sizes) == images
+    assert len(sizes) == len(batches) == -(-images // size)
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
 
 
-def test_balanced_does_without_a_class_that_has_no_image():
-    sampler = EpochSampler([0] * 10 + [2] * 10, "balanced", seed=0)
-    assert 0 < sum(k < 10 for k in sampler) < 20
+def test_every_draw_has_a_key_of_its_own():
+    batches = EpochBatches(100, 8, even_chances(TARGETS, PATIENTS), seed=3)
+    keys = [draw.key for epoch in (0, 1) for batch in epoch_of(batches, epoch) for draw in batch]
+    assert len(set(keys)) == 200
+    assert {key[:2] for key in keys} == {(3, 0), (3, 1)}
 
 
-def test_another_mode_is_refused_by_name():
-    with pytest.raises(ValueError, match="sampling") as caught:
-        EpochSampler(TARGETS, "random")
-    assert str(caught.value) == "sampling: found 'random'; expected shuffle or balanced"
+def test_an_epoch_that_was_begun_goes_on_with_the_batches_that_are_left():
+    batches = EpochBatches(100, 8)
+    whole = epoch_of(batches, 2)
+    assert epoch_of(batches, 2, done=5) == whole[5:]
+    assert len(batches) == len(whole) - 5
 
 
-def test_class_weights_are_the_inverse_frequency():
-    assert class_weights(TARGETS, 3) == pytest.approx([100 / 270, 100 / 27, 100 / 3])
-    assert class_weights([0, 1, 1, 0], 2) == [1.0, 1.0]
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_ranks_share_each_batch_of_one_rank(ranks):
+    whole = epoch_of(EpochBatches(100, 8), 1)
+    parts = [epoch_of(EpochBatches(100, 8, rank=r, ranks=ranks), 1) for r in range(ranks)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert all(shares)
+        assert sorted(draw for share in shares for draw in share) == sorted(batch)
 
 
-def test_classes_weigh_alike_and_images_one_on_average():
-    weights = class_weights(TARGETS, 3)
-    of_images = np.array([weights[target] for target in TARGETS])
-    assert of_images.mean() == pytest.approx(1)
-    shares = [of_images[np.array(TARGETS) == k].sum() for k in range(3)]
-    assert shares == pytest.approx([100 / 3] * 3)
+def test_a_batch_is_not_smaller_than_the_number_of_ranks():
+    with pytest.raises(ValueError, match="batch_size: found 3 images for 4 processes"):
+        EpochBatches(100, 3, ranks=4)
 
 
-def test_class_weights_are_scikit_learns_balanced_ones():
+def test_in_order_shows_every_image_once_shared_by_the_ranks():
+    assert in_order(5, 2) == [[0, 1], [2, 3], [4]]
+    assert [in_order(5, 2, rank, 2) for rank in (0, 1)] == [[[0, 2], [4]], [[1, 3]]]
+    with pytest.raises(ValueError, match="found 1 images for 2 processes"):
+        in_order(1, 2, 0, 2)
+
+
+def test_balanced_draws_each_class_and_each_of_its_images_equally_often():
+    batches = EpochBatches(100, 8, even_chances(TARGETS, PATIENTS))
+    drawn = Counter()
+    for epoch in range(30):
+        drawn.update(indices(epoch_of(batches, epoch)))
+    classes = Counter()
+    for index, count in drawn.items():
+        classes[TARGETS[index]] += count
+    for count in classes.values():
+        assert count == pytest.approx(1000, abs=30)  # one a class and epoch, at most
+    assert drawn[99] == pytest.approx(1000, abs=30)
+    assert all(drawn[k] == pytest.approx(111, abs=30) for k in range(90, 99))
+
+
+@pytest.mark.parametrize("epoch", range(5))
+def test_an_image_is_drawn_as_often_as_its_chance_says_rounded_up_or_down(epoch):
+    chances = even_chances(TARGETS, PATIENTS)
+    counts = Counter(indices(epoch_of(EpochBatches(100, 8, chances), epoch)))
+    for index, chance in enumerate(chances):
+        assert abs(counts[index] - 100 * chance) < 1 + 1e-9
+
+
+def test_balanced_source_is_even_over_class_and_source():
+    strata = [(0, "a")] * 6 + [(0, "b")] * 2 + [(1, "a")] * 2
+    chances = even_chances(strata, PATIENTS[:10])
+    assert chances == pytest.approx([1 / 18] * 6 + [1 / 6] * 4)
+    assert class_shares([0] * 8 + [1] * 2, 2, chances) == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_the_images_of_a_patient_count_as_patient_cap_at_most():
+    patients = ["p"] * 8 + ["q"] * 2 + ["r"]
+    chances = even_chances([0] * 11, patients, patient_cap=2)
+    assert chances == pytest.approx([0.2 * 0.25 * 1] * 8 + [0.2] * 3)
+    assert even_chances([0] * 11, patients) == pytest.approx([1 / 11] * 11)
+
+
+def test_counts_are_the_inverse_frequency_of_what_is_shown():
+    assert class_weights("counts", TARGETS, 3) == pytest.approx([100 / 270, 100 / 27, 100 / 3])
+    even = even_chances(TARGETS, PATIENTS)
+    assert class_weights("counts", TARGETS, 3, even) == pytest.approx([1, 1, 1])
+
+
+def test_counts_are_scikit_learns_balanced_weights():
     from sklearn.utils.class_weight import compute_class_weight
 
     reference = compute_class_weight("balanced", classes=np.arange(3), y=TARGETS)
-    assert class_weights(TARGETS, 3) == pytest.approx(list(reference))
+    assert class_weights("counts", TARGETS, 3) == pytest.approx(list(reference))
+
+
+def test_effective_weights_lie_between_counts_and_none_and_are_those_of_the_paper():
+    targets = [0] * 5000 + [1] * 500 + [2] * 50
+    weights = class_weights("effective", targets, 3)
+    paper = np.array([(1 - 0.999) / (1 - 0.999**n) for n in (5000, 500, 50)])
+    assert weights / weights[0] == pytest.approx(paper / paper[0])
+    assert np.mean(weights[targets]) == pytest.approx(1)
+    counts = class_weights("counts", targets, 3)
+    assert 1 < weights[2] / weights[0] < counts[2] / counts[0]
 
 
 @pytest.mark.parametrize(("targets", "empty"), [([0, 2, 2], 1), ([0, 1], 2), ([1, 2], 0)])
-def test_a_class_without_an_image_has_no_weight_and_is_named(targets, empty):
+@pytest.mark.parametrize("kind", ["counts", "effective"])
+def test_a_class_without_an_image_has_no_weight_and_is_named(kind, targets, empty):
     with pytest.raises(ValueError, match="no training image") as caught:
-        class_weights(targets, 3)
+        class_weights(kind, targets, 3)
     assert str(caught.value) == (
         f"loss_weights: class {empty} has no training image;"
         " give the weights as numbers, or take the class out of the mapping"

@@ -1,15 +1,16 @@
 """Scripts fail with one line; faults of ours show their traceback."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
-from util.script import run
+from data.loader import make_loader
+from data.transforms import PLAIN, InputFormat
+from util.script import run, stop_asked
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ["generate_dataset.py", "train.py", "evaluate.py", "minimal_prediction.py"]
@@ -26,20 +27,21 @@ def test_an_expected_error_is_one_line_and_status_1(capsys, kind):
     assert capsys.readouterr().err == "tool: x: found 1; expected 2\n"
 
 
-def test_a_broken_image_in_a_loader_process_keeps_its_name(make_dataset, capsys):
+def test_an_error_in_a_loader_process_keeps_the_name_of_the_file(make_dataset, capsys):
     folder = make_dataset(("A", "train"), ("B", "train"), ("B", "val"))
-    broken = folder / "train" / "source-00002.png"
-    broken.write_bytes(broken.read_bytes()[:200])
+    images = RadiographDataset(folder, "train", {"A": 0, "B": 1}, InputFormat((16, 16), **PLAIN))
+    (lost,) = (folder / "decoded").iterdir()
+    lost.unlink()
 
     def main():
-        images = RadiographDataset(folder, "train", {"A": 0, "B": 1}, transform=np.asarray)
-        list(DataLoader(images, num_workers=1))
+        list(make_loader(images, [[0, 1]], workers=1, pin=False))
 
     with pytest.raises(SystemExit) as stop:
         run(main, "tool")
     assert stop.value.code == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"tool: {broken}: ")
+    assert error.startswith("tool: [Errno 2] No such file")
+    assert lost.name in error
     assert error.count("\n") == 1
 
 
@@ -49,6 +51,17 @@ def test_a_fault_of_ours_is_not_hidden():
 
     with pytest.raises(KeyError):
         run(main, "tool")
+
+
+def test_a_loop_can_end_where_its_state_is_whole():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_asked() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):  # for who cannot wait
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_is_status_130(capsys):

@@ -89,39 +89,47 @@ def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
-    one = fit("one", "--epochs", 2)
-    assert_same_weights(one, fit("two", "--epochs", 2, "--n-threads", 2))
+    one = fit("zero", "--epochs", 2)
+    for workers in (1, 4):
+        assert_same_weights(one, fit(f"by {workers}", "--epochs", 2, "--n-threads", workers))
     other = weights(fit("other", "--epochs", 2, "--random-seed", 1))
     assert not torch.equal(weights(one)["logits.module.weight"], other["logits.module.weight"])
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-@pytest.mark.parametrize("moment", range(9))
-def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
-    fit, monkeypatch, schedule, moment
-):
-    """The moments: before and in each save of a checkpoint, and in the midst of each epoch."""
-    flags = ("--epochs", 3, "--schedule", schedule, "--lr-reduce-patience", 0)
-    whole = fit("whole", *flags)
+def moments_of(monkeypatch, stop_at=None):
+    """A list that grows at each look at the loss and before each save; stops the run at one."""
     moments = []
 
     def stopping(function):
         def call(*words):
             moments.append(function)
-            if len(moments) == moment + 1:
+            if len(moments) == stop_at:
                 raise KeyboardInterrupt
             return function(*words)
 
         return call
 
+    monkeypatch.setattr(train, "save_checkpoint", stopping(train.save_checkpoint))
+    monkeypatch.setattr(train.Watch, "check", stopping(train.Watch.check))
+    return moments
+
+
+@pytest.mark.parametrize("flags", [("--schedule", "plateau"), ("--sampling", "balanced_source")])
+@pytest.mark.parametrize("moment", range(9))
+def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
+    fit, monkeypatch, flags, moment
+):
+    """The moments: before the first save of all, and spread over the steps and the saves."""
+    flags = ("--epochs", 3, "--lr-reduce-patience", 0, *flags, "--save-minutes", 0)
     with monkeypatch.context() as patch:
-        # `finite` is called after each step (log_steps is 1) and at the end of the epoch.
-        for name in ("save_checkpoint", "finite"):
-            patch.setattr(train, name, stopping(getattr(train, name)))
+        moments = moments_of(patch)
+        whole = fit("whole", *flags)
+    stop_at = 1 + (len(moments) - 1) * moment // 8
+    with monkeypatch.context() as patch:
+        moments_of(patch, stop_at)
         with pytest.raises(KeyboardInterrupt):
             fit("broken", *flags)
-    assert len(moments) == moment + 1
-    started = moment > 0  # else nothing was saved, settings included
+    started = stop_at > 1  # else nothing was saved, settings included
     broken = fit("broken", "--resume", *(() if started else flags))
     assert_same_weights(whole, broken)
     a, b = (
@@ -129,6 +137,17 @@ def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
         for run in (whole, broken)
     )
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_run_that_saves_seldom_does_again_what_was_not_saved(fit, monkeypatch):
+    flags = ("--epochs", 4, "--save-minutes", 60)
+    whole = fit("whole", *flags)
+    with monkeypatch.context() as patch:
+        moments_of(patch, 30)  # in the third epoch or so
+        with pytest.raises(KeyboardInterrupt):
+            fit("broken", *flags)
+    assert load_checkpoint(whole.parent / "broken" / "last.pth")["step"] == 0
+    assert_same_weights(whole, fit("broken", "--resume"))
 
 
 def test_a_run_that_holds_something_is_not_touched_without_resume(fit):
@@ -183,21 +202,77 @@ def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(
     assert len(scores) - 1 - scores.idxmax() == 2
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_says_where_and_keeps_the_checkpoints(
-    fit, monkeypatch
+def test_a_loss_that_is_no_number_stops_the_run_says_where_and_keeps_the_checkpoints(fit, tmp_path):
+    flags = ("--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam", "--save-minutes", 0)
+    with pytest.raises(ValueError, match=r"step \d+: the loss is no number any more; lower --lr"):
+        fit("a", "--epochs", 3, *flags)
+    last = weights(tmp_path / "a")
+    assert all(value.isfinite().all() for name, value in last.items() if "num_batches" not in name)
+
+
+def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_checkpoints(
+    fit, tmp_path
 ):
-    with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf)") as error:
-        fit("a", "--epochs", 3, "--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam")
-    assert "lower --lr" in str(error.value)
+    """With the weight of one class alone, there is nothing else to learn."""
+    flags = ("--loss-weights", 0, 0, 1, "--label-smoothing", 0, "--lr", 0.1, "--epochs", 9)
+    with pytest.raises(ValueError, match=r"step \d+: for 2 epochs every .* was named COVID-19"):
+        fit("a", *flags, "--collapse-patience", 2)
+    assert load_checkpoint(tmp_path / "a" / "best.pth")["epoch"] >= 1
+    fit("b", *flags, "--epochs", 3, "--collapse-patience", "none")
 
 
 def test_plateau_lowers_the_rate_after_patience_epochs_at_a_standstill(fit, monkeypatch):
-    still = {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5}
-    monkeypatch.setattr(train, "validate", lambda *_: still)
+    still = {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5, "classes_named": 2}
+    monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), still))
     flags = ("--schedule", "plateau", "--lr-reduce-patience", 1, "--lr-reduce-factor", 0.5)
     folder = fit("a", "--epochs", 6, "--lr", 0.01, *flags)
     rates = pd.read_csv(folder / "history.csv")["lr"]
     assert list(rates) == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_frozen_blocks_stay_as_they_are_until_they_are_thawed(fit):
+    start = weights(fit("start", "--epochs", 1))
+    flags = ("--weights", fit("start2", "--epochs", 1) / "last.pth", "--freeze", "block0")
+    frozen = weights(fit("frozen", "--epochs", 2, *flags))
+    thawed = weights(fit("thawed", "--epochs", 2, *flags, "--thaw-epoch", 1))
+    for name, value in start.items():
+        if name.startswith("block0"):
+            assert torch.equal(value, frozen[name]), name
+    assert not torch.equal(frozen["block0.module.0.0.weight"], thawed["block0.module.0.0.weight"])
+
+
+def test_a_run_goes_on_exactly_after_it_was_thawed(fit, monkeypatch):
+    flags = ("--epochs", 3, "--freeze", "block0", "--thaw-epoch", 1, "--save-minutes", 0)
+    with monkeypatch.context() as patch:
+        moments = moments_of(patch)
+        whole = fit("whole", *flags)
+    for number, stop_at in enumerate((len(moments) // 5, len(moments) // 2, len(moments) - 4)):
+        with monkeypatch.context() as patch:
+            moments_of(patch, stop_at)
+            with pytest.raises(KeyboardInterrupt):
+                fit(f"broken{number}", *flags)
+        assert_same_weights(whole, fit(f"broken{number}", "--resume"))
+
+
+def test_a_clipped_gradient_learns_less(fit):
+    """By plain numbers: adam's steps do not depend on the length, but on how it changes."""
+    free = weights(fit("free", "--epochs", 1))
+    clipped = weights(fit("clipped", "--epochs", 1, "--clip-norm", 1e-3))
+    assert not torch.equal(free["logits.module.bias"], clipped["logits.module.bias"])
+
+
+def test_tensorboard_has_what_a_run_is_judged_by(fit):
+    folder = fit("a", "--epochs", 1)
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    tags = events.Tags()
+    wanted = {"train_loss", "val_loss", "val_macro_f1", "val_accuracy", "lr", "images_per_second"}
+    assert {f"epoch/{name}" for name in wanted} | {"train/step_loss", "best/val_macro_f1"} <= set(
+        tags["scalars"]
+    )
+    assert {"train/batch", "epoch/confusion_matrix"} <= set(tags["images"])
+    assert "settings/text_summary" in tags["tensors"]
+    assert "_hparams_/session_start_info" in events.summary_metadata
 
 
 def test_balanced_sampling_does_not_weigh_the_classes_again(fit):
@@ -261,6 +336,8 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
         ("--early-stopping-patience", 0, "1 or more"),
         ("--rotation", -5.0, "0 or more"),
         ("--n-threads", -1, "0 or more"),
+        ("--patient-cap", 0, "1 or more"),
+        ("--clip-norm", -1.0, "0 or more"),
     ],
 )
 def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, expected):
@@ -269,6 +346,36 @@ def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, e
     assert stop.value.code == 2
     assert capsys.readouterr().err.endswith(f"{flag}: found {value}; expected {expected}\n")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--patient-cap", 2), "--patient-cap: shuffle shows every image; give --sampling"),
+        (("--thaw-epoch", 2), "--thaw-epoch: found no block that is frozen; give --freeze"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_status_2(fit, capsys, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", *flags)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_checkpoint_has_the_prior_that_its_classes_were_learned_with(fit, dataset):
+    targets = pd.read_csv(dataset / "train_metadata.csv")["label"]
+    part = targets.value_counts(normalize=True)[["normal", "pneumonia", "COVID-19"]]
+    found = {
+        name: load_checkpoint(fit(name, "--epochs", 1, *flags) / "best.pth")["prior"]
+        for name, flags in {
+            "plain": ("--loss-weights", "none"),
+            "weighted": ("--loss-weights", "counts"),
+            "sampled": ("--sampling", "balanced", "--loss-weights", "none"),
+        }.items()
+    }
+    plain, *even = found.values()
+    assert plain == pytest.approx(list(part))
+    assert even == [pytest.approx([1 / 3] * 3)] * 2
 
 
 def test_training_can_start_from_a_checkpoint_with_other_classes(fit):

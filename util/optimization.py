@@ -8,19 +8,20 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 
 def make_optimizer(model: nn.Module, kind: str, lr: float, weight_decay: float) -> Optimizer:
-    """`adamw` (Loshchilov & Hutter, ICLR 2019) or `adam` over all parameters that are not frozen.
+    """`adamw` (Loshchilov & Hutter, ICLR 2019) or `adam` over all parameters.
 
-    Biases and BatchNorm parameters are not decayed: shrinking them regularises nothing.
+    Frozen ones have no gradient and stay as they are, until they are thawed. Biases and BatchNorm
+    parameters are not decayed: shrinking them regularises nothing.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
+    everything = list(model.parameters())
+    if not any(p.requires_grad for p in everything):
         raise ValueError("freeze: found every block; expected one at least that is trained")
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in everything if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in everything if p.ndim <= 1], "weight_decay": 0.0},
     ]
     # One pass over the tensors instead of one for each operation, where torch has it.
-    fused = {p.device.type for p in trained} <= {"cpu", "cuda"}
+    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
 
 

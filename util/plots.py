@@ -49,6 +49,11 @@ def plot_history(history: Sequence[dict], path: str | Path) -> Path:
 
 
 def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: str | Path) -> Path:
+    """Writes `draw_confusion_matrix` as a PNG."""
+    return save_figure(draw_confusion_matrix(matrix, classes), path)
+
+
+def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     """Images by true class (rows) and predicted class (columns): counts and shares of the row.
 
     `matrix` (K, K) counts, `classes` K names. The row of a class without images stays empty.
@@ -82,7 +87,7 @@ def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: str 
     axes.set_yticks(np.arange(1, n_classes) - 0.5, minor=True)
     axes.tick_params(which="minor", length=0)
     axes.grid(which="minor", color="white", linewidth=2)
-    return save_figure(figure, path)
+    return figure
 
 
 def plot_roc(

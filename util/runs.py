@@ -9,9 +9,9 @@ from util.checkpoint import load_checkpoint
 # Which run it is, and whether it goes on: always as asked now.
 WHICH = {"name", "ckpts_dir", "resume"}
 # What may change when a run goes on: none of it changes what the run computes, beyond rounding.
-FREE = WHICH | {"dataset", "device", "n_threads", "log_steps"}
+FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 # What last.pth holds beyond best.pth.
-RESUMABLE = ("optimizer", "scheduler", "scaler", "rng", "history", "best")
+RESUMABLE = ("optimizer", "scheduler", "scaler", "rng", "history", "best", "running")
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 NOTICE = "Research tool, not a medical device: not for diagnosis."
 
@@ -29,6 +31,28 @@ def run(main: Callable[[], None], prog: str) -> None:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def stop_asked() -> Iterator[Callable[[], bool]]:
+    """For the block, Ctrl-C or SIGTERM only makes the yielded function true; the second one stops.
+
+    So a loop can end where its state is whole.
+    """
+    asked = False
+
+    def ask(number, frame) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(error: Exception) -> str:

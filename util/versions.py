@@ -3,7 +3,10 @@
 import platform
 from importlib.metadata import version
 
+PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "pillow", "pydicom",
+)  # fmt: skip
+
 
 def versions() -> dict[str, str]:
-    names = ("torch", "torchvision", "numpy", "scipy", "pillow", "pydicom")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

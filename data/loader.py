@@ -1,0 +1,42 @@
+"""Batches of a dataset, read ahead in other processes."""
+
+from collections.abc import Iterable
+
+import cv2
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data.dataset import RadiographDataset
+from data.sampling import Draw
+
+AHEAD = 4  # batches that each process has ready
+
+
+def make_loader(
+    images: RadiographDataset, batches: Iterable[list[int] | list[Draw]], workers: int, pin: bool
+) -> DataLoader:
+    """Yields ((N, C, H, W) uint8, (N,) int64) for each of the `batches`, a Sampler or a list.
+
+    workers: processes, which live as long as the loader; 0 reads in this one. What is yielded does
+    not depend on them. pin: into memory from which a GPU copies while it computes.
+    """
+    return DataLoader(
+        images,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin,
+        worker_init_fn=_one_thread,
+        prefetch_factor=AHEAD if workers else None,
+        persistent_workers=workers > 0,
+    )
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The dataset makes whole batches."""
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    """The processes share the cores; their threads would wait in line."""
+    cv2.setNumThreads(0)

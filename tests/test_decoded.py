@@ -1,0 +1,124 @@
+"""A split decoded once: made when it is not there or another dataset's, whole or not at all."""
+
+import json
+import os
+import tempfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import decoded as module
+from data.decoded import decoded
+from data.pixels import UnreadableImageError
+from data.preparation import Preparation
+from data.transforms import PLAIN, InputFormat
+
+FORM = InputFormat((16, 16), **PLAIN)
+PAIRS = [("normal", "train")] * 3 + [("normal", "val")]
+NAMES = [f"source-0000{k}.png" for k in (1, 2, 3)]
+
+
+@pytest.fixture
+def folder(make_dataset):
+    return make_dataset(*PAIRS)
+
+
+def expected(folder, form=FORM):
+    return np.stack([form.read(folder / "train" / name) for name in NAMES])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        FORM,
+        InputFormat((8, 20), **PLAIN),
+        InputFormat((16, 16), **PLAIN, prepared=Preparation(8, "pad", equalize=True)),
+        InputFormat((16, 16), **PLAIN, mode="RGB"),
+    ],
+    ids=["as it is", "resized", "prepared", "RGB"],
+)
+def test_rows_are_the_images_as_they_are_read_one_by_one(folder, form):
+    array = np.load(decoded(folder, "train", NAMES, form), mmap_mode="r")
+    assert array.dtype == np.uint8
+    assert np.array_equal(array, expected(folder, form))
+    assert not array.flags.writeable
+
+
+def test_it_is_made_once(folder, monkeypatch):
+    path = decoded(folder, "train", NAMES, FORM)
+    assert path.parent == folder / "decoded"
+    monkeypatch.setattr(module, "_write", None)
+    assert decoded(folder, "train", NAMES, FORM) == path
+
+
+def test_each_size_and_split_has_a_file_of_its_own(folder):
+    other = InputFormat((8, 8), **PLAIN)
+    paths = {
+        decoded(folder, "train", NAMES, FORM),
+        decoded(folder, "train", NAMES, other),
+        decoded(folder, "val", ["source-00004.png"], FORM),
+    }
+    assert len(paths) == 3
+    assert all(path.exists() for path in paths)
+
+
+def test_the_array_of_another_dataset_is_not_used_and_goes(folder):
+    old = decoded(folder, "train", NAMES, FORM)
+    val = decoded(folder, "val", ["source-00004.png"], FORM)
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(about | {"fingerprint": "0" * 64}))
+    Image.new("L", (16, 16), 99).save(folder / "train" / NAMES[1])
+    new = decoded(folder, "train", NAMES, FORM)
+    assert not old.exists()
+    assert val.exists()
+    assert (np.load(new)[1] == 99).all()
+
+
+def test_an_image_that_was_changed_is_decoded_again(folder):
+    path = decoded(folder, "train", NAMES, FORM)
+    Image.new("L", (16, 16), 99).save(folder / "train" / NAMES[1])
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(folder / "train" / NAMES[1], ns=(later, later))
+    assert decoded(folder, "train", NAMES, FORM) == path
+    assert np.array_equal(np.load(path), expected(folder))
+
+
+def test_a_broken_image_is_named_and_nothing_is_left(folder):
+    (folder / "train" / NAMES[1]).write_bytes(b"no image")
+    with pytest.raises(UnreadableImageError, match=r"source-00002\.png: not an image"):
+        decoded(folder, "train", NAMES, FORM)
+    assert list((folder / "decoded").iterdir()) == []
+
+
+def test_where_the_dataset_cannot_be_written_to_it_lies_in_the_temporary_folder(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder)
+    path = decoded(folder, "train", NAMES, FORM)
+    assert path.is_relative_to(tmp_path)
+    assert not (folder / "decoded").exists()
+    assert np.array_equal(np.load(path), expected(folder))
+
+
+def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(folder, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        decoded(folder, "train", NAMES, FORM)
+    assert list((folder / "decoded").iterdir()) == []
+
+
+def test_the_bar_sees_every_image(folder):
+    seen = []
+
+    def progress(images):
+        for image in images:
+            seen.append(image)
+            yield image
+
+    decoded(folder, "train", NAMES, FORM, progress)
+    assert len(seen) == 3

@@ -1,0 +1,115 @@
+"""Two processes on one machine, by gloo, as torchrun starts them: they do what one does."""
+
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import train
+from data.dataset import RadiographDataset
+from data.loader import make_loader
+from data.sampling import in_order
+from data.transforms import InputFormat
+from model.weights import load_strictly
+from tests import two_ranks
+from tests.networks import TinyNext
+from util.checkpoint import load_checkpoint
+from util.distributed import Ranks
+
+ROOT = Path(__file__).parent.parent
+FLAGS = (
+    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
+    "--precision", "float32", "--n-threads", 0, "--log-steps", 1, "--batch-size", 8,
+)  # fmt: skip
+
+
+def torchrun(*words, flags=()):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", *flags, "-m", "tests.two_ranks", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    done = torchrun("parts", folder)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+def test_gradients_and_loss_of_two_ranks_are_those_of_one(parts):
+    """With BatchNorm in eval mode; 7 images are 4 and 3."""
+    one = two_ranks.gradients(Ranks())
+    for part in parts:
+        assert part["gradients"].keys() == one.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(part["gradients"][name], value, msg=name)
+
+
+def test_gathered_rows_are_those_of_one_rank_in_order(parts):
+    for part in parts:
+        assert torch.equal(part["gathered"], torch.arange(14.0).reshape(7, 2))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, dataset):
+    """The folder of a run of three epochs on two ranks."""
+    folder = tmp_path_factory.mktemp("runs")
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
+    done = torchrun("fit", folder, *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Best validation macro F1") == 1  # one rank speaks
+    return folder / "two"
+
+
+def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
+    """The last epoch's, validated again by one process; the images do not divide by two."""
+    last = load_checkpoint(fitted / "last.pth")
+    form = InputFormat.of(last["input"])
+    images = RadiographDataset(dataset, "val", last["mapping"], form)
+    model = TinyNext(3)
+    load_strictly(model, last["state_dict"], "last.pth")
+    loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
+    weights = torch.ones(3)
+
+    def loss_of(logits, targets, ranks):
+        return train.batch_loss(logits, targets, weights, 0.1, ranks)
+
+    _, one = train.validate(model, loader, loss_of, form, nullcontext(), Ranks())
+    del one["loss"]
+    assert one == {name: last["metrics"][name] for name in one}
+
+
+def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
+    monkeypatch.setattr(train, "COVIDNext50", TinyNext)
+    flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
+    script(train, *flags, "--epochs", 3)
+    two, one = (load_checkpoint(fitted.parent / name / "last.pth") for name in ("two", "one"))
+    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 3, 8)
+    rates = [pd.read_csv(fitted.parent / name / "history.csv")["lr"] for name in ("two", "one")]
+    assert rates[0].equals(rates[1])
+
+
+def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weights(
+    fitted, dataset, tmp_path
+):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
+    done = torchrun("die", tmp_path, *flags, "--save-minutes", 0, flags=("--max-restarts", "1"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "died").exists()
+    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
+    done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
+    assert done.returncode != 0
+    assert "train.py: --loss-weights: found 2 numbers; expected 3" in done.stderr
+    done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--batch-size", 1)
+    assert "train.py: batch_size: found 1 images for 2 processes" in done.stderr

@@ -1,0 +1,90 @@
+"""One run on many devices and machines, as torchrun starts it; without torchrun a run of one."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of the processes of a run this one is: `rank` of `size`, `local_rank` on its machine.
+
+    again: whether torchrun started it anew after a failure (--max-restarts).
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    again: bool = False
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over the ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def gather(self, part: Tensor, total: int) -> Tensor:
+        """(total, ...) of parts (n, ...): rank r has the rows r, r + size, r + 2 size, ..."""
+        if self.size == 1:
+            return part
+        longest = -(-total // self.size)
+        padded = part.new_zeros(longest, *part.shape[1:])
+        padded[: len(part)] = part
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.stack(parts, dim=1).flatten(0, 1)[:total]
+
+    def share(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model with gradients that are the mean over the ranks."""
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+
+    def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrites the tensors with those of the first rank."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    @contextmanager
+    def one_by_one(self) -> Iterator[None]:
+        """The block runs on one process of each machine first, then on the others."""
+        if self.size > 1 and self.local_rank > 0:
+            dist.barrier()
+        yield
+        if self.size > 1 and self.local_rank == 0:
+            dist.barrier()
+
+
+@contextmanager
+def ranks_of_run(device: str) -> Iterator[Ranks]:
+    """Joins the processes that torchrun started, for the block: NCCL on CUDA, gloo elsewhere.
+
+    device: as of pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield Ranks()
+        return
+    cuda = torch.cuda.is_available() and device.startswith(("auto", "cuda"))
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT", "MASTER_PORT")
+    rank, size, local, restarts, port = (int(os.environ[name]) for name in names)
+    if cuda:
+        torch.cuda.set_device(local)
+    ours = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], port, size, ours)
+    # Under a name for each start: torch 2.15 would find the addresses of processes that have died.
+    store = dist.PrefixStore(f"start {restarts}", store)
+    dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
+    yield Ranks(rank, size, local, again=restarts > 0)
+    dist.destroy_process_group()  # after a failure it might wait for the others for ever
