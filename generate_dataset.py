@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
         "--size",
         type=int,
         default=256,
-        help="width and height of the PNGs, pixels; near copies are looked for at this size",
+        help="width and height of the PNGs, pixels; below 256 a few near copies may be missed",
     )
     parser.add_argument(
         "--fit",
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
         "--hold-out-source",
         metavar="NAME",
         help="make test of this source, or part of one (covidx-sirm), alone, whatever --test-size"
-        " says: a hospital that training never saw",
+        " or another source's own split says: a hospital that training never saw",
     )
     parser.add_argument(
         "--split-from",
@@ -109,9 +109,10 @@ def main(args: argparse.Namespace) -> None:
     from util.versions import versions
 
     earlier = earlier_dataset(args.split_from)
-    with staging(Path(args.save_path)) as folder:
+    save_path = Path(args.save_path).resolve()  # of a link, or of `.`, the folder itself
+    with staging(save_path) as folder:
         if args.sample:
-            args.sources = draw_sample(Path(args.save_path), args.seed)
+            args.sources = draw_sample(save_path, args.seed)
         records, dropped = read_sources(args.sources, args.hold_out_source)
         images = folder / "images"
         images.mkdir()
@@ -242,10 +243,10 @@ def settle(patients: list[str], places: list) -> dict:
     allowed, torn = settle_patients(patients, places)
     if allowed:
         log.info("%d of %d patients are bound to a split", len(allowed), len(set(patients)))
-    for patient, splits in list(torn.items())[:MOST_SHOWN]:
+    for patient, said in list(torn.items())[:MOST_SHOWN]:
         log.warning(
             "%s: is in %s of its source's own split or the earlier dataset; goes to %s",
-            patient, " and ".join(splits), splits[0],
+            patient, said, allowed[patient][0],
         )  # fmt: skip
     if len(torn) > MOST_SHOWN:
         log.warning("... and so are %d more patients", len(torn) - MOST_SHOWN)

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from data.duplicates import clusters, find_duplicates
-from data.landmarks import BYTES
+from data.landmarks import BYTES, look
 from data.patients import join_patients
 from data.prepare import Prepared
 
 Group = list[int]  # indices in the list of images, ascending
+# Names that mean the same in all public sources; those of a user's own folders may mean anything.
+KNOWN = {"normal", "pneumonia", "COVID-19", "negative", "positive"}
 TOGETHER = ({"positive", "COVID-19"}, {"negative", "normal"}, {"negative", "pneumonia"})
 
 
@@ -46,7 +48,7 @@ def near_groups(
 
 def _read(folder: Path, names: Sequence[str], k: int) -> Image.Image:
     with Image.open(folder / names[k]) as image:
-        return image.convert("L")
+        return look(image.convert("L"))
 
 
 def join_groups(images: Sequence[Prepared], groups: Sequence[Group]) -> list[Prepared]:
@@ -65,10 +67,12 @@ def surplus(
     Of exact copies all but the first; of copies whose labels contradict each other every one.
     """
     reasons = {}
-    for group in [*exact, *near]:
-        labels = sorted({images[k].record.label for k in group})
-        if contradict(labels):
-            reasons |= dict.fromkeys(group, f"copies of it have the labels {', '.join(labels)}")
+    pairs = [(group[0], k) for group in filter(None, [*exact, *near]) for k in group[1:]]
+    for group in clusters(pairs, len(images)):
+        records = [images[k].record for k in group]
+        if contradict({(record.source, record.label) for record in records}):
+            labels = ", ".join(sorted({record.label for record in records}))
+            reasons |= dict.fromkeys(group, f"copies of it have the labels {labels}")
     for group in filter(None, exact):
         first = images[group[0]].record
         for k in group[1:]:
@@ -76,9 +80,14 @@ def surplus(
     return reasons
 
 
-def contradict(labels: Collection[str]) -> bool:
-    """Whether no patient can have all the labels. COVIDx calls its classes by wider names too."""
-    return not any(set(labels) <= together for together in TOGETHER) and len(set(labels)) > 1
+def contradict(named: Collection[tuple[str, str]]) -> bool:
+    """Whether no image can be all that (source, label) pairs say: one source means different things
+    by different names, several sources by different KNOWN ones. COVIDx has wider names, too."""
+    by_source = defaultdict(set)
+    for source, label in named:
+        by_source[source].add(label)
+    said = [*by_source.values(), KNOWN & {label for _, label in named}]
+    return any(len(labels) > 1 and not any(labels <= one for one in TOGETHER) for labels in said)
 
 
 def list_groups(

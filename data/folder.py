@@ -44,6 +44,8 @@ def staging(path: Path) -> Iterator[Path]:
             f"{path}: exists and is not empty; remove it or choose another folder"
         )
     path = path.absolute()
+    if path.is_mount():
+        raise FileExistsError(f"{path}: a mount point cannot be replaced; give a folder in it")
     partial = path.with_name(f"{path.name}.partial")
     old = path.with_name(f"{path.name}.partial.old")
     for remains in (old, partial):
@@ -109,15 +111,25 @@ def write_tables(
         mine = [item for item, name in zip(kept, splits, strict=True) if name == split]
         for item in mine:
             (images / item.filename).rename(folder / split / item.filename)
-        rows = [{"filename": item.filename, **asdict(item.record)} for item in mine]
+        rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in mine]
         table = pd.DataFrame(rows, columns=COLUMNS)
         table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in mine).encode())
-    rows = [asdict(item) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
+    rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
     table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
     return fingerprint.hexdigest()
+
+
+def _escaped(row: dict) -> dict:
+    """What is no UTF-8, and carriage returns, as escapes: file names can have them, a CSV not."""
+    return {
+        name: value.replace("\r", r"\r").encode(errors="backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
 
 
 def read_about(folder: Path) -> dict:

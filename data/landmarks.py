@@ -11,6 +11,9 @@ from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import maximum_filter, uniform_filter
 
+from data.radiograph import resize
+
+LOOK = 256  # pixels; copies are looked for at this size, or below it in the dataset's own
 SIDES = (96, 77, 61)  # pixels; steps of 1.25, what a crop of 10 % on all sides enlarges by
 PER_SIDE = 10  # landmarks; with 8, one copy in 60 shares only 4 with its original
 BOXES = (5, 7, 13)  # pixels: a spot is 5 wide, is seen against 7, its contrast is that of 13
@@ -19,6 +22,11 @@ PATCH = 24  # pixels around a spot that are hashed
 # A hash begins with its slowest waves: a copy flips 1 in 50 of their bits, of the fastest 1 in 5.
 SLOWEST_FIRST = np.add.outer(range(8), range(8)).ravel().argsort(kind="stable")
 BYTES = 10  # of a landmark: 8 of the hash, then x and y, 1 to 255; all 0 where there is none
+
+
+def look(image: Image.Image) -> Image.Image:
+    """An 8-bit grayscale image at the size at which copies are looked for."""
+    return image if max(image.size) <= LOOK else resize(image, LOOK, LOOK)
 
 
 def signature(image: Image.Image) -> np.ndarray:

@@ -61,13 +61,13 @@ def allowed_places(
 
 def settle_patients(
     patients: Sequence[str], places: Sequence[Sequence[Places]]
-) -> tuple[dict[str, Places], dict[str, Places]]:
+) -> tuple[dict[str, Places], dict[str, str]]:
     """What is left for each patient when all rules are taken together, and who is torn.
 
     Both are of each image, in one order; a patient without a rule is not in the result. A patient
     whom the rules send to several splits goes to the first of train, val and test: a model that
     learned from the source's own split, or from the earlier dataset, has seen that patient. The
-    second result has these patients and the splits that they are torn between.
+    second result has these patients and what the rules say of them.
     """
     rules = defaultdict(list)
     for patient, sets in zip(patients, places, strict=True):
@@ -78,7 +78,8 @@ def settle_patients(
             continue
         common = set(SPLITS).intersection(*sets)
         if not common:
-            torn[patient] = [split for split in SPLITS if any(split in places for places in sets)]
-            common = {torn[patient][0]}
+            named = [split for split in SPLITS if any(split in places for places in sets)]
+            common = {named[0]}
+            torn[patient] = " and ".join(dict.fromkeys(" or ".join(places) for places in sets))
         allowed[patient] = [split for split in SPLITS if split in common]
     return allowed, torn

@@ -48,7 +48,7 @@ def prepare(
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
     from data.content import why_no_radiograph
-    from data.landmarks import signature
+    from data.landmarks import look, signature
     from data.radiograph import read_radiograph
 
     try:
@@ -65,5 +65,5 @@ def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prep
     # at the default, and written in a quarter of the time.
     image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
     digest = hashlib.sha256(image.tobytes()).hexdigest()
-    marks = signature(image).tobytes()
+    marks = signature(look(image)).tobytes()
     return Prepared(replace(record, **told), filename, digest, marks, *raw.info["size"])

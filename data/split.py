@@ -6,6 +6,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 import numpy as np
 
 SPLITS = ("train", "val", "test")
+ALL = "all images"
+WHOLE = 3  # with 1, of 24 strata with 3 patients each 89 % go to train instead of 80 %
 
 
 def split_patients(
@@ -23,14 +25,15 @@ def split_patients(
 
     Greedy: patients who have no choice first, then those with many images, else in random order;
     each goes where it lowers sum over splits and strata of (images - wanted)^2 / wanted, the
-    chi-square distance from the wanted table. A large patient so never overfills a small split
-    while another has room. A patient with two findings counts in two strata. Linear in the number
-    of images.
+    chi-square distance from the wanted table. All images together count as WHOLE strata more, so
+    that many small strata do not all round the same way. A large patient so never overfills a small
+    split while another has room. A patient with two findings counts in two strata. Linear in the
+    number of images.
     """
     images_of = defaultdict(Counter)
     for patient, stratum in zip(patients, strata, strict=True):
-        images_of[patient][stratum] += 1
-    total = Counter(strata)
+        images_of[patient].update([stratum, ALL])
+    total = Counter([*strata, *[ALL] * len(strata)])
     column = {stratum: k for k, stratum in enumerate(sorted(total, key=repr))}
     sizes = np.array([total[stratum] for stratum in column], dtype=float)
     wanted = np.outer(shares, sizes)  # (splits, strata)
@@ -38,14 +41,14 @@ def split_patients(
     names = sorted(images_of)
     order = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
     may = {patient: (allowed or {}).get(patient, SPLITS) for patient in names}
-    order.sort(key=lambda patient: (len(may[patient]) > 1, -images_of[patient].total()))
+    order.sort(key=lambda patient: (len(may[patient]) > 1, -images_of[patient][ALL]))
     chosen = {}
     for patient in order:
         # Sorted, so that sums are rounded alike whatever the order of the images.
         columns, images = np.array(sorted((column[s], n) for s, n in images_of[patient].items())).T
         with np.errstate(divide="ignore"):  # a share of 0 costs infinity
             cost = images * (images - 2 * missing[:, columns]) / wanted[:, columns]
-        cost = cost.sum(axis=1)
+        cost = cost @ np.where(columns == column[ALL], WHOLE, 1)
         best = min(range(len(SPLITS)), key=lambda k: (SPLITS[k] not in may[patient], cost[k]))
         missing[best, columns] -= images
         chosen[patient] = SPLITS[best]

@@ -39,11 +39,12 @@ def test_the_first_of_a_group_is_kept_and_none_where_the_labels_contradict():
     assert surplus(FOUND, exact_groups(FOUND), [[0, 3]]) == {
         0: "copies of it have the labels COVID-19, normal",
         1: "copies of it have the labels normal, pneumonia",
-        2: "the same image as s row 1",
+        2: "copies of it have the labels COVID-19, normal",
         3: "copies of it have the labels COVID-19, normal",
         4: "copies of it have the labels normal, pneumonia",
-        5: "the same image as s row 1",
+        5: "copies of it have the labels COVID-19, normal",
     }
+    assert surplus(FOUND, [[0, 2, 5]], []) == dict.fromkeys([2, 5], "the same image as s row 1")
     assert surplus(FOUND, [[], [2, 5]], [[0, 1]]) == {5: "the same image as s row 3"}
 
 
@@ -59,11 +60,16 @@ def test_the_first_of_a_group_is_kept_and_none_where_the_labels_contradict():
         ("COVID-19 negative", True),
         ("negative positive", True),
         ("tuberculosis", False),
-        ("tuberculosis normal", True),
+        ("COVID COVID-19", False),  # of a user's own folder
     ],
 )
 def test_a_wider_name_of_a_class_contradicts_it_not(labels, expected):
-    assert contradict(labels.split()) is expected
+    assert contradict({(f"source {k}", name) for k, name in enumerate(labels.split())}) is expected
+
+
+def test_two_names_of_one_source_contradict_each_other_whatever_they_are():
+    assert contradict({("folder", "tuberculosis"), ("folder", "healthy")})
+    assert not contradict({("folder", "tuberculosis"), ("other", "healthy")})
 
 
 def test_the_patients_of_a_group_are_one_with_all_their_other_images():

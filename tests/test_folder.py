@@ -1,12 +1,21 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from data.folder import COLUMNS, preparation, read_about, read_split, staging, write_tables
+from data.folder import (
+    COLUMNS,
+    _escaped,
+    preparation,
+    read_about,
+    read_split,
+    staging,
+    write_tables,
+)
 from data.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
@@ -139,6 +148,27 @@ def write(tmp_path, records, splits, name="set", dropped=(), workers=0):
     about = {"arguments": {}, "labels": [], "fingerprint": fingerprint}
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
+
+
+def test_names_that_no_csv_can_hold_are_escaped(tmp_path):
+    odd = {"a\rb.png": "a\\rb.png", "caf\udce9.png": "caf\\udce9.png"}
+    for name, shown in odd.items():
+        row = _escaped({"original": name, "row": 1})
+        assert row == {"original": shown, "row": 1}
+        pd.DataFrame([row, row]).to_csv(tmp_path / "a.csv", index=False, lineterminator="\n")
+        assert list(pd.read_csv(tmp_path / "a.csv")["original"]) == [shown] * 2
+
+
+def test_a_link_and_the_own_folder_can_be_the_place(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "mount")
+    with staging((tmp_path / "link").resolve()) as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "link" / "a").exists()
+    with pytest.raises(FileExistsError, match="a mount point cannot be replaced"):  # noqa: SIM117
+        with staging(tmp_path / "mount"):
+            pass
 
 
 def test_dropped_rows_stand_in_the_order_of_the_sources(tmp_path):

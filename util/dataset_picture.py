@@ -34,7 +34,8 @@ def plot_dataset(
     """
     everything = pd.concat([table.assign(split=split) for split, table in tables.items()])
     labels = sorted(everything["label"].unique())
-    heights = [3.8, 2.0 * len(labels)]  # inches
+    bars = everything.groupby(["label", "source"]).ngroups
+    heights = [max(3.8, 0.35 * bars), 2.0 * len(labels)]  # inches
     figure = Figure(figsize=(15, sum(heights)), layout="constrained")
     patients = everything["patient_id"].nunique()
     figure.suptitle(f"{len(everything):,} images of {patients:,} patients", x=0.01, ha="left")
