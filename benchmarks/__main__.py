@@ -1,39 +1,54 @@
 """Speed and memory, side by side with the plain recipe, as ratios of one run on one machine.
 
-python3 -m benchmarks generate --covid-chestxray DIR --rsna DIR
+python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all but growth, in one table
+python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
 """
 
 import argparse
 import importlib
+import sys
 
 from data.sources import SOURCES
 from util.flags import Parser, demand
 from util.script import run
 
+# A benchmark is a module here with run(args) -> the rows of its table.
+PAIRS = {
+    "generate": "generate_dataset.py against full-size copies in one process",
+    "loader": "training images, against reading and varying full-size RGB",
+    "step": "a training step, against float32, NCHW and Adam",
+    "epoch": "an epoch of train.py, against as many steps on one batch in memory",
+}
+
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="benchmarks", description=__doc__)
-    # A benchmark is a module here with run(args) -> the rows of its table.
     kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
-
-    generate = kinds.add_parser("generate", help="generate_dataset.py against the plain recipe")
-    for name, source in SOURCES.items():
-        generate.add_argument(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
-    generate.add_argument("--rounds", type=int, default=3, help="times that each of the two runs")
-
+    for name, text in {**PAIRS, "all": "all of these"}.items():
+        kind = kinds.add_parser(name, help=text)
+        kind.add_argument("--rounds", type=int, default=3, help="times that each of a pair runs")
+        if name != "generate":
+            kind.add_argument("--size", type=int, default=256, help="of the images, pixels")
+            kind.add_argument("--batch-size", type=int, default=16, help="images a step")
+        if name != "step":
+            for source, module in SOURCES.items():
+                kind.add_argument(f"--{source}", metavar="DIR", help=module.DESCRIPTION)
     growth = kinds.add_parser("growth", help="generate_dataset.py on more and more sample images")
     growth.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000], metavar="N")
     growth.add_argument("--size", type=int, default=64, help="of the drawn images, pixels")
-
-    for kind in kinds.choices.values():
-        kind.add_argument("--workers", type=int, default=2, help="processes that read images")
+    for name, kind in kinds.choices.items():
+        if name != "step":
+            kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    args = parser.parse_args()
+    words = sys.argv[1:]
+    if not words or (words[0].startswith("--") and words[0] != "--help"):
+        words = ["all", *words]
+    args = parser.parse_args(words)
     chosen = kinds.choices[args.benchmark]
-    demand(chosen, args, ("workers",), 1)
-    if args.benchmark == "generate":
-        demand(chosen, args, ("rounds",), 1)
-    elif min(args.images) < 16:
+    lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1}
+    for name in lowest.keys() & vars(args):
+        demand(chosen, args, (name,), lowest[name])
+    if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
     return args
 
@@ -41,8 +56,9 @@ def arguments() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     from benchmarks.table import show
 
-    module = importlib.import_module(f"benchmarks.{args.benchmark}")
-    print(show(module.run(args), args.json))
+    names = PAIRS if args.benchmark == "all" else [args.benchmark]
+    modules = [importlib.import_module(f"benchmarks.{name}") for name in names]
+    print(show([row for module in modules for row in module.run(args)], args.json))
 
 
 if __name__ == "__main__":

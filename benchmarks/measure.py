@@ -22,7 +22,8 @@ def source_flags(folders: Mapping[str, Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of all processes of the command together: `cpu` seconds, `peak` MiB resident at a time.
+    """Of all processes of the command together: `cpu` seconds, `peak` MiB resident at a time; and
+    what it `said` on standard output.
 
     On a busy machine `seconds` tell as much of the others on it; `cpu` tells less of them.
     """
@@ -30,6 +31,7 @@ class Measured:
     seconds: float
     cpu: float
     peak: float
+    said: str = ""
 
 
 def measure(*words: object) -> Measured:
@@ -37,10 +39,11 @@ def measure(*words: object) -> Measured:
     start, cpu, peak = time.perf_counter(), _cpu_of_children(), 0
     with (
         TemporaryFile("w+") as errors,  # a pipe that nobody reads would fill up
+        TemporaryFile("w+") as output,
         subprocess.Popen(
             [sys.executable, *map(str, words)],
             cwd=ROOT,
-            stdout=subprocess.DEVNULL,
+            stdout=output,
             stderr=errors,
         ) as process,
     ):
@@ -52,7 +55,9 @@ def measure(*words: object) -> Measured:
             errors.seek(0)
             last = (errors.read().strip().splitlines() or ["no word of why"])[-1]
             raise ChildProcessError(f"python {' '.join(map(str, words))}: {last}")
-    return Measured(seconds, _cpu_of_children() - cpu, peak / 2**20)
+        output.seek(0)
+        said = output.read()
+    return Measured(seconds, _cpu_of_children() - cpu, peak / 2**20, said)
 
 
 def _cpu_of_children() -> float:

@@ -61,7 +61,11 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(self.job, theirs), daemon=True)
-        self.process.start()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the process inherits: Ctrl-C
+        try:  # is for the main process, which stops it
+            self.process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
         theirs.close()  # so that the pipe ends with the process
         self.started = False
 
@@ -121,7 +125,6 @@ class _Worker:
 
 
 def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which stops us
     with suppress(EOFError, ConnectionError):  # when the main process is gone
         pipe.send((True, None, None))
         while True:

@@ -1,6 +1,7 @@
 """Jobs in processes that may die. They are functions of this module, so that they can travel."""
 
 import os
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_no_more_than_a_window_of_items_is_read_ahead():
     next(results)  # the second process had time for thousands meanwhile
     assert items.read == 2 * WINDOW - 1
     results.close()
+
+
+def ignores_ctrl_c(item):
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_ctrl_c_is_for_the_main_process_alone():
+    before = signal.getsignal(signal.SIGINT)
+    assert list(map_apart(ignores_ctrl_c, [0, 1], 2)) == [True, True]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_no_process_outlives_a_caller_that_stops_asking():

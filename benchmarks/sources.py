@@ -1,0 +1,23 @@
+"""The sources that a benchmark is given, or those that --sample draws."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from data.sample import write_sample
+from data.sources import SOURCES
+
+
+@contextmanager
+def given_sources(args: argparse.Namespace, scratch: Path) -> Iterator[dict[str, Path]]:
+    """Name -> folder, with every file read once: from then on in memory, for all recipes alike."""
+    folders = {name: getattr(args, name.replace("-", "_")) for name in SOURCES}
+    folders = {name: Path(folder) for name, folder in folders.items() if folder}
+    with TemporaryDirectory(dir=scratch) as drawn:
+        folders = folders or write_sample(Path(drawn, "raw"))
+        for name, folder in folders.items():
+            for record in SOURCES[name].read(folder)[0]:
+                record.path.read_bytes()
+        yield folders

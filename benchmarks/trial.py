@@ -1,0 +1,161 @@
+"""One recipe at one job, in a process of its own; prints images a second, by repetition and job.
+
+python3 -m benchmarks.trial KIND SIZE BATCH WORKERS FOLDER REPETITIONS
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+import config
+from data.augmentation import Augmentation
+from data.dataset import RadiographDataset
+from data.folder import preparation, read_about
+from data.loader import make_loader
+from data.sampling import EpochBatches
+from data.transforms import PLAIN, InputFormat
+from model.covidnext50 import COVIDNext50
+from util.device import autocast, pick_device, pick_precision
+from util.optimization import make_optimizer
+
+CLASSES = 3
+
+
+class FullSizeImages(Dataset):
+    """The plain recipe's data: each image is read in full size, as RGB, and varied as such."""
+
+    def __init__(self, folder: Path, size: int):
+        self.files = sorted(folder.glob("*.png"))
+        self.transform = transforms.Compose([
+            transforms.Resize((size, size)),
+            transforms.RandomHorizontalFlip(config.flip),
+            transforms.RandomAffine(
+                config.rotation, (config.shift, config.shift), config.scale,
+                interpolation=transforms.InterpolationMode.BILINEAR,
+            ),
+            transforms.ColorJitter(config.jitter, config.jitter),
+            transforms.ToTensor(),
+        ])  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        with Image.open(self.files[index]) as image:
+            return self.transform(image.convert("RGB")), 0
+
+
+def plain_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
+    images = FullSizeImages(folder, size)
+    return DataLoader(
+        images, batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+    )
+
+
+def our_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
+    about = read_about(folder)
+    mapping = {label: k for k, label in enumerate(about["labels"])}
+    vary = Augmentation(config.flip, config.rotation, config.shift, config.scale, config.jitter)
+    images = RadiographDataset(folder, "train", mapping, form(size, about), vary)
+    return make_loader(images, EpochBatches(len(images), batch), workers, pin=False)
+
+
+def form(size: int, about: dict | None = None) -> InputFormat:
+    return InputFormat((size, size), **PLAIN, prepared=about and preparation(about))
+
+
+def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Float32, NCHW, Adam: images (N, 3, H, W) float32 and targets -> loss."""
+    model, loss_fn = COVIDNext50(CLASSES).train(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-3)
+
+    def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = loss_fn(model(images), targets)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def our_step(size: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
+    device = pick_device("auto")
+    model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(model, "adamw", 1e-4, 0.05)
+    arithmetic = autocast(pick_precision("auto", device), device)
+    normalise, loss_fn = form(size).normalise, nn.CrossEntropyLoss()
+
+    def step(pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        images = normalise(pixels.to(device, non_blocking=True))
+        with arithmetic:
+            logits = model(images)
+        loss = loss_fn(logits.float(), targets.to(device, non_blocking=True))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    return step
+
+
+def main() -> None:
+    kind, *numbers = sys.argv[1:5]
+    size, batch, workers = map(int, numbers)
+    folder, repetitions = Path(sys.argv[5]), int(sys.argv[6])
+    torch.manual_seed(0)
+    targets = torch.arange(batch) % CLASSES
+    pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8)
+    loader = {"plain-loader": plain_loader, "our-loader": our_loader, "epoch": our_loader}.get(kind)
+    batches = loader(size, batch, workers, folder) if loader else []
+    if kind == "plain-step":
+        images = (pixels / 255).expand(-1, 3, -1, -1).contiguous()
+        jobs = [one_batch(plain_step(), images, targets)]
+    elif kind == "our-step":
+        jobs = [one_batch(our_step(size), pixels, targets)]
+    elif kind == "epoch":
+        step = our_step(size)
+        jobs = [partial(through, batches, step), partial(in_memory, len(batches), pixels, step)]
+    else:
+        jobs = [partial(through, batches, lambda *_: 0.0)]
+    rates = [[timed(job) for job in jobs] for _ in range(1 + repetitions)]
+    print(json.dumps(rates[1:]))  # the first one starts processes and chooses algorithms
+
+
+def through(batches: Iterable, step: Callable) -> int:
+    """Each batch of an epoch through the step; the number of images."""
+    images = 0
+    for shown, targets in batches:
+        last = step(shown, targets)
+        images += len(shown)
+    float(last)  # waits for the device
+    return images
+
+
+def in_memory(steps: int, pixels: torch.Tensor, step: Callable) -> int:
+    """As many steps on one batch."""
+    return through([(pixels, torch.arange(len(pixels)) % CLASSES)] * steps, step)
+
+
+def one_batch(step: Callable, images: torch.Tensor, targets: torch.Tensor) -> Callable[[], int]:
+    return partial(through, [(images, targets)], step)
+
+
+def timed(job: Callable[[], int]) -> float:
+    """Images a second."""
+    began = time.perf_counter()
+    return job() / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
