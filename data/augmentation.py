@@ -43,21 +43,23 @@ class Augmentation:
         reach = self.shift * np.array([width, height])
         shift = draw.uniform(-reach, reach).round()
         scale = draw.uniform(*self.scale)
-        if mirrored:
-            pixels = pixels[:, ::-1]
-        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        if np.array_equal(turn, np.eye(2)) and not shift.any():
-            return pixels
+        if not angle and scale == 1 and not shift.any():
+            return pixels[:, ::-1] if mirrored else pixels
+        along, across = scale * np.cos(angle), scale * np.sin(angle)
+        turn = np.array([[along, -across], [across, along]])
+        if mirrored:  # before it is turned
+            turn[:, 0] *= -1
         middle = (np.array([width, height]) - 1) / 2
         matrix = np.column_stack([turn, middle + shift - turn @ middle])
-        return cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (width, height))
+        return cv2.warpAffine(pixels, matrix, (width, height))
 
     def _expose(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """Brightness, then contrast around the mean, or the other way about."""
         low = max(0.0, 1 - self.jitter)
         brightness, contrast = draw.uniform(low, 1 + self.jitter, 2)
         grays = np.arange(256.0)
-        counts = np.bincount(pixels.ravel(), minlength=256)
+        pixels = np.ascontiguousarray(pixels)
+        counts = cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel()
         for brighten in draw.permutation([True, False]):
             if brighten:
                 grays = grays * brightness
