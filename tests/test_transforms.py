@@ -56,7 +56,7 @@ def test_the_imagenet_constants_are_torchvisions():
 def test_channels_of_colour_stay_apart():
     form = InputFormat((2, 2), mean=(0, 0, 0), std=(1, 1, 1), mode="RGB")
     pixels = form.fit(Image.new("RGB", (2, 2), (255, 51, 0)))
-    tensor = form.normalise(torch.from_numpy(pixels)[None])[0]
+    tensor = form.normalise(torch.from_numpy(pixels.copy())[None])[0]
     np.testing.assert_allclose(tensor[:, 0, 0], [1, 0.2, 0], atol=1e-6)
 
 
