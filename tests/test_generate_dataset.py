@@ -225,6 +225,8 @@ def test_a_known_patient_keeps_the_place_also_by_an_image_shared_with_a_new_one(
         label = known.parent.parent.name
         stranger = draw(f"{label}/a-{split}/new.png")  # the first by name, and so the joined id
         shutil.copy(stranger, known.with_name("copy.png"))
+    for k in range(10):  # who would fill the gaps as well
+        draw(f"{('normal', 'pneumonia')[k % 2]}/n{k:02d}/new.png")
     script(generate_dataset, tmp_path / "new", *flags, "--split-from", tmp_path / "old")
     splits, _ = tables(tmp_path / "new")
     for split in ("val", "test"):
