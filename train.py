@@ -119,6 +119,10 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     train_loader, val_loader = loader(train_set, batches), loader(val_set, val_batches)
 
     # Model, optimizer
+    if cfg.sync_batchnorm:
+        if device.type != "cuda":
+            raise ValueError(f"--sync-batchnorm: found {device}; expected CUDA. Leave it out")
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model.freeze(cfg.freeze or [])
     model = model.to(device, memory_format=torch.channels_last)
     loss_of = partial(

@@ -311,6 +311,7 @@ def test_labels_may_share_a_class(fit):
         (("--loss-weights", 1, 2), "found 2 numbers; expected 3"),
         (("--freeze", "layer1"), "found layer1; expected some of"),
         (("--freeze", "block0", "backbone_end", "logits"), "found every block"),
+        (("--sync-batchnorm",), "--sync-batchnorm: found cpu; expected CUDA"),
         (("--device", "cuda:99"), "found 'cuda:99', but this machine has"),
         (("--dataset", "nowhere"), "nowhere: no such folder"),
         (("--weights", "nothing.pth"), "nothing.pth: no such file"),
