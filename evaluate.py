@@ -52,7 +52,7 @@ import torch
 from tqdm import tqdm
 
 from data.audit import guess_by
-from data.dataset import RadiographDataset, used_rows
+from data.dataset import RadiographDataset, read_used
 from data.folder import read_about
 from data.loader import make_loader
 from data.mapping import class_names
@@ -88,8 +88,8 @@ def main(args: argparse.Namespace) -> None:
 
     patients = images.table["patient_id"].to_numpy()
     metrics = evaluate_predictions(probabilities, images.targets, patients, classes, args.seed)
-    train = used_rows(dataset, "train", mapping)
-    cheats = {"the source alone": source_alone(train, images, mapping)}
+    train, used = read_used(dataset, "train", mapping)
+    cheats = {"the source alone": source_alone(train[used], images, mapping)}
 
     out = Path(args.out or Path(args.checkpoint).parent / f"evaluation-{args.split}")
     out.mkdir(parents=True, exist_ok=True)

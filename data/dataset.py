@@ -36,8 +36,7 @@ class RadiographDataset(VisionDataset):
     their class indices, both in the order of the items.
 
     An item is asked for by its index, or by a Draw of data.sampling, which also says what the
-    augmentation is drawn from. A loader that is given batches of them reads a batch at a time:
-    DataLoader(images, batch_sampler=EpochBatches(...), collate_fn=as_it_is).
+    augmentation is drawn from; data.loader reads a batch of them at a time.
 
     Raises at construction, not at item 0: a folder that is missing or half written, a split without
     a usable image, a mapping with a label that the dataset does not have, a broken image.
@@ -54,11 +53,12 @@ class RadiographDataset(VisionDataset):
     ):
         super().__init__(root)
         folder = Path(root)
-        table = read_split(folder, split)
-        self.table = used_rows(folder, split, mapping)
-        self.unused = Counter(table["label"][~table["label"].isin(mapping)])
+        table, used = read_used(folder, split, mapping)
+        self.table = table[used].reset_index(drop=True)
+        self.unused = Counter(table["label"][~used])
         self.targets = [mapping[label] for label in self.table["label"]]
         self.augmentation = augmentation
+        self._rows = np.flatnonzero(used)
         self._file = decoded(folder, split, list(table["filename"]), form, progress)
 
     @cached_property
@@ -80,7 +80,7 @@ class RadiographDataset(VisionDataset):
     def __getitems__(self, items: Sequence[int | Draw]) -> tuple[Tensor, Tensor]:
         """A batch: (N, C, H, W) uint8 and (N,) int64."""
         draws = [item if isinstance(item, Draw) else Draw(item, (0, 0, item)) for item in items]
-        pixels = self._pixels[self.table.index[[draw.index for draw in draws]]]
+        pixels = self._pixels[self._rows[[draw.index for draw in draws]]]
         if self.augmentation:
             for image, draw in zip(pixels, draws, strict=True):
                 image[0] = self.augmentation(image[0], draw.key)
@@ -88,8 +88,8 @@ class RadiographDataset(VisionDataset):
         return torch.from_numpy(pixels), torch.tensor(targets)
 
 
-def used_rows(folder: Path, split: str, mapping: dict[str, int]) -> pd.DataFrame:
-    """The rows of a split's metadata whose label the mapping knows, with their numbers as index.
+def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.DataFrame, pd.Series]:
+    """A split's metadata, and of each row whether the mapping knows its label.
 
     ValueError if there is none, or if the mapping has a label that the dataset does not have.
     """
@@ -101,9 +101,4 @@ def used_rows(folder: Path, split: str, mapping: dict[str, int]) -> pd.DataFrame
         raise ValueError(
             f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
         )
-    return table[used]
-
-
-def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """What a loader does with a batch of RadiographDataset: nothing."""
-    return batch
+    return table, used

@@ -68,6 +68,7 @@ def test_a_label_that_the_mapping_leaves_out_is_not_used_but_counted(folder):
     assert dataset.targets == [1, 0, 1]
     assert dataset.unused == {"pneumonia": 2}
     assert list(dataset.table["filename"]) == [f"source-0000{k}.png" for k in (1, 2, 4)]
+    assert list(dataset.table.index) == [0, 1, 2]  # what is laid beside it stays beside it
     for k, row in enumerate((0, 1, 3)):
         assert torch.equal(dataset[k][0], whole[row][0])
         assert dataset[k][1] == dataset.targets[k]

@@ -97,6 +97,27 @@ def test_the_metrics_are_those_of_the_predictions_by_scikit_learn(script, checkp
     assert metrics["confusion_matrix"] == wanted
 
 
+def test_a_label_that_the_mapping_leaves_out_shifts_no_row(script, checkpoint, dataset):
+    content = torch.load(checkpoint, weights_only=True)
+    mapping = {"pneumonia": 0, "COVID-19": 1, "normal": 2}
+    weights = content["state_dict"]
+    torch.save(content | {"mapping": mapping}, checkpoint)
+    script(evaluate, checkpoint, "--n-threads", 0)
+    whole = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    # The same network without the output of the label that is not used any more.
+    head = {name: weights[name][:2] for name in weights if name.startswith("logits")}
+    two = {"pneumonia": 0, "COVID-19": 1}
+    torch.save(content | {"mapping": two, "state_dict": weights | head}, checkpoint)
+    script(evaluate, checkpoint, "--n-threads", 0)
+    part = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    kept = whole[whole["label"] != "normal"].reset_index(drop=True)
+    assert 0 < len(part) < len(whole)
+    assert list(part["filename"]) == list(kept["filename"])
+    assert list(part["truth"]) == list(part["label"])
+    sums = kept["p(pneumonia)"] + kept["p(COVID-19)"]
+    np.testing.assert_allclose(part["p(pneumonia)"], kept["p(pneumonia)"] / sums, rtol=1e-3)
+
+
 def test_the_source_alone_is_scored_beside_the_model(script, checkpoint, dataset):
     printed = script(evaluate, checkpoint, "--n-threads", 0)
     metrics = json.loads((checkpoint.parent / "evaluation-test/metrics.json").read_text())
