@@ -1,12 +1,14 @@
 """Speed and memory, side by side with the plain recipe, as ratios of one run on one machine.
 
-python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all but growth, in one table
+python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all pairs, in one table
 python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
+python3 -m benchmarks recipes --dataset DIR                         hours: what recipes score
 """
 
 import argparse
 import importlib
 import sys
+from pathlib import Path
 
 from data.sources import SOURCES
 from util.flags import Parser, demand
@@ -36,8 +38,19 @@ def arguments() -> argparse.Namespace:
     growth = kinds.add_parser("growth", help="generate_dataset.py on more and more sample images")
     growth.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000], metavar="N")
     growth.add_argument("--size", type=int, default=64, help="of the drawn images, pixels")
+    study = kinds.add_parser("recipes", help="macro F1 of recipes of training, over seeds")
+    study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
+    study.add_argument(
+        "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
+        help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
+        " effective, no-weights, no-smoothing, no-warmup, half-augmentation, clipped",
+    )  # fmt: skip
+    study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
+    study.add_argument("--epochs", type=int, default=40)
+    study.add_argument("--size", type=int, default=96, help="of the images, pixels")
+    study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     for name, kind in kinds.choices.items():
-        if name != "step":
+        if name not in ("step", "recipes"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
     words = sys.argv[1:]
@@ -45,7 +58,7 @@ def arguments() -> argparse.Namespace:
         words = ["all", *words]
     args = parser.parse_args(words)
     chosen = kinds.choices[args.benchmark]
-    lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1}
+    lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1, "epochs": 1}
     for name in lowest.keys() & vars(args):
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "growth" and min(args.images) < 16:

@@ -59,11 +59,11 @@ class Augmentation:
         brightness, contrast = draw.uniform(low, 1 + self.jitter, 2)
         grays = np.arange(256.0)
         pixels = np.ascontiguousarray(pixels)
-        counts = cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel()
         for brighten in draw.permutation([True, False]):
             if brighten:
                 grays = grays * brightness
             else:
-                grays = grays * contrast + (1 - contrast) * (grays @ counts) / counts.sum()
+                mean = cv2.mean(cv2.LUT(pixels, grays.round().astype(np.uint8)))[0]
+                grays = grays * contrast + (1 - contrast) * mean
             grays = grays.clip(0, 255)
         return cv2.LUT(pixels, grays.round().astype(np.uint8))
