@@ -4,6 +4,8 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +15,18 @@ from PIL import Image
 
 import generate_dataset
 from benchmarks import __main__ as benchmarks
-from benchmarks import generate, growth, measure, plain, table, trial
+from benchmarks import generate, growth, measure, plain, recipes, rivals, table, trial
 from data.sample import write_sample
+from data.transforms import InputFormat
+from model.weights import check_fit
+from tests.networks import TinyNext
+from util.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
+def few_sources(tmp_path_factory):
     return write_sample(tmp_path_factory.mktemp("raw"), patients=12, size=64)
 
 
@@ -57,8 +63,8 @@ def test_a_table_has_a_heading_and_numbers_to_three_figures():
     assert json.loads(table.show(rows, as_json=True)) == rows
 
 
-def test_the_plain_recipe_copies_every_image_in_full_size(sources, tmp_path, monkeypatch):
-    flags = measure.source_flags(sources)
+def test_the_plain_recipe_copies_every_image_in_full_size(few_sources, tmp_path, monkeypatch):
+    flags = measure.source_flags(few_sources)
     monkeypatch.setattr(sys, "argv", ["plain", str(tmp_path / "set"), *flags])
     plain.main()
     tables = [pd.read_csv(tmp_path / f"set/{split}_metadata.csv") for split in ("train", "test")]
@@ -68,7 +74,7 @@ def test_the_plain_recipe_copies_every_image_in_full_size(sources, tmp_path, mon
         assert (image.mode, image.size) == ("L", (64, 64))
 
 
-def test_both_recipes_are_measured_on_the_same_images_in_turn(sources, monkeypatch):
+def test_both_recipes_are_measured_on_the_same_images_in_turn(few_sources, monkeypatch):
     ran = []
 
     def fake(*words):
@@ -76,7 +82,7 @@ def test_both_recipes_are_measured_on_the_same_images_in_turn(sources, monkeypat
         return measure.Measured(10.0 if "benchmarks.plain" in words else 0.5, cpu=0.9, peak=99.0)
 
     monkeypatch.setattr(generate, "measure", fake)
-    flags = measure.source_flags(sources)
+    flags = measure.source_flags(few_sources)
     rows = run(["generate", *flags, "--rounds", "2"])
     assert [("benchmarks.plain" in words) for words in ran] == [True, False, True, False]
     first, second = rows
@@ -150,9 +156,9 @@ def test_a_pair_is_measured_by_turns_and_its_first_is_one(name):
     assert min(first["images/s"], second["images/s"], first["peak MiB"]) > 0
 
 
-def test_both_loaders_vary_images_alike(sources, tmp_path, script):
+def test_both_loaders_vary_images_alike(few_sources, tmp_path, script):
     """Mean and spread of the gray values over an epoch; where they come from differs alone."""
-    script(generate_dataset, tmp_path / "set", *measure.source_flags(sources), "--size", "64")
+    script(generate_dataset, tmp_path / "set", *measure.source_flags(few_sources), "--size", "64")
     full = tmp_path / "full"
     full.mkdir()
     for file in (tmp_path / "set" / "train").iterdir():
@@ -175,3 +181,74 @@ def test_help_answers_before_the_heavy_imports(words):
     assert "usage: benchmarks" in done.stdout
     for heavy in ("pandas", "torch", "psutil"):
         assert f"| {heavy}\n" not in done.stderr.replace("  ", "")
+
+
+def fake_training(tmp_path, trained, scores):
+    """In place of a command: its run's history, and what evaluation says of it."""
+
+    def fake(*words):
+        words = [str(word) for word in words]
+        if words[0] == "evaluate.py":
+            out = Path(words[words.index("--out") + 1])
+            out.mkdir()
+            seed = int(out.parent.name[-1])
+            said = {"macro_f1": {"value": scores[seed]}}
+            (out / "metrics.json").write_text(json.dumps(said))
+            return
+        trained.append(words)
+        if "--name" in words:
+            folder = tmp_path / words[words.index("--name") + 1]
+        else:
+            folder = Path(words[4])
+        folder.mkdir(exist_ok=True)
+        pd.DataFrame({"val_macro_f1": [0.5, 0.8]}).to_csv(folder / "history.csv", index=False)
+
+    return fake
+
+
+def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
+    words = ["--seeds", "1", "2", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
+    plain, ours = run(["recipes", "--recipes", "plain", "ours", *words])
+    assert (plain["recipe"], ours["recipe"], ours["seeds"]) == ("plain", "ours", 2)
+    assert ours["validation"] == 0.8
+    assert (ours["test"], ours["deviation of test"]) == pytest.approx((0.7, 0.02**0.5))
+    assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
+
+
+def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(
+    tmp_path, monkeypatch
+):
+    trained = []
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
+    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
+    run(["recipes", *words, "--seeds", "1"])
+    (tmp_path / "ours-2").mkdir()
+    (tmp_path / "ours-2" / "last.pth").touch()
+    run(["recipes", *words, "--seeds", "1", "2"])
+    assert ["--resume" in call for call in trained] == [False, True]
+
+
+def test_an_unknown_recipe_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="--recipes: found best; expected some of original, plain"):
+        run(["recipes", "--recipes", "ours", "best", "--ckpts-dir", str(tmp_path)])
+
+
+def test_every_rival_is_one_of_the_recipes():
+    assert set(rivals.RECIPES) == set(recipes.RIVALS)
+
+
+def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    fast = partial(torch.optim.AdamW, lr=0.03)
+    recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
+    rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=30)
+    history = pd.read_csv(tmp_path / "history.csv")
+    content = load_checkpoint(tmp_path / "best.pth")
+    assert content["epoch"] == 1 + history["val_macro_f1"].idxmax()
+    check_fit(TinyNext(3), content["state_dict"], "best.pth")
+    assert InputFormat.of(content["input"]).size == (32, 32)
+    assert history["train_loss"].iloc[-1] < 0.95 * history["train_loss"].iloc[0]

@@ -1,6 +1,9 @@
 """train.py killed with SIGKILL twenty times, and resumed each time: the weights are the same."""
 
+import json
+import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -8,30 +11,64 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from util.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
-# train.py with the small network of the tests, its steps slow enough to be killed in.
+# train.py with the small network of the tests, its steps slow enough to be killed in. What takes
+# seconds to import is imported once: each line that comes in starts a process that has it.
 PROGRAM = """
-import sys, time, train
+import json, os, sys, time
+import torch, train
 from tests.networks import TinyNext
 from util.script import run
-import torch
-torch.set_num_threads(1)
 train.COVIDNext50 = TinyNext
 see = train.Watch.see
 train.Watch.see = lambda *words: (time.sleep(0.02), see(*words))
-args = train.arguments()
-run(lambda: train.main(args), "train.py")
+for line in sys.stdin:
+    said, *words = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
+        torch.set_num_threads(1)
+        sys.argv = ["train.py", *words]
+        args = train.arguments()
+        try:
+            run(lambda: train.main(args), "train.py")
+        except SystemExit as end:
+            os._exit(end.code or 0)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+class Process:
+    """One run of train.py in a process that `server` starts."""
+
+    def __init__(self, server, said, words):
+        self.server, self.said = server, said
+        server.stdin.write(json.dumps([str(word) for word in (said, *words)]).encode() + b"\n")
+        self.pid = int(server.stdout.readline())
+
+    def alive(self):
+        return not select.select([self.server.stdout], [], [], 0)[0]
+
+    def kill(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """The exit status; minus the signal that ended it."""
+        return int(self.server.stdout.readline())
 
 
 @pytest.fixture
 def begin(dataset, tmp_path):
-    """Starts train.py as run `name`; returns the process."""
+    """Starts train.py as run `name`."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+    )  # fmt: skip
 
     def start(name, *flags):
         words = [
@@ -40,16 +77,15 @@ def begin(dataset, tmp_path):
             "--n-threads", 1, "--epochs", 12, "--batch-size", 8, "--lr", 0.01,
             "--save-minutes", 0, *flags,
         ]  # fmt: skip
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *map(str, words)],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        return Process(server, tmp_path / "said.txt", words)
 
-    return start
+    yield start
+    server.stdin.close()
+    server.wait()
 
 
 def wait_for(condition, process):
-    while process.poll() is None and not condition():
+    while process.alive() and not condition():
         time.sleep(0.005)
 
 
@@ -57,12 +93,12 @@ def same(one, two):
     for file in ("last.pth", "best.pth"):
         a, b = (load_checkpoint(folder / file)["state_dict"] for folder in (one, two))
         for name, value in a.items():
-            assert torch.equal(value, b[name]), name
+            assert value.equal(b[name]), name
 
 
 def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_path):
     whole = begin("whole")
-    assert whole.wait() == 0, whole.stderr.read()
+    assert whole.wait() == 0, whole.said.read_text()
     draw = random.Random(0)
     last, kills = tmp_path / "broken" / "last.pth", 0
     while kills < KILLS:
@@ -71,13 +107,13 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
         # It has come to its work when it saves; then a moment of 0 to 8 steps, saves among them.
         wait_for(lambda seen=before: last.exists() and last.stat().st_mtime_ns != seen, process)
         time.sleep(0.2 * draw.random())
-        process.send_signal(signal.SIGKILL)
+        process.kill(signal.SIGKILL)
         if process.wait() == 0:
             break
         kills += 1
     assert kills == KILLS
     process = begin("broken", "--resume")
-    assert process.wait() == 0, process.stderr.read()
+    assert process.wait() == 0, process.said.read_text()
     same(tmp_path / "whole", tmp_path / "broken")
 
 
@@ -85,9 +121,9 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path, number):
     process = begin("a", "--save-minutes", 60, "--epochs", 4)
     wait_for((tmp_path / "a" / "history.csv").exists, process)
-    process.send_signal(number)
-    _, said = process.communicate()
-    assert process.returncode == 130
+    process.kill(number)
+    assert process.wait() == 130
+    said = process.said.read_text()
     assert "best validation macro F1 so far: 0." in said
     assert said.endswith("train.py: interrupted\n")
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0
