@@ -39,9 +39,13 @@ class InputFormat:
         prepared = values.get("prepared")
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
 
+    def open(self, path: str | Path) -> Image.Image:
+        """Any file as read_radiograph reads it, no larger than needed; its errors."""
+        return read_radiograph(path, self.mode, self.prepared and self.prepared.enough)
+
     def read(self, path: str | Path) -> np.ndarray:
         """The pixels of any file, as of `fit`; errors as of read_radiograph."""
-        return self.fit(read_radiograph(path, self.mode, self.prepared and self.prepared.enough))
+        return self.fit(self.open(path))
 
     def fit(self, image: Image.Image) -> np.ndarray:
         """(C, H, W) uint8 at the network's size; C is 1 for `L`, 3 for `RGB`."""
