@@ -1,24 +1,23 @@
-"""Names the class of chest radiographs: PNG, JPEG, DICOM ... files, or folders of them.
+"""Names the class of chest radiographs: PNG, JPEG, DICOM ... files, folders of them, patterns.
 
-python3 minimal_prediction.py image.png scan.dcm folder/ --checkpoint experiments/NAME/best.pth
+python3 minimal_prediction.py image.png folder/ 'scans/*.dcm' --checkpoint experiments/NAME/best.pth
 
 In Python:
     from minimal_prediction import load, predict
     rows = list(predict(load("best.pth"), ["image.png"]))
 
-A research tool, not a medical device: not for diagnosis.
+The exit status is 1 if a file could not be read. A research tool, not a medical device: not for
+diagnosis.
 """
 
 import argparse
-import csv
-import json
 import logging
 import sys
 from pathlib import Path
 
 import config
-from util.flags import Parser, demand
-from util.script import NOTICE, run
+from util.flags import Parser, add_prevalence, demand
+from util.script import NOTICE, leave_at_once, run
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="minimal_prediction.py", description=__doc__)
     parser.add_argument(
-        "files", nargs="+", metavar="IMAGE|DICOM|DIR", help="what to look at, in order"
+        "files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to look at, in order"
     )
     parser.add_argument(
         "--checkpoint",
@@ -37,6 +36,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--format", choices=["text", "csv", "json"], default="text", help="of the output"
     )
+    parser.add_argument(
+        "--explain", metavar="DIR", help="folder for a PNG of each file, with a heat map beside it"
+    )
+    add_prevalence(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--batch-size", type=int, default=16, help="images a forward pass")
     args = parser.parse_args()
@@ -47,117 +50,169 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from data.gate import Gate
+from data.inputs import Input, find_inputs, read_ahead
 from data.mapping import class_names
-from data.pixels import UnreadableImageError
-from data.radiograph import find_images
 from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
-from model.inference import predict_logits
+from model.inference import examine
+from model.ready import ready
 from model.weights import load_network
-from util.checkpoint import load_checkpoint
-from util.device import pick_device
+from util.checkpoint import load_checkpoint, short_hash
+from util.device import pick_device, pick_precision
+from util.pictures import Pictures
+from util.rows import LINES
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with what its checkpoint says of its input, its classes and its confidence."""
+    """A network, ready to run, with what its checkpoint says of its input, classes and doubts."""
 
+    checkpoint: str  # best.pth@1a2b3c4d
     network: COVIDNext50
     form: InputFormat
     classes: list[str]
     temperature: float
+    prior: list[float] | None  # how common each class seemed in training, where it says so
+    gate: Gate
     device: torch.device
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
-    """The predictor of a checkpoint. FileNotFoundError or ValueError, one line, if it is none."""
+    """The predictor of a checkpoint. FileNotFoundError or ValueError, one line, if it is none.
+
+    device: auto, cpu, cuda, cuda:1 or mps. Where it has bfloat16 natively the network runs in that.
+    """
     target = pick_device(device)
     content = load_checkpoint(checkpoint)
     classes = class_names(content["mapping"])
-    network = load_network(content["state_dict"], len(classes), str(checkpoint))
-    network = network.to(target, memory_format=torch.channels_last)
-    form = InputFormat.of(content["input"])
-    return Predictor(network, form, classes, content["temperature"], target)
+    network = load_network(content.pop("state_dict"), len(classes), str(checkpoint))
+    return Predictor(
+        f"{Path(checkpoint).name}@{short_hash(checkpoint)}",
+        ready(network, target, pick_precision("auto", target)),
+        InputFormat.of(content["input"]),
+        classes,
+        content["temperature"],
+        content["prior"],
+        Gate.of(content["gate"]),
+        target,
+    )
 
 
 def predict(
-    predictor: Predictor, files: Iterable[str | Path], batch_size: int = 16
+    predictor: Predictor,
+    files: Iterable[str | Path],
+    batch_size: int = 16,
+    prevalence: Mapping[str, float] | None = None,
+    explain: str | Path | None = None,
 ) -> Iterator[dict]:
-    """One dict per file, in order: file, label, probabilities {class: p}, error (None or why).
+    """One dict per file, in order, each as soon as its batch is done; nothing is kept.
 
-    A file that cannot be read has label None and no probabilities; the others are not affected.
+    file, label, probabilities {class: p}; doubtful: None, or why it may be no frontal chest
+    radiograph; checkpoint: name@hash; with explain, explanation: where its picture lies; error:
+    None, or why it could not be read. Then label, doubtful and explanation are None, and
+    probabilities is empty; the other files are not affected.
+
+    files: as `data.inputs.find_inputs` gives them of folders and patterns.
+    prevalence: how common each class is where the files come from; without it the probabilities
+    are for the mixture of the training.
+    explain: a folder for the pictures with heat maps, see `util.pictures`.
+    ValueError for a prevalence that does not fit; OSError for a folder that cannot be written to.
     """
-    files = [str(file) for file in files]
-
-    def read(file: str) -> np.ndarray | str:
-        try:
-            return predictor.form.read(file)
-        except UnreadableImageError as error:
-            return str(error).removeprefix(f"{Path(file)}: ")
-
-    for start in range(0, len(files), batch_size):
-        batch = files[start : start + batch_size]
-        results = [read(file) for file in batch]
-        images = [result for result in results if not isinstance(result, str)]
-        rows = iter(_probabilities(predictor, images))
-        for file, result in zip(batch, results, strict=True):
-            error = result if isinstance(result, str) else None
-            chances = {} if error else dict(zip(predictor.classes, next(rows), strict=True))
-            label = max(chances, key=chances.get) if chances else None
-            yield {"file": file, "label": label, "probabilities": chances, "error": error}
+    chances = chances_for(predictor, prevalence)
+    pictures = None if explain is None else Pictures(explain)
+    batches = read_ahead(files, predictor.form, batch_size)
+    return (row for batch in batches for row in _look(predictor, batch, chances, pictures))
 
 
-def _probabilities(predictor: Predictor, images: list[np.ndarray]) -> list[list[float]]:
-    if not images:
-        return []
-    batch = torch.from_numpy(np.stack(images))
-    logits = predict_logits(predictor.network, [batch], predictor.device, predictor.form.normalise)
-    return (logits / predictor.temperature).softmax(1).tolist()
+def chances_for(
+    predictor: Predictor, prevalence: Mapping[str, float] | None
+) -> Callable[[torch.Tensor], np.ndarray]:
+    """Logits (N, K) -> probabilities (N, K); the same numbers as in an evaluation."""
+
+    def tempered(logits: torch.Tensor) -> np.ndarray:
+        # util.calibration.tempered, without SciPy: that is 0.3 s until the first prediction
+        return (logits.cpu().double() / predictor.temperature).softmax(1).numpy()
+
+    if not prevalence:
+        return tempered
+    from util.calibration import to_prevalence
+    from util.prevalence import shares_of
+
+    shares = shares_of(prevalence, predictor.classes)
+    if not predictor.prior:
+        raise ValueError(
+            f"{predictor.checkpoint}: no prior in it, so that no prevalence can be met; leave"
+            " --prevalence out"
+        )
+    return lambda logits: to_prevalence(tempered(logits), predictor.prior, shares)
+
+
+def _look(
+    predictor: Predictor, batch: list[Input], chances: Callable, pictures: Pictures | None
+) -> Iterator[dict]:
+    """The rows of a batch."""
+    seen = iter(_examine(predictor, [item for item in batch if item.error is None], chances))
+    for item in batch:
+        row = {"file": item.file, "label": None, "probabilities": {}, "doubtful": None}
+        row["checkpoint"] = predictor.checkpoint
+        if pictures:
+            row["explanation"] = None
+        if item.error is None:
+            values, heat, doubt = next(seen)
+            row["probabilities"] = dict(zip(predictor.classes, values.tolist(), strict=True))
+            row["label"] = predictor.classes[int(values.argmax())]
+            row["doubtful"] = item.doubt or doubt
+            if pictures:
+                row["explanation"] = str(pictures.write(row, item.pixels, heat, NOTICE))
+        yield {**row, "error": item.error}
+
+
+def _examine(
+    predictor: Predictor, batch: list[Input], chances: Callable
+) -> Iterator[tuple[np.ndarray, np.ndarray, str | None]]:
+    """Probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be read."""
+    if not batch:
+        return iter(())
+    pixels = np.stack([item.pixels for item in batch])
+    images = [torch.from_numpy(pixels)]
+    seen = examine(predictor.network, images, predictor.device, predictor.form.normalise)
+    if not seen.logits.isfinite().all():
+        raise ValueError(f"{predictor.checkpoint}: its output is no number; it is broken")
+    doubts = predictor.gate.doubts(pixels, seen.features.cpu())
+    return zip(chances(seen.logits), seen.heat.cpu().numpy(), doubts, strict=True)
 
 
 def main(args: argparse.Namespace) -> None:
     predictor = load(args.checkpoint, args.device)
-    files = [file for name in args.files for file in find_images(name)]
-    rows = predict(predictor, files, args.batch_size)
-    failed = False
-    write = {"text": print_text, "csv": print_csv, "json": print_json}[args.format]
-    for row in write(
-        tqdm(rows, total=len(files), unit="img", leave=False, disable=None), predictor
-    ):
-        failed = failed or row["error"] is not None
+    files = find_inputs(args.files)
+    rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain)
+    # A file's name may hold what is no text, and the terminal may not know all letters.
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    log.info("%s: %s", predictor.checkpoint, ", ".join(predictor.classes))
+    failed = 0
+
+    def counted(rows: Iterable[dict]) -> Iterator[dict]:
+        nonlocal failed
+        for row in tqdm(rows, total=len(files), unit="img", leave=False, disable=None):
+            failed += row["error"] is not None
+            yield row
+
+    for line in LINES[args.format](counted(rows), predictor.classes):
+        tqdm.write(line, sys.stdout, end="")
     log.info(NOTICE)
     sys.exit(1 if failed else 0)
 
 
-def print_text(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
-    for row in rows:
-        chances = ", ".join(f"{name} {chance:.3f}" for name, chance in row["probabilities"].items())
-        result = f"error: {row['error']}" if row["error"] else f"{row['label']} ({chances})"
-        tqdm.write(f"{row['file']}: {result}", sys.stdout)
-        yield row
-
-
-def print_csv(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["file", "label", *predictor.classes, "error"])
-    for row in rows:
-        chances = [row["probabilities"].get(name, "") for name in predictor.classes]
-        table.writerow([row["file"], row["label"], *chances, row["error"]])
-        yield row
-
-
-def print_json(rows: Iterable[dict], predictor: Predictor) -> Iterator[dict]:
-    rows = list(rows)
-    print(json.dumps(rows, indent=2, ensure_ascii=False))
-    yield from rows
-
-
 if __name__ == "__main__":
-    run(lambda: main(args), "minimal_prediction.py")
+    try:
+        run(lambda: main(args), "minimal_prediction.py")
+    except SystemExit as stop:
+        leave_at_once(stop.code)

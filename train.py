@@ -11,7 +11,7 @@ TensorBoard events.
 import argparse
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +24,7 @@ from util.flags import Parser, add_config, demand
 from util.script import run
 
 log = logging.getLogger(__name__)
+ENOUGH = 1000  # images of a split, at least half as many, for what one number or mean is taken of
 
 
 def arguments() -> argparse.Namespace:
@@ -57,14 +58,17 @@ from tqdm import tqdm
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset
 from data.folder import preparation, read_about
+from data.gate import Gate
 from data.loader import make_loader
 from data.mapping import class_names
 from data.preparation import Preparation
 from data.sampling import EpochBatches, class_shares, class_weights, image_chances, in_order
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.inference import predict_logits
-from model.weights import load_strictly, trunk_state
+from model.inference import Examined, examine, predict_logits
+from model.ready import ready
+from model.weights import load_network, load_strictly, trunk_state
+from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks, ranks_of_run
@@ -277,6 +281,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
     if writer:
         show_end(writer, vars(cfg), best)
+        finish(folder / "best.pth", cfg, device, dtype, stop)
     log.info("Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth", best, folder)
 
 
@@ -312,6 +317,38 @@ def load_data(cfg: SimpleNamespace, form: InputFormat) -> list[RadiographDataset
             log.info("%s: mapping leaves out %s, %d images", split, label, number)
         sets.append(images)
     return sets
+
+
+def finish(
+    best: Path, cfg: SimpleNamespace, device: torch.device, dtype: torch.dtype, stop: Callable
+) -> None:
+    """Adds to the best checkpoint what prediction needs beside it: a temperature, fitted to the
+    validation images, and what training images look like, so that others are doubted."""
+    checkpoint = load_checkpoint(best)
+    form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
+    network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
+
+    def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
+        images = RadiographDataset(cfg.dataset, split, cfg.mapping, form)
+        some = range(0, len(images), -(-len(images) // ENOUGH))
+        pixels = torch.stack([images[k][0] for k in some])
+        seen = examine(network, unless_stopped(pixels, split), device, form.normalise)
+        return pixels.numpy(), seen, [images.targets[k] for k in some]
+
+    def unless_stopped(pixels: torch.Tensor, split: str) -> Iterator[torch.Tensor]:
+        batches = pixels.split(cfg.batch_size)
+        for batch in tqdm(batches, f"A last look at {split}", leave=False, disable=None):
+            if stop():
+                log.info("Stopped at the last look at the images; --resume takes it")
+                raise KeyboardInterrupt
+            yield batch
+
+    _, seen, targets = look("val")
+    weights = prior / class_shares(targets, len(prior)).clip(1e-12)  # of classes as in training
+    checkpoint["temperature"] = fit_temperature(seen.logits.cpu().numpy(), targets, weights)
+    pixels, seen, _ = look("train")
+    checkpoint["gate"] = Gate.fit(pixels, seen.features.cpu().numpy()).state()
+    save_checkpoint(best, checkpoint)
 
 
 def validate(

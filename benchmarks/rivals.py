@@ -22,7 +22,6 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchvision import transforms
-from torchvision.models.resnet import Bottleneck
 from torchvision.transforms import InterpolationMode
 
 from data.dataset import RadiographDataset
@@ -32,6 +31,7 @@ from data.sampling import EpochBatches, class_weights, in_order
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
+from model.resnext import Bottleneck
 from util.checkpoint import save_checkpoint
 from util.device import autocast, pick_device, pick_precision
 from util.metrics import confusion_matrix, summary

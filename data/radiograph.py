@@ -1,5 +1,7 @@
 """Any image file -> an 8-bit radiograph. Training, evaluation and prediction read through here."""
 
+import os
+import stat
 import warnings
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,10 @@ def read_radiograph(
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
+        if about.st_size > MAX_BYTES:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
         with warnings.catch_warnings():  # of odd files; what matters is an error here
             warnings.simplefilter("ignore")
@@ -48,16 +53,23 @@ def find_images(name: str | Path) -> list[Path]:
     """The file itself; of a folder every image below it, by suffix or without one, in sorted order.
 
     What is hidden (`.git`, `.ipynb_checkpoints`) is passed over. A folder without an image comes
-    back itself, so that reading it says so.
+    back itself, and so does one below it that cannot be listed, so that reading it says so.
     """
     path = Path(name)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112, as Path's raises where it may not look
         return [path]
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     suffixes = {*known, ".dcm", ".dicom", ""}
-    names = sorted(p.relative_to(path) for p in path.rglob("*") if p.suffix.lower() in suffixes)
-    shown = [path / n for n in names if not any(part.startswith(".") for part in n.parts)]
-    return [p for p in shown if p.is_file()] or [path]
+    found, closed = [], []
+    for folder, below, files in os.walk(path, onerror=closed.append):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
+        ]
+    found += [Path(error.filename) for error in closed]
+    return sorted(found) or [path]
 
 
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from torch import Tensor, nn
-from torchvision.models import resnext50_32x4d
 
 from model.layers import Block, conv_bn
+from model.resnext import ResNeXt50
 
 
 class COVIDNext50(nn.Module):
@@ -23,7 +23,7 @@ class COVIDNext50(nn.Module):
 
     def __init__(self, n_classes: int, trunk_state: dict[str, Tensor] | None = None):
         super().__init__()
-        trunk = resnext50_32x4d(weights=None, zero_init_residual=True)
+        trunk = ResNeXt50()
         trunk.fc = nn.Identity()
         if trunk_state is not None:
             trunk.load_state_dict(trunk_state)
@@ -53,11 +53,20 @@ class COVIDNext50(nn.Module):
         for name in self.BLOCKS:
             getattr(self, name).thaw()
 
-    def features(self, x: Tensor) -> Tensor:
-        """The penultimate layer, (N, 512): what the head sees of each image."""
+    def maps(self, x: Tensor) -> Tensor:
+        """The last convolution's output, (N, 512, H/32, W/32), sides rounded up."""
         for name in self.BLOCKS[:-1]:
             x = getattr(self, name)(x)
-        return x.mean(dim=(2, 3))  # global average pooling
+        return x
+
+    def features(self, x: Tensor) -> Tensor:
+        """The penultimate layer, (N, 512): what the head sees of each image."""
+        return pool(self.maps(x))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(self.features(x))
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Global average pooling, (N, C, h, w) -> (N, C)."""
+    return maps.mean(dim=(2, 3))

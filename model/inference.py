@@ -1,10 +1,27 @@
-"""Images -> logits, for validation, evaluation and prediction alike."""
+"""Images -> logits, for validation, evaluation and prediction alike, and what led to them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from model.covidnext50 import COVIDNext50, pool
+
+
+class Examined(NamedTuple):
+    """What the network makes of N images, float32, in order.
+
+    features are the penultimate layer's. heat is the Grad-CAM map of the class with the highest
+    logit, not negative: how much of that logit each cell of the last convolution brings, so that
+    only the ratios within a map mean something. A cell is 32 pixels of the input wide, and has seen
+    more than these.
+    """
+
+    logits: Tensor  # (N, n_classes)
+    features: Tensor  # (N, 512)
+    heat: Tensor  # (N, h, w)
 
 
 @torch.inference_mode()
@@ -21,9 +38,57 @@ def predict_logits(
     autocast: a context for lower precision; none is float32. Leaves the model in eval mode.
     """
     model.eval()
-    logits = []
+    return torch.cat(
+        [logits.float() for logits in _passes(model, batches, device, normalise, autocast)]
+    )
+
+
+@torch.inference_mode()
+def examine(
+    model: COVIDNext50,
+    batches: Iterable[Tensor],
+    device: torch.device,
+    normalise: Callable[[Tensor], Tensor],
+    autocast: AbstractContextManager | None = None,
+) -> Examined:
+    """The same logits as of `predict_logits`, with features and heat maps, in the same one pass."""
+
+    def look(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = model.maps(images)
+        features = pool(maps)
+        return maps, features, model.logits(features)
+
+    model.eval()
+    parts = [
+        (logits.float(), features.float(), heat_maps(maps, logits, model.logits.module.weight))
+        for maps, features, logits in _passes(look, batches, device, normalise, autocast)
+    ]
+    return Examined(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def heat_maps(maps: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
+    """Grad-CAM of the class with the highest logit: maps (N, C, h, w), weight (K, C) -> (N, h, w).
+
+    The head is linear in the mean of each map, so that the gradient of a logit is the head's weight
+    over h * w, the same in every cell, and no backward pass is needed. Grad-CAM is then the class
+    activation map of Zhou et al. (CVPR 2016) without its negative part (Selvaraju et al., ICCV
+    2017, section 3.1).
+    """
+    of_class = weight[logits.argmax(1)].float()  # (N, C)
+    cells = maps.shape[2] * maps.shape[3]
+    return torch.einsum("nchw,nc->nhw", maps.float(), of_class).relu() / cells
+
+
+def _passes(
+    look: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
+    batches: Iterable[Tensor],
+    device: torch.device,
+    normalise: Callable[[Tensor], Tensor],
+    autocast: AbstractContextManager | None,
+) -> Iterator[Tensor | tuple[Tensor, ...]]:
+    """What `look` makes of each batch on the device."""
     for pixels in batches:
         images = normalise(pixels.to(device, non_blocking=True))
         with autocast or nullcontext():
-            logits.append(model(images).float())
-    return torch.cat(logits)
+            seen = look(images)
+        yield seen

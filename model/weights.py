@@ -1,12 +1,16 @@
 """Where weights come from: torchvision's ImageNet weights, a local file, a checkpoint."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNeXt50_32X4D_Weights, resnext50_32x4d
 
 from model.covidnext50 import COVIDNext50
+from model.resnext import ResNeXt50
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNeXt50_32X4D_Weights
 
 
 def trunk_state(weights: str) -> dict[str, Tensor]:
@@ -15,6 +19,8 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
     weights: a name of torchvision's (`IMAGENET1K_V1`, `IMAGENET1K_V2`), downloaded once into
     torch's cache, or a file with such a state_dict. OSError or ValueError, one line, if neither.
     """
+    from torchvision.models import ResNeXt50_32X4D_Weights  # for who trains; others wait 2 s for it
+
     if weights in ResNeXt50_32X4D_Weights.__members__:
         return _download(ResNeXt50_32X4D_Weights[weights])
     path = Path(weights)
@@ -30,7 +36,7 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
     if isinstance(state, dict):
         state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     with torch.device("meta"):
-        trunk = resnext50_32x4d()
+        trunk = ResNeXt50()
     trunk.fc = nn.Identity()
     check_fit(trunk, state, f"{path}: torchvision's resnext50_32x4d")
     return state
@@ -75,7 +81,7 @@ def check_fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
         raise ValueError(f"{where}: the tensors do not fit: {'; '.join(faults)}")
 
 
-def _download(weights: ResNeXt50_32X4D_Weights) -> dict[str, Tensor]:
+def _download(weights: "ResNeXt50_32X4D_Weights") -> dict[str, Tensor]:
     try:
         state = weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network; a file that is not what it should be

@@ -12,6 +12,7 @@ class TinyNext(nn.Module):
     BLOCKS = ("block0", "backbone_end", "logits")
     freeze = COVIDNext50.freeze
     thaw = COVIDNext50.thaw
+    maps = COVIDNext50.maps
     features = COVIDNext50.features
     forward = COVIDNext50.forward
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+import model.weights
 import train
 from data.dataset import RadiographDataset
 from data.loader import make_loader
@@ -85,7 +86,8 @@ def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
 
 
 def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
-    monkeypatch.setattr(train, "COVIDNext50", TinyNext)
+    for module in (train, model.weights):
+        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
     flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
     script(train, *flags, "--epochs", 3)
     two, one = (load_checkpoint(fitted.parent / name / "last.pth") for name in ("two", "one"))

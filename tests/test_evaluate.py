@@ -13,6 +13,7 @@ import evaluate
 import minimal_prediction
 import model.weights
 from data.dataset import RadiographDataset
+from data.probes import PROBES
 from data.transforms import InputFormat
 from tests.networks import TinyNext
 from util.checkpoint import save_checkpoint
@@ -65,8 +66,11 @@ def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
     out = checkpoint.parent / "evaluation-test"
     names = {path.name for path in out.iterdir()}
     assert names == {
-        "report.html", "metrics.json", "predictions.csv", "confusion_matrix.png", "roc.png",
+        "report.html", "report.md", "metrics.json", "predictions.csv", "gallery",
+        "confusion_matrix.png", "roc.png", "precision_recall.png", "reliability.png",
+        "subgroups.png",
     }  # fmt: skip
+    assert len(list((out / "gallery").iterdir())) == min(12, mistakes(out))
     assert str(out / "report.html") in printed
     assert "not a medical device" in printed
     report = (out / "report.html").read_text()
@@ -118,13 +122,135 @@ def test_a_label_that_the_mapping_leaves_out_shifts_no_row(script, checkpoint, d
     np.testing.assert_allclose(part["p(pneumonia)"], kept["p(pneumonia)"] / sums, rtol=1e-3)
 
 
-def test_the_source_alone_is_scored_beside_the_model(script, checkpoint, dataset):
-    printed = script(evaluate, checkpoint, "--n-threads", 0)
-    metrics = json.loads((checkpoint.parent / "evaluation-test/metrics.json").read_text())
+def mistakes(out):
+    rows = pd.read_csv(out / "predictions.csv")
+    return int((rows["truth"] != rows["predicted"]).sum())
+
+
+@pytest.fixture
+def measured(script, checkpoint):
+    """metrics.json and predictions.csv of the test split, and what was printed."""
+    printed = script(evaluate, checkpoint, "--n-threads", 0, "--sensitivity", 0.8)
+    out = checkpoint.parent / "evaluation-test"
+    return json.loads((out / "metrics.json").read_text()), pd.read_csv(
+        out / "predictions.csv", keep_default_na=False
+    ), printed  # fmt: skip
+
+
+def test_source_and_view_alone_are_scored_beside_the_model(measured, dataset):
+    metrics, _, printed = measured
     about = json.loads((dataset / "dataset.json").read_text())
-    wanted = about["alone"]["source"]["test"]["value"]
-    assert metrics["source_alone"]["accuracy"]["value"] == pytest.approx(wanted)
-    assert "the source alone: accuracy" in printed
+    for name in ("source", "view"):
+        wanted = about["alone"][name]["test"]["value"]
+        found = metrics["cheats"][f"the {name} alone"]["accuracy"]["value"]
+        assert found == pytest.approx(wanted)
+        assert f"the {name} alone: accuracy" in printed
+
+
+def test_probes_are_scores_of_the_changed_images(measured, checkpoint, dataset):
+    metrics = measured[0]
+    content = torch.load(checkpoint, weights_only=True)
+    form, network = InputFormat.of(FORM), TinyNext(3).eval()
+    network.load_state_dict(content["state_dict"])
+    images = RadiographDataset(dataset, "test", MAPPING, form)
+    pixels = torch.stack([images[k][0] for k in range(len(images))])
+    for name, probe in PROBES.items():
+        with torch.no_grad():
+            named = network(form.normalise(probe.change(pixels))).argmax(1)
+        wanted = accuracy_score(images.targets, named)
+        assert metrics["probes"][name]["accuracy"]["value"] == pytest.approx(wanted)
+
+
+def test_subgroups_add_up_to_the_split(measured):
+    metrics, rows, _ = measured
+    right = rows["truth"] == rows["predicted"]
+    for column in ("source", "view", "sex", "age"):
+        groups = metrics["subgroups"][column].values()
+        assert sum(group["images"] for group in groups) == len(rows)
+        hits = sum(group["images"] * group["accuracy"]["value"] for group in groups)
+        assert hits == pytest.approx(right.sum())
+
+
+def test_operating_points_are_chosen_on_validation_and_measured_on_the_split(
+    measured, script, checkpoint
+):
+    metrics, rows, _ = measured
+    script(evaluate, checkpoint, "--n-threads", 0, "--split", "val")
+    chosen_on = pd.read_csv(checkpoint.parent / "evaluation-val/predictions.csv")
+    for name, point in metrics["operating_points"].items():
+        column, threshold = f"p({name})", point["threshold"]
+        assert (chosen_on[column][chosen_on["truth"] == name] >= threshold).mean() >= 0.8
+        found = (rows[column][rows["truth"] == name] >= threshold).mean()
+        assert point["sensitivity"]["value"] == pytest.approx(found)
+    own = json.loads((checkpoint.parent / "evaluation-val/metrics.json").read_text())
+    assert own["operating_points"] == {}
+
+
+def test_probabilities_are_for_the_stated_prevalence(script, checkpoint, measured, tmp_path):
+    _, rows, _ = measured
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"prior": [0.2, 0.3, 0.5]}, checkpoint)
+    shares = {"normal": 0.8, "pneumonia": 0.15, "COVID-19": 0.05}
+    words = [f"{name}={share}" for name, share in shares.items()]
+    script(evaluate, checkpoint, "--n-threads", 0, "--out", tmp_path, "--prevalence", *words)
+    found = pd.read_csv(tmp_path / "predictions.csv")
+    columns = [f"p({name})" for name in CLASSES]
+    wanted = rows[columns].to_numpy(float) * np.array(list(shares.values())) / [0.2, 0.3, 0.5]
+    wanted /= wanted.sum(1, keepdims=True)
+    np.testing.assert_allclose(found[columns], wanted, atol=1e-6)
+    assert json.loads((tmp_path / "metrics.json").read_text())["prevalence"]["stated"] == shares
+
+
+def test_without_a_prior_a_prevalence_is_refused_in_one_line(script, checkpoint):
+    words = ["normal=0.8", "pneumonia=0.15", "COVID-19=0.05"]
+    with pytest.raises(ValueError, match=r"best.pth: no prior in it; leave --prevalence out"):
+        script(evaluate, checkpoint, "--n-threads", 0, "--prevalence", *words)
+
+
+def test_a_users_class_folders_are_evaluated_as_the_same_images_of_a_dataset(
+    script, checkpoint, dataset, measured, tmp_path
+):
+    _, rows, _ = measured
+    for name, label in zip(rows["filename"], rows["label"], strict=True):
+        (tmp_path / "mine" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(dataset / "test" / name, tmp_path / "mine" / label)
+    (tmp_path / "mine" / "normal" / "broken.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    script(evaluate, checkpoint, "--n-threads", 0, "--folder", tmp_path / "mine", "--out", out)
+    found = pd.read_csv(out / "predictions.csv")
+    found.index = found["filename"].str.split("/").str[-1]
+    columns = [f"p({name})" for name in CLASSES]
+    np.testing.assert_allclose(found.loc[rows["filename"], columns], rows[columns], atol=1e-6)
+    assert "broken.png" not in found.index
+
+
+def test_two_checkpoints_are_compared_image_by_image(script, checkpoint, tmp_path):
+    worse = tmp_path / "other" / "best.pth"
+    worse.parent.mkdir()
+    content = torch.load(checkpoint, weights_only=True)
+    head = content["state_dict"]["logits.module.weight"]
+    content["state_dict"]["logits.module.weight"] = head.flip(0)
+    torch.save(content, worse)
+    printed = script(evaluate, checkpoint, worse, "--n-threads", 0)
+    found = json.loads((worse.parent / "comparison-test" / "comparison.json").read_text())
+    scores = []
+    for path in (checkpoint, worse):
+        script(evaluate, path, "--n-threads", 0)
+        scores.append(json.loads((path.parent / "evaluation-test/metrics.json").read_text()))
+    for name in ("accuracy", "macro_f1"):
+        wanted = scores[1][name]["value"] - scores[0][name]["value"]
+        assert found["difference"][name]["value"] == pytest.approx(wanted)
+    assert found["verdict"] in printed
+    same = script(evaluate, checkpoint, checkpoint, "--n-threads", 0, "--out", tmp_path / "same")
+    assert "accuracy, second less first                  0.000  (-" in same
+
+
+def test_checkpoints_of_other_classes_are_not_compared(script, checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    mapping = {"pneumonia": 0, "normal": 1, "COVID-19": 2}
+    torch.save(content | {"mapping": mapping}, tmp_path / "b.pth")
+    with pytest.raises(ValueError, match="found classes pneumonia, normal, COVID-19; expected"):
+        script(evaluate, checkpoint, tmp_path / "b.pth", "--n-threads", 0)
 
 
 def test_evaluation_and_prediction_give_the_same_probabilities(script, checkpoint, dataset):

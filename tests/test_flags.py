@@ -144,3 +144,13 @@ PROMISED = """
 
 def test_config_has_the_promised_names():
     assert set(PROMISED.split()) <= set(config.__annotations__)
+
+
+def test_a_prevalence_is_a_share_of_each_named_class():
+    parser = flags.Parser(prog="x")
+    flags.add_prevalence(parser)
+    assert parser.parse_args([]).prevalence is None
+    words = ["--prevalence", "normal=0.9", "COVID-19=0.1"]
+    assert parser.parse_args(words).prevalence == {"normal": 0.9, "COVID-19": 0.1}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--prevalence", "0.9"])

@@ -1,9 +1,14 @@
 """minimal_prediction.py: one row per file, in order; the same tensor as everywhere."""
 
 import csv
+import hashlib
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -11,11 +16,11 @@ from PIL import Image
 
 import minimal_prediction
 import model.weights
-from data.dataset import RadiographDataset
+from data.gate import Gate
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from tests.networks import TinyNext
-from util.checkpoint import save_checkpoint
+from util.checkpoint import save_checkpoint, short_hash
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
 FORM = {
@@ -88,9 +93,10 @@ def test_every_format_goes_to_standard_output_and_the_notice_to_the_log(
         assert [row["file"] for row in json.loads(out)] == [str(file) for file in files]
     elif form == "csv":
         rows = list(csv.reader(io.StringIO(out)))
-        assert rows[0] == ["file", "label", *CLASSES, "error"]
+        name = f"best.pth@{short_hash(checkpoint)}"
+        assert rows[0] == ["file", "label", *CLASSES, "doubtful", "checkpoint", "error"]
         assert [row[0] for row in rows[1:]] == [str(file) for file in files]
-        assert rows[4][1:] == ["", "", "", "", "not an image"]
+        assert rows[4][1:] == ["", "", "", "", "", name, "not an image"]
     else:
         assert len(out.splitlines()) == len(files)
         assert out.splitlines()[1].endswith("missing.png: error: No such file or directory")
@@ -120,22 +126,6 @@ def test_a_folder_is_every_image_below_it_and_an_empty_one_is_a_row_with_an_erro
     assert rows[-1]["error"]
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "dcm"])
-def test_a_raw_file_gives_the_tensor_of_its_image_in_the_dataset(dataset, sources, kind):
-    """Parity: what the network is shown does not depend on which script shows it."""
-    form = InputFormat.of(FORM)
-    folders = dict(zip(("covid-chestxray", "rsna"), sources, strict=True))
-    seen = 0
-    for split in ("train", "val", "test"):
-        images = RadiographDataset(dataset, split, {n: k for k, n in enumerate(CLASSES)}, form)
-        for k, row in enumerate(images.table.to_dict("records")):
-            if row["original"].endswith(kind):
-                raw = form.read(folders[row["source"]] / row["original"])
-                assert torch.equal(torch.from_numpy(raw), images[k][0]), row["original"]
-                seen += 1
-    assert seen > 3
-
-
 def test_the_temperature_of_the_checkpoint_softens_the_probabilities(checkpoint, files):
     content = torch.load(checkpoint)
     sharp = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
@@ -152,7 +142,9 @@ def test_the_originals_network_is_shown_colour(tmp_path, monkeypatch):
     Image.new("RGB", (300, 200), (255, 51, 0)).save(tmp_path / "red.png")
     shown = []
     network = load(path)
-    hook = network.network.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    hook = network.network.block0.register_forward_pre_hook(
+        lambda _, inputs: shown.append(inputs[0].float()), prepend=True
+    )
     list(predict(network, [tmp_path / "red.png"]))
     hook.remove()
     assert shown[0].shape == (1, 3, 256, 256)
@@ -166,3 +158,139 @@ def test_a_checkpoint_that_is_none_is_one_line(tmp_path):
         load(tmp_path / "x.pth")
     with pytest.raises(FileNotFoundError, match=r"no such file; expected a checkpoint"):
         load(tmp_path / "y.pth")
+
+
+def save_with(checkpoint, **fields):
+    save_checkpoint(checkpoint, {**torch.load(checkpoint, weights_only=True), **fields})
+
+
+PREVALENCE = {"normal": 0.9, "pneumonia": 0.09, "COVID-19": 0.01}
+
+
+def test_prevalence_turns_the_probabilities_by_bayes_rule(checkpoint, files):
+    prior = np.array([0.2, 0.3, 0.5])
+    save_with(checkpoint, prior=prior.tolist())
+    predictor = load(checkpoint)
+    before, after = (
+        list(next(predict(predictor, files[:1], prevalence=stated))["probabilities"].values())
+        for stated in (None, PREVALENCE)
+    )
+    wanted = np.array(before) / prior * list(PREVALENCE.values())
+    np.testing.assert_allclose(after, wanted / wanted.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("prior", "stated", "message"),
+    [
+        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it, .*; leave --prevalence out"),
+        ([0.2, 0.3, 0.5], {"normal": 0.9, "pneumonia": 0.1}, "--prevalence: found normal, pneum"),
+        ([0.2, 0.3, 0.5], {**PREVALENCE, "normal": 0.5}, "--prevalence: adds up to 0.6; expected"),
+    ],
+)
+def test_a_prevalence_that_does_not_fit_is_one_line_before_the_first_row(
+    checkpoint, files, prior, stated, message
+):
+    save_with(checkpoint, prior=prior)
+    with pytest.raises(ValueError, match=message) as error:
+        predict(load(checkpoint), files, prevalence=stated)
+    assert "\n" not in str(error.value)
+
+
+def test_a_prevalence_that_is_no_number_is_a_wrong_argument(capsys):
+    with pytest.raises(SystemExit) as stop:
+        _main("a.png", "--prevalence", "normal=much")
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_gate_of_the_checkpoint_doubts_is_in_the_row_and_keeps_its_label(
+    checkpoint, dataset, tmp_path
+):
+    form = InputFormat.of(FORM)
+    training = sorted((dataset / "train").glob("*.png"))
+    gate = Gate.fit(np.stack([form.read(file) for file in training]))
+    save_with(checkpoint, gate=gate.state())
+    with Image.open(training[0]) as image:
+        image.rotate(180).save(tmp_path / "turned.png")
+    Image.new("L", (80, 80), 120).save(tmp_path / "blank.png")
+    files = [*training[:20], tmp_path / "turned.png", tmp_path / "blank.png"]
+    *usual, turned, blank = predict(load(checkpoint), files)
+    assert sum(row["doubtful"] is not None for row in usual) <= 2
+    assert turned["doubtful"]
+    assert blank["doubtful"].startswith("blank")
+    assert {turned["label"], blank["label"]} <= set(CLASSES)
+
+
+def test_a_checkpoint_without_a_gate_doubts_what_is_no_radiograph_at_all(checkpoint, tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(colours).resize((200, 200)).save(tmp_path / "photo.png")
+    (row,) = predict(load(checkpoint), [tmp_path / "photo.png"])
+    assert row["doubtful"].startswith("a colour photograph")
+
+
+def test_rows_say_which_checkpoint_named_them(checkpoint, files):
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    rows = list(predict(load(checkpoint), files[:2]))
+    assert {row["checkpoint"] for row in rows} == {f"best.pth@{digest[:8]}"}
+    assert [list(row)[-1] for row in rows] == ["error", "error"]
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_a_picture_is_written_for_each_file_that_can_be_read(
+    checkpoint, files, tmp_path, capsys, form
+):
+    out = tmp_path / "maps"
+    words = (*files, "--checkpoint", checkpoint, "--explain", out, "--format", form)
+    with pytest.raises(SystemExit):
+        _main(*words)
+    name, scan = files[0].name, files[2].name
+    wanted = {f"{name}.png", f"{scan}.png", f"{name}-2.png"}
+    assert {path.name for path in out.iterdir()} == wanted
+    if form == "json":
+        rows = json.loads(capsys.readouterr().out)
+        found = [row["explanation"] for row in rows]
+        assert found == [
+            str(out / f"{name}.png"), None, str(out / f"{scan}.png"), None, None,
+            str(out / f"{name}-2.png"),
+        ]  # fmt: skip
+        assert rows[0]["label"] in Image.open(found[0]).text["Description"]
+
+
+def test_a_folder_for_pictures_that_cannot_be_made_is_said_before_the_work(checkpoint, files):
+    with pytest.raises(OSError, match=r"note.png"):
+        predict(load(checkpoint), files, explain=files[3])
+
+
+def test_nothing_is_read_before_it_is_asked_for_and_rows_come_batch_by_batch(checkpoint, files):
+    asked = []
+
+    def endless():
+        while True:
+            asked.append(None)
+            yield files[0]
+
+    rows = predict(load(checkpoint), endless(), batch_size=4)
+    assert not asked
+    assert [next(rows)["error"] for _ in range(9)] == [None] * 9
+    assert len(asked) == 16
+
+
+def test_a_network_that_gives_no_numbers_is_the_fault_of_the_checkpoint(checkpoint, files):
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["logits.module.bias"][0] = float("nan")
+    save_checkpoint(checkpoint, content)
+    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is no number"):
+        list(predict(load(checkpoint), files[:1]))
+
+
+def test_the_script_needs_no_heavy_library_but_torch():
+    """Each would cost a part of a second until the first prediction; torchvision costs two."""
+    code = (
+        "import sys, minimal_prediction\n"
+        "heavy = {'torchvision', 'torch._dynamo', 'scipy', 'pandas', 'sklearn', 'matplotlib',"
+        " 'cv2', 'pydicom', 'sympy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    root = Path(minimal_prediction.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from util import plots
-from util.plots import plot_confusion_matrix, plot_history, plot_roc
+from util.plots import plot_confusion_matrix, plot_history
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
 
@@ -97,34 +97,14 @@ def test_the_row_of_a_class_without_images_stays_empty(tmp_path, drawn):
     assert sum("%" in text for text in texts(drawn[0])) == 6
 
 
-def test_roc_curves_name_each_class_with_its_area_the_best_first(tmp_path, drawn):
-    targets = np.array([0, 0, 1, 1, 2, 2])
-    probabilities = np.eye(3)[[0, 1, 1, 1, 2, 2]]
-    assert_has_ink(plot_roc(probabilities, targets, CLASSES, tmp_path / "roc.png"))
-    legend = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
-    assert legend == ["1.000  COVID-19", "0.875  pneumonia", "0.750  normal"]
-
-
-def test_a_class_without_images_has_no_roc_curve(tmp_path, drawn):
-    targets = np.array([0, 0, 1, 1])
-    probabilities = np.eye(3)[[0, 1, 1, 2]]
-    assert_has_ink(plot_roc(probabilities, targets, CLASSES, tmp_path / "roc.png"))
-    lines = {line.get_label().split()[-1]: line for line in drawn[0].axes[0].get_lines()[1:]}
-    assert len(lines["COVID-19"].get_xdata()) == 0
-    assert len(lines["normal"].get_xdata()) > 0
-
-
 def test_many_classes_with_hostile_names_are_drawn(tmp_path):
     names = [f"$\\frac$ {{ a rather long name of a finding, number {k}" for k in range(15)]
-    targets = np.arange(300) % 15
-    probabilities = np.random.default_rng(0).random((300, 15))
-    assert_has_ink(plot_roc(probabilities, targets, names, tmp_path / "roc.png"))
     matrix = np.random.default_rng(0).integers(0, 9, (15, 15))
     assert_has_ink(plot_confusion_matrix(matrix, names, tmp_path / "matrix.png"))
 
 
 def test_plots_leave_pyplot_and_its_global_state_alone():
-    code = "import sys, util.plots; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, util.curves; print('matplotlib.pyplot' in sys.modules)"
     root = Path(__file__).parent.parent
     found = subprocess.check_output([sys.executable, "-c", code], cwd=root, text=True)
     assert found.strip() == "False"

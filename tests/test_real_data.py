@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import generate_dataset
+from data.gate import Gate
+from data.preparation import Preparation
 from data.sources.tables import read_rows
+from data.transforms import InputFormat
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 COVID = DATA / "covid-chestxray-dataset"
@@ -92,3 +96,28 @@ def test_all_classes_are_in_all_splits_in_the_asked_shares(kept):
 
 def test_the_views_of_rsna_come_from_the_dicom_headers(kept):
     assert set(kept.loc[kept["source"] == "rsna", "view"]) == {"PA", "AP"}
+
+
+def test_the_input_gate_lets_frontal_radiographs_pass_and_doubts_the_rest(real, kept):
+    form = InputFormat((96, 96), (0.5,) * 3, (0.25,) * 3, Preparation(256))
+    images = {
+        split: np.stack([form.read(real / split / name) for name in rows["filename"]])
+        for split, rows in kept.groupby("split", sort=False)
+    }
+    gate = Gate.fit(images["train"])  # without features: nothing is trained here
+    passed = [reason is None for reason in gate.doubts(images["test"])]
+    assert np.mean(passed) >= 0.95
+    for done in (255 - images["test"], images["test"][:, :, ::-1]):  # inverted, upside down
+        assert None not in gate.doubts(done)
+
+    views = {"L": "lateral", "Axial": "CT", "Coronal": "CT"}
+    others = {"lateral": [], "CT": []}
+    for row in read_rows(COVID / "metadata.csv", []):
+        path = COVID / "images" / row["filename"]
+        if row["view"] in views and path.is_file():
+            others[views[row["view"]]].append(form.read(path))
+    assert len(others["lateral"]) > 40
+    assert len(others["CT"]) > 60
+    for pixels in others.values():
+        doubted = [reason is not None for reason in gate.doubts(np.stack(pixels))]
+        assert np.mean(doubted) >= 0.9

@@ -1,5 +1,6 @@
 """Scripts fail with one line; faults of ours show their traceback."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +63,29 @@ def test_a_loop_can_end_where_its_state_is_whole():
         with pytest.raises(KeyboardInterrupt):  # for who cannot wait
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_leaving_at_once_writes_all_that_was_printed():
+    code = (
+        "import atexit; from util.script import leave_at_once\n"
+        "atexit.register(print, 'taken apart')\n"
+        "for k in range(100000): print(k)\n"
+        "leave_at_once(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout.split() == [str(k) for k in range(100000)]
+
+
+def test_leaving_when_nobody_reads_any_more_is_status_1_without_a_word():
+    code = "from util.script import leave_at_once; print('x'); leave_at_once(0)"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", code]
+    held = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, cwd=ROOT, env=held, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_ctrl_c_is_status_130(capsys):

@@ -9,8 +9,14 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import model.weights
 import train
+from data.dataset import RadiographDataset
+from data.gate import Gate
+from data.transforms import InputFormat
+from model.inference import examine
 from tests.networks import TinyNext
+from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint
 
 FLAGS = (
@@ -21,7 +27,8 @@ FLAGS = (
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
-    monkeypatch.setattr(train, "COVIDNext50", TinyNext)
+    for module in (train, model.weights):
+        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def test_a_run_leaves_what_is_promised(fit, dataset):
     assert best["mapping"] == {"normal": 0, "pneumonia": 1, "COVID-19": 2}
     assert best["input"]["size"] == (32, 32)
     assert best["input"]["prepared"] == {"size": 64, "fit": "squash", "equalize": False}
-    assert best["temperature"] == 1.0
+    assert 0.05 < best["temperature"] < 20
     assert best["config"] == json.loads((folder / "config.json").read_text()) | {
         "scale": best["config"]["scale"]
     }
@@ -414,3 +421,51 @@ def test_a_run_on_separable_images_learns(fit, script, dataset, tmp_path):
     flags = ("--dataset", easy, "--ckpts-dir", tmp_path, "--name", "run", *FLAGS)
     script(train, *flags, "--epochs", 12, "--jitter", 0, "--lr", 0.05)
     assert load_checkpoint(tmp_path / "run/best.pth")["metrics"]["macro_f1"] > 0.9
+
+
+def test_the_best_checkpoint_knows_its_temperature_and_its_training_images(fit, dataset):
+    folder = fit("a", "--epochs", 3)
+    best = load_checkpoint(folder / "best.pth")
+    mapping, form = best["mapping"], InputFormat.of(best["input"])
+    network = TinyNext(3)
+    network.load_state_dict(best["state_dict"])
+    seen, sets = {}, {}
+    for split in ("train", "val"):
+        sets[split] = images = RadiographDataset(dataset, split, mapping, form)
+        pixels = torch.stack([images[k][0] for k in range(len(images))])
+        seen[split] = examine(network, [pixels], torch.device("cpu"), form.normalise)
+    shares = np.bincount(sets["val"].targets) / len(sets["val"])
+    logits, targets = seen["val"].logits.numpy(), sets["val"].targets
+    wanted = fit_temperature(logits, targets, np.array(best["prior"]) / shares)
+    assert wanted != 1
+    assert best["temperature"] == pytest.approx(wanted, rel=1e-3)
+    pixels = torch.stack([sets["train"][k][0] for k in range(len(sets["train"]))])
+    gate = Gate.fit(pixels, seen["train"].features)
+    assert gate.edges is not None
+    assert_equal_gates(Gate.of(best["gate"]), gate)
+
+
+def assert_equal_gates(one, other):
+    for a, b in zip(torch_leaves(one.state()), torch_leaves(other.state()), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def torch_leaves(value):
+    if isinstance(value, dict):
+        return [leaf for part in value.values() for leaf in torch_leaves(part)]
+    return [torch.as_tensor(value, dtype=torch.float64)] if value is not None else []
+
+
+def test_a_run_stopped_at_its_last_look_takes_it_when_resumed(fit, monkeypatch):
+    whole = load_checkpoint(fit("whole", "--epochs", 2) / "best.pth")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "finish", power_cut)
+        with pytest.raises(OSError, match="power"):
+            fit("a", "--epochs", 2)
+    folder = fit("a", "--resume")
+    assert load_checkpoint(folder / "best.pth")["temperature"] == whole["temperature"]
+    assert load_checkpoint(folder / "best.pth")["gate"]
+
+
+def power_cut(*_):
+    raise OSError("power cut")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+import model.weights
 import train
 from tests.networks import TinyNext
 from util.distributed import Ranks, ranks_of_run
@@ -47,7 +48,7 @@ def gathered(ranks: Ranks) -> torch.Tensor:
 
 def fit(words: list[str], die_at: tuple[int, int] | None = None, marker: Path | None = None):
     """train.py with a small network; at a step, once, a rank dies without a word."""
-    train.COVIDNext50 = TinyNext
+    train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
     see = train.Watch.see
 
     def dying(watch, loss, step):

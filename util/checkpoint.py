@@ -1,6 +1,7 @@
 """Checkpoints: one file of tensors and plain values, written whole, loaded without running code."""
 
 import _codecs
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ ORIGINAL = {
     "step": None,
     "metrics": {},
     "temperature": 1.0,
+    "prior": None,
+    "gate": None,
     "fingerprint": None,
     "versions": {},
 }
@@ -80,3 +83,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         found = ", ".join(content["input"])
         raise ValueError(f"{path}: input has {found}; expected {', '.join(known)}")
     return content
+
+
+def short_hash(path: str | Path) -> str:
+    """The first 8 digits of the file's SHA-256, which tell one best.pth from another."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()[:8]

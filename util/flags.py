@@ -60,6 +60,18 @@ def add_config(parser: argparse.ArgumentParser, config: types.ModuleType) -> Non
         _add_flag(group, name, hints[name], getattr(config, name), comment)
 
 
+def add_prevalence(parser: argparse.ArgumentParser) -> None:
+    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; util.prevalence.shares checks it."""
+    parser.add_argument(
+        "--prevalence",
+        action=_Store,
+        kinds=(dict[str, float],),
+        nargs="+",
+        metavar="CLASS=SHARE",
+        help="how common each class is where the images come from; without it as in training",
+    )
+
+
 def demand(
     parser: argparse.ArgumentParser,
     found: argparse.Namespace,
@@ -135,7 +147,7 @@ class _Store(argparse.Action):
         for kind in self.kinds:
             try:
                 setattr(namespace, self.dest, _convert(kind, words))
-                namespace.given = namespace.given | {self.dest}
+                namespace.given = getattr(namespace, "given", set()) | {self.dest}
                 return
             except ValueError:
                 continue

@@ -4,7 +4,7 @@ Two images of one patient say less than two images of two patients, so both meth
 or draw patients.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -150,3 +150,10 @@ def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, flo
     mean = float(values.mean())
     down, up = np.linalg.norm(intervals - values[:, None], axis=0) / len(values)
     return mean - float(down), mean + float(up)
+
+
+def entry(value: float, interval: Sequence[float]) -> dict[str, float | None]:
+    """A metric as `metrics.json` holds it: {"value", "low", "high"}, all None for NaN."""
+    if np.isnan(value):
+        return {"value": None, "low": None, "high": None}
+    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}

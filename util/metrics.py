@@ -12,11 +12,14 @@ from util.intervals import (
     bootstrap,
     bootstrap_interval,
     clustered_wilson,
+    entry,
     mean_interval,
     percentile_interval,
     row_counts,
 )
+from util.ranking import rank_scores, ratio
 
+RANKINGS = ("auroc", "average_precision")
 FEW_PATIENTS = 30  # below it a class gets a warning
 
 
@@ -46,46 +49,41 @@ def confusion_matrix(
 
 def accuracy(matrix: np.ndarray) -> np.ndarray:
     """Share of images named correctly: (...)."""
-    return _ratio(_hits(matrix).sum(-1), matrix.sum((-2, -1)))
+    return ratio(_hits(matrix).sum(-1), matrix.sum((-2, -1)))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
     """Share of the images given a class that are of it: (..., K). 0 for a class never given."""
-    return _ratio(_hits(matrix), matrix.sum(-2), otherwise=0.0)
+    return ratio(_hits(matrix), matrix.sum(-2), otherwise=0.0)
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
     """Sensitivity, the share of a class's images that are found: (..., K). NaN without images."""
-    return _ratio(_hits(matrix), matrix.sum(-1))
+    return ratio(_hits(matrix), matrix.sum(-1))
 
 
 def specificity(matrix: np.ndarray) -> np.ndarray:
     """Share of the other classes' images not given this class: (..., K). NaN without others."""
     others = matrix.sum((-2, -1))[..., None] - matrix.sum(-1)
     false_alarms = matrix.sum(-2) - _hits(matrix)
-    return _ratio(others - false_alarms, others)
+    return ratio(others - false_alarms, others)
 
 
 def f1(matrix: np.ndarray) -> np.ndarray:
     """Harmonic mean of precision and recall: (..., K). NaN for a class without images."""
     images = matrix.sum(-1)
-    score = _ratio(2 * _hits(matrix), images + matrix.sum(-2))
+    score = ratio(2 * _hits(matrix), images + matrix.sum(-2))
     return np.where(images > 0, score, np.nan)
 
 
 def macro_average(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Mean of a metric's `values` (..., K) over the classes that occur in the targets: (...)."""
     occurs = matrix.sum(-1) > 0
-    return _ratio(np.where(occurs, values, 0).sum(-1), occurs.sum(-1))
+    return ratio(np.where(occurs, values, 0).sum(-1), occurs.sum(-1))
 
 
 def _hits(matrix: np.ndarray) -> np.ndarray:
     return np.diagonal(matrix, axis1=-2, axis2=-1)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
-    """part / whole, and `otherwise` where the whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(part), otherwise), where=whole > 0)
 
 
 def summary(matrix: np.ndarray) -> dict[str, float]:
@@ -95,47 +93,6 @@ def summary(matrix: np.ndarray) -> dict[str, float]:
         for score in (f1, precision, recall)
     }
     return {"accuracy": float(accuracy(matrix)), **macro}
-
-
-# ---- Metrics of a ranking ----
-
-
-def auroc(
-    probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
-    """Area under the ROC curve of each class against the rest: (K,), or with `weights` (..., K).
-
-    `probabilities` (n, K), `targets` (n,) class indices, `weights` (..., n). It is the chance that
-    an image of the class scores higher than one of the rest, ties counting half; NaN when either
-    side is empty. Hanley & McNeil (1982), Radiology 143:29.
-    """
-    if weights is None:
-        weights = np.ones(len(targets))
-    columns = enumerate(np.asarray(probabilities).T)
-    return np.stack([_area(scores, targets == k, weights) for k, scores in columns], axis=-1)
-
-
-def _area(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """scores (n,), positive (n,) bool, weights (..., n) -> (...)."""
-    order = np.argsort(scores)
-    _, starts = np.unique(scores[order], return_index=True)  # where each run of ties starts
-    weights, positive = weights[..., order], positive[order]
-    wins = np.add.reduceat(weights * positive, starts, axis=-1)
-    losses = np.add.reduceat(weights * ~positive, starts, axis=-1)
-    beaten = losses.cumsum(-1) - losses / 2  # all the rest below, and half of the ties
-    return _ratio((wins * beaten).sum(-1), wins.sum(-1) * losses.sum(-1))
-
-
-def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rates, from (0, 0) to (1, 1), one point for each distinct score.
-
-    `scores` (n,), `positive` (n,) bool. A rate is NaN when its side is empty.
-    """
-    order = np.argsort(-scores)
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    true = np.append(0, positive[order].cumsum()[ends])
-    false = np.append(0, (~positive[order]).cumsum()[ends])
-    return _ratio(false, false[-1:]), _ratio(true, true[-1:])
 
 
 # ---- All of them, with intervals ----
@@ -155,16 +112,16 @@ def evaluate_predictions(
     `classes` are the K names in the order of the columns; the predicted class is the most probable.
     A metric is {"value", "low", "high"}, the ends of its 95 % interval, all None where undefined.
 
-    Proportions have Wilson's interval on the effective number of images. F1 and AUROC have it on
-    the number that the variance of `draws` bootstrap samples of patients implies; `seed` fixes
-    these. Macro averages join the intervals of their classes, so that a rare class without a
-    mistake, where a bootstrap sees no doubt, keeps its own.
+    Proportions have Wilson's interval on the effective number of images. F1, AUROC and average
+    precision have it on the number that the variance of `draws` bootstrap samples of patients
+    implies; `seed` fixes these. Macro averages join the intervals of their classes, so that a rare
+    class without a mistake, where a bootstrap sees no doubt, keeps its own.
 
     Raises ValueError for arrays that do not fit each other, indices outside the classes, values
     that are not finite and patients that are not named.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    _check(probabilities, targets, patients, classes)
+    check_table(probabilities, targets, patients, classes)
     predictions = probabilities.argmax(1)
     names, patients = np.unique(patients, return_inverse=True)
     matrix = confusion_matrix(targets, predictions, len(classes))
@@ -177,26 +134,28 @@ def evaluate_predictions(
         "recall": recall(matrix),
         "specificity": specificity(matrix),
         "f1": f1(matrix),
-        "auroc": auroc(probabilities, targets),
+        **dict(zip(RANKINGS, rank_scores(probabilities, targets), strict=True)),
     }
     intervals = _wilson_intervals(targets, predictions, patients, len(classes))
     drawn = _bootstrap_scores(probabilities, targets, patients, draws, seed)
     # A ranking of two sides is known no better than the smaller one allows.
-    for name, sizes in (("f1", seen), ("auroc", np.minimum(seen, others))):
-        columns = zip(drawn[name].T, values[name], sizes, strict=False)  # the last is the macro's
+    for name, scores in drawn.items():
+        sizes = seen if name == "f1" else np.minimum(seen, others)
+        columns = zip(scores.T, values[name], sizes, strict=False)  # the last is the macro's
         intervals[name] = np.array([bootstrap_interval(*column) for column in columns])
 
+    shared = {name: scores[:, -1] for name, scores in drawn.items()}
     macro = {
-        f"macro_{name}": _macro_entry(values[name], intervals[name], images > 0, drawn.get(name))
-        for name in ("f1", "precision", "recall", "auroc")
+        f"macro_{name}": macro_entry(values[name], intervals[name], images > 0, shared.get(name))
+        for name in ("f1", "precision", "recall", *RANKINGS)
     }
     per_class = {
-        label: {name: _entry(values[name][k], intervals[name][k]) for name in values}
+        label: {name: entry(values[name][k], intervals[name][k]) for name in values}
         | {"images": int(images[k]), "patients": int(seen[k])}
         for k, label in enumerate(classes)
     }
     return {
-        "accuracy": _entry(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
+        "accuracy": entry(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
         "balanced_accuracy": macro["macro_recall"],  # two names of one number
         **macro,
         "per_class": per_class,
@@ -228,43 +187,42 @@ def _wilson_intervals(
 def _bootstrap_scores(
     probabilities: np.ndarray, targets: np.ndarray, patients: np.ndarray, draws: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """F1 and AUROC of each class and, last, their macro average: name -> (draws, K + 1)."""
+    """F1 and rankings of each class and, last, their macro average: name -> (draws, K + 1)."""
     predictions, n_classes = probabilities.argmax(1), probabilities.shape[1]
 
     def scores(weights: np.ndarray) -> np.ndarray:
         matrices = confusion_matrix(targets, predictions, n_classes, weights)
-        per_class = np.stack([f1(matrices), auroc(probabilities, targets, weights)])
+        rankings = rank_scores(probabilities, targets, weights)
+        per_class = np.concatenate([f1(matrices)[None], rankings])
         macro = macro_average(per_class, matrices)
         return np.concatenate([per_class, macro[..., None]], axis=-1).swapaxes(0, 1)
 
-    drawn = bootstrap(scores, patients, draws, seed)
-    return {"f1": drawn[:, 0], "auroc": drawn[:, 1]}
+    drawn = bootstrap(scores, patients, draws, seed).swapaxes(0, 1)
+    return dict(zip(("f1", *RANKINGS), drawn, strict=True))
 
 
-def _macro_entry(
+def macro_entry(
     values: np.ndarray, intervals: np.ndarray, occurs: np.ndarray, drawn: np.ndarray | None
 ) -> dict[str, float | None]:
-    """Macro average of `values` (K,) over the classes that occur, within its interval."""
+    """Macro average of `values` (K,) over the classes that occur (K,) bool, within its interval.
+
+    `intervals` (K, 2) are of the classes, `drawn` (draws,) bootstrap values of the average itself.
+    """
     value = float(values[occurs].mean())
     low, high = mean_interval(values[occurs], intervals[occurs])
     if drawn is not None:
         # The wider of two: one knows what the classes share, the other the class without mistakes.
-        drawn_low, drawn_high = percentile_interval(drawn[:, -1], value)
+        drawn_low, drawn_high = percentile_interval(drawn, value)
         low, high = min(low, drawn_low), max(high, drawn_high)
-    return _entry(value, (low, high))
-
-
-def _entry(value: float, interval: Sequence[float]) -> dict[str, float | None]:
-    if np.isnan(value):
-        return {"value": None, "low": None, "high": None}
-    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
+    return entry(value, (low, high))
 
 
 def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -> list[str]:
     warnings = []
     for label, patients, times in zip(classes, seen, predicted, strict=True):
         if patients == 0:
-            warnings.append(f"{label}: no images; its recall, F1 and AUROC are undefined.")
+            undefined = "its recall, F1, AUROC and average precision are undefined"
+            warnings.append(f"{label}: no images; {undefined}.")
         elif patients < FEW_PATIENTS:
             people = "patient" if patients == 1 else "patients"
             warnings.append(
@@ -275,13 +233,16 @@ def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -
     return warnings
 
 
-def _check(
+def check_table(
     probabilities: np.ndarray,
     targets: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
 ) -> None:
-    """Raise ValueError, in one line, for the first argument that does not fit."""
+    """Raises ValueError, in one line, for the first argument that does not fit.
+
+    `probabilities` (n, K), `targets` (n,) class indices, `patients` n and `classes` K names.
+    """
     if targets.ndim != 1 or len(targets) == 0 or targets.dtype.kind not in "iu":
         raise ValueError(
             f"targets: shape {targets.shape}, {targets.dtype}; expected one class index per image."

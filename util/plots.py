@@ -1,4 +1,4 @@
-"""Plots of a run and of an evaluation, as PNG files. No display and no global state."""
+"""Plots of a run, as PNG files, and what all plots share. No display and no global state."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,11 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from util.files import atomic_path
-from util.metrics import auroc, roc_curve
 
 # Okabe & Ito (2008), https://jfly.uni-koeln.de/color: told apart with every kind of colour vision.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-DASHES = ["-", "--", ":", "-."]  # one more for each time the colours are used up
 INK, PALE = "#333333", "#BBBBBB"
 FEW_POINTS = 30  # up to here a line shows its points, and a line of one point is seen at all
 
@@ -75,8 +73,8 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
                 column, row, f"{share:.0%}\n{count}", ha="center", va="center", fontsize=8,
                 color="white" if share > 0.55 else INK,
             )  # fmt: skip
-    axes.set_xticks(range(n_classes), [_wrap(name, 13 if upright else 24) for name in classes])
-    axes.set_yticks(range(n_classes), [_wrap(name, 24) for name in classes])
+    axes.set_xticks(range(n_classes), [wrap(name, 13 if upright else 24) for name in classes])
+    axes.set_yticks(range(n_classes), [wrap(name, 24) for name in classes])
     axes.tick_params(axis="x", labelrotation=0 if upright else 90)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -88,38 +86,6 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.tick_params(which="minor", length=0)
     axes.grid(which="minor", color="white", linewidth=2)
     return figure
-
-
-def plot_roc(
-    probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[str], path: str | Path
-) -> Path:
-    """ROC curve of each class against the rest, named with its AUROC, the best first.
-
-    `probabilities` (n, K), `targets` (n,) class indices, `classes` K names. A class that has no
-    images, or all of them, has no curve and is named without one.
-    """
-    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    areas = auroc(probabilities, targets)
-    styles = [(colour, dash) for dash in DASHES for colour in COLOURS]
-
-    figure = Figure(figsize=(4.4, 4.4))
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=PALE, linewidth=1)
-    for k in np.argsort(-np.nan_to_num(areas, nan=-1), kind="stable"):
-        colour, dash = styles[k % len(styles)]
-        known = not np.isnan(areas[k])
-        curve = roc_curve(probabilities[:, k], targets == k) if known else ([], [])
-        area = f"{areas[k]:.3f}" if known else "  -  "
-        axes.plot(*curve, dash, color=colour, label=_wrap(f"{area}  {classes[k]}", 40))
-    axes.set(xlim=(-0.01, 1), ylim=(0, 1.01), aspect="equal")
-    axes.set_xlabel("false positive rate (1 - specificity)")
-    axes.set_ylabel("true positive rate (sensitivity)")
-    axes.legend(
-        title="AUROC", alignment="left", frameon=False, fontsize=9,
-        loc="upper left", bbox_to_anchor=(1.02, 1),
-    )  # fmt: skip
-    strip(axes)
-    return save_figure(figure, path)
 
 
 def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.ndarray]) -> None:
@@ -148,7 +114,7 @@ def _last(values: np.ndarray) -> float:
     return finite[-1] if len(finite) else 0.0
 
 
-def _wrap(name: str, width: int) -> str:
+def wrap(name: str, width: int) -> str:
     """A class's name in lines of `width`; a dollar in it must not start a formula."""
     return textwrap.fill(name, width).replace("$", r"\$")
 

@@ -1,94 +1,100 @@
-"""The report of an evaluation: one HTML file that opens anywhere and needs no network."""
+"""The report of an evaluation: report.html, which needs no network, and report.md beside it."""
 
 import base64
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from util.files import atomic_path
+from util.report_parts import Figure, interval, text
+from util.report_sections import FIGURES, sections
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "macro_recall": "Macro recall (balanced accuracy)",
-    "macro_precision": "Macro precision",
-    "macro_auroc": "Macro AUROC",
-}
-COLUMNS = {
-    "recall": "Recall (sensitivity)",
-    "specificity": "Specificity",
-    "precision": "Precision",
-    "f1": "F1",
-    "auroc": "AUROC",
-}
-LIMITS = (
-    "The numbers hold for this split only. Another hospital, scanner or year may give others.",
-    "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
-    "The public COVID-19 images come from other sources than the normal and pneumonia images, so "
-    "that hospital and disease are confounded. A model can score well by recognising the source.",
-    "An interval covers the chance of which patients are in the split, and no other doubt.",
-)
+HEADLINES = {"accuracy": "Accuracy", "macro_f1": "Macro F1"}
+GALLERY = "gallery"  # folder of the worst mistakes
+LONGEST = 60  # letters of a file's name in the name of its picture
 
 
 def write_report(
     folder: str | Path,
-    metrics: dict,
-    facts: dict[str, str],
-    cheats: dict[str, dict],
-    plots: Sequence[tuple[str, Path]] = (),
-    limits: Sequence[str] = LIMITS,
+    metrics: Mapping,
+    facts: Mapping[str, str],
+    plots: Mapping[str, Path],
+    gallery: Sequence[Mapping],
+    card: Mapping,
 ) -> Path:
-    """Write `folder`/report.html and return its path.
+    """Write `folder`/report.html, report.md and gallery/, and return the path of the first.
 
-    `metrics` is what `evaluate_predictions` returns. `facts` are names and values of the record:
-    checkpoint, dataset, split, versions, command. `cheats` maps the name of a rule that never looks
-    at the image to its `accuracy` and `macro_f1`, each {"value", "low", "high"}, and to `how`, one
-    sentence. `plots` are titles and PNG files, embedded in their order. Everything is escaped.
+    `metrics` is what metrics.json holds. `facts` are names and values of the record: checkpoint,
+    versions, command. `plots` are PNG files by their names in FIGURES; one that is not there is
+    left out. `gallery` are mistakes, the worst first, each {"image": bytes of a PNG, "file",
+    "truth", "predicted", "probability", "source", "view"}. `card` is of `util.model_card`.
+
+    report.html holds all images. report.md, with the same numbers, links them. Names from outside
+    are escaped in both. Raises ValueError for a plot of another name.
     """
+    if unknown := set(plots) - set(FIGURES):
+        raise ValueError(f"plots: found {min(unknown)}; expected some of {', '.join(FIGURES)}.")
+    folder = Path(folder)
+    mistakes = _write_gallery(folder, gallery)
+    content = {
+        "metrics": metrics,
+        "headlines": HEADLINES,
+        "sections": sections(metrics, facts, plots, mistakes, card),
+    }
+    _render("report.md.jinja", content, folder, finalize=_markdown)
+    return _render("report.html.jinja", content, folder)
+
+
+def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Path:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **options,
     )
-    environment.filters |= {"number": _number, "interval": _interval}
-    html = environment.get_template("report.html.jinja").render(
-        metrics=metrics,
-        names=NAMES,
-        columns=COLUMNS,
-        verdicts=[_verdict(metrics, name, cheat) for name, cheat in cheats.items()],
-        facts=facts,
-        cheats=cheats,
-        plots=[(title, _data_uri(path)) for title, path in plots],
-        limits=limits,
+    environment.filters |= {"text": text, "interval": interval, "data_uri": _data_uri}
+    environment.filters["link"] = lambda path: Markup(
+        quote(Path(os.path.relpath(path, folder)).as_posix())
     )
-    path = Path(folder) / "report.html"
+    path = folder / template.removesuffix(".jinja")
     with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        temporary.write_text(environment.get_template(template).render(content), encoding="utf-8")
     return path
 
 
-def _verdict(metrics: dict, name: str, cheat: dict) -> str:
-    """One sentence: is the model better than a rule that never looks at the image?"""
-    model, rule = metrics["macro_f1"], cheat["macro_f1"]
-    if model["value"] is None or rule["value"] is None:
-        return f"No comparison with {name}: macro F1 is undefined."
-    if model["low"] > rule["high"]:
-        return f"Better than {name}, which never looks at the image: the intervals lie apart."
-    if model["high"] < rule["low"]:
-        return f"Worse than {name}, which never looks at the image."
-    return f"Not clearly better than {name}, which never looks at the image: the intervals overlap."
+def _write_gallery(folder: Path, gallery: Sequence[Mapping]) -> list[Figure]:
+    """One PNG for each mistake, numbered; those of an earlier report go."""
+    for old in (folder / GALLERY).glob("[0-9][0-9]-*.png"):
+        old.unlink()
+    figures = []
+    for number, found in enumerate(gallery, 1):
+        stem = re.sub(r"[^\w-]", "_", Path(found["file"]).stem, flags=re.ASCII)[:LONGEST]
+        path = folder / GALLERY / f"{number:02d}-{stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(found["image"])
+        named = f"{found['predicted']} with {text(found['probability'])}, is {found['truth']}"
+        whose = ", ".join((found["file"], found["source"], found["view"] or "unknown view"))
+        alt = f"Radiograph {found['file']}, and beside it the same under its heat map"
+        figures.append(Figure(path, f"Named {named}. {whose}", alt))
+    return figures
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _interval(metric: dict[str, float | None]) -> str:
-    return "" if metric["value"] is None else f"{metric['low']:.3f} to {metric['high']:.3f}"
-
-
-def _data_uri(path: str | Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode("ascii")
+def _markdown(value: Any) -> Any:
+    """Text that shows as it is, in one line, also in a cell of a table; jinja's own for macros."""
+    if isinstance(value, Markup):
+        return value
+    line = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return Markup(re.sub(r"([\\`*_\[\]#|~$>])", r"\\\1", line))

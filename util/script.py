@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 NOTICE = "Research tool, not a medical device: not for diagnosis."
 
@@ -31,6 +32,19 @@ def run(main: Callable[[], None], prog: str) -> None:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def leave_at_once(status: int) -> NoReturn:
+    """Ends the process like sys.exit, but without taking its modules apart first.
+
+    Of torch that takes 0.4 s and 120 MB: a fifth of the time for one prediction.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # who read it has gone
+            status = 1
+    os._exit(status)
 
 
 @contextmanager

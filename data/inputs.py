@@ -1,0 +1,100 @@
+"""What a person names, files, folders and patterns -> pixels for a network, read ahead."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from glob import glob, has_magic
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from data.content import why_no_radiograph
+from data.pixels import UnreadableImageError
+from data.radiograph import find_images, read_radiograph
+from data.transforms import InputFormat
+
+FRONTAL = {"PA", "AP"}  # the first word of a DICOM file's ViewPosition
+AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
+
+
+class Input(NamedTuple):
+    """A file: pixels (C, H, W) uint8 as the network takes them, or None and the error.
+
+    doubt is what the file alone says against it: a side view by its DICOM header, a colour
+    photograph, a blank image. Of the pixels the network may see no colour any more.
+    """
+
+    file: str
+    pixels: np.ndarray | None
+    doubt: str | None
+    error: str | None
+
+
+def find_inputs(names: Iterable[str | Path]) -> list[Path]:
+    """The files of each name, in order: itself, those of a folder, or those that fit a pattern.
+
+    A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
+    the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
+    empty folder does, so that reading it says so. A file of that very name is no pattern.
+    """
+    return [path for name in names for path in _expand(str(name))]
+
+
+def read_ahead(
+    files: Iterable[str | Path], form: InputFormat, batch_size: int
+) -> Iterator[list[Input]]:
+    """Batches of files, in order, of which the next is read while the last is looked at.
+
+    Whatever is wrong with a file is its `error`, in one line; no file stops the others.
+    """
+    files = iter(files)
+    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
+
+        def start() -> list[Future[Input]]:
+            return [threads.submit(read_input, file, form) for file in islice(files, batch_size)]
+
+        batch = start()
+        try:
+            while batch:
+                now, batch = batch, start()
+                yield [reading.result() for reading in now]
+        finally:  # who has seen enough need not wait
+            for reading in batch:
+                reading.cancel()
+
+
+def read_input(file: str | Path, form: InputFormat) -> Input:
+    """One file, as of `read_ahead`; the pixels are those of `form.read`."""
+    path = Path(file)
+    try:
+        image = read_radiograph(path, None, form.prepared and form.prepared.enough)
+        return Input(str(file), form.fit(image.convert(form.mode)), _doubt(image), None)
+    except UnreadableImageError as error:
+        return Input(str(file), None, None, _why(path, str(error).removeprefix(f"{path}: ")))
+
+
+def _expand(name: str) -> list[Path]:
+    if not has_magic(name) or os.path.lexists(name):
+        return find_images(name)
+    fits = sorted(glob(name, recursive=True))  # noqa: PTH207, as Path's wants a folder apart
+    found = (path for fit in fits for path in find_images(fit))
+    # `**` gives folders and what is in them; a file counts once.
+    return list(dict.fromkeys(found)) or [Path(name)]
+
+
+def _why(path: Path, reason: str) -> str:
+    if reason == "Is a directory":
+        return "a folder without an image"
+    if reason == "No such file or directory" and has_magic(str(path)):
+        return "no file fits the pattern"
+    return reason
+
+
+def _doubt(image: Image.Image) -> str | None:
+    view = image.info.get("dicom", {}).get("view")
+    if view and view.split()[0] not in FRONTAL:
+        return f"its DICOM header says view {view}; expected PA or AP"
+    return why_no_radiograph(image)

@@ -1,0 +1,299 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from scipy.special import softmax
+from sklearn.metrics import brier_score_loss, log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from util.calibration import (
+    brier,
+    calibration,
+    expected_calibration_error,
+    fit_temperature,
+    reliability_bins,
+    tempered,
+    to_prevalence,
+)
+from util.intervals import wilson_interval
+
+
+def world(seed: int, n: int, factor: float = 1.0, spread: float = 2.0):
+    """Logits (n, 3) whose softmax is right when divided by `factor`, and targets drawn by it."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(n, 3)) * spread
+    right = softmax(logits, axis=1)
+    targets = (generator.random((n, 1)) > right.cumsum(1)[:, :2]).sum(1)
+    return logits * factor, targets
+
+
+def names(n: int) -> list[str]:
+    return [f"rsna:{index}" for index in range(n)]
+
+
+# ---- Agreement with references ----
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("bins", [5, 15])
+def test_calibration_error_is_that_of_guo_written_out(seed, bins):
+    """Section 2 of the paper, bin by bin in plain Python."""
+    logits, targets = world(seed, 200, factor=2)
+    probabilities = np.round(softmax(logits, axis=1), 2)  # some on the edges
+    expected = 0
+    for b in range(bins):
+        inside = [
+            row
+            for row, chances in enumerate(probabilities)
+            if np.linspace(0, 1, bins + 1)[b] < max(chances) <= np.linspace(0, 1, bins + 1)[b + 1]
+        ]
+        if inside:
+            accuracy = sum(probabilities[row].argmax() == targets[row] for row in inside)
+            confidence = sum(max(probabilities[row]) for row in inside)
+            expected += abs(accuracy - confidence) / 200
+    found = expected_calibration_error(probabilities, targets, bins)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_calibration_error_agrees_with_torchmetrics(seed):
+    logits, targets = world(seed, 300, factor=2)
+    probabilities = softmax(logits, axis=1)
+    expected = multiclass_calibration_error(
+        torch.tensor(probabilities), torch.tensor(targets), num_classes=3, n_bins=15, norm="l1"
+    )
+    found = expected_calibration_error(probabilities, targets)
+    assert found == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_brier_score_agrees_with_scikit_learn(seed):
+    logits, targets = world(seed, 200)
+    probabilities = softmax(logits, axis=1)
+    each = [brier_score_loss(targets == k, probabilities[:, k]) for k in range(3)]
+    assert brier(probabilities, targets) == pytest.approx(sum(each), abs=1e-6)
+
+
+def test_brier_score_is_twice_that_of_one_probability_for_two_classes():
+    probabilities = np.array([[0.8, 0.2], [0.4, 0.6]])
+    assert brier(probabilities, np.array([0, 0])) == pytest.approx(2 * (0.2**2 + 0.6**2) / 2)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 1.0, 5.0]])
+def test_temperature_has_the_least_log_loss_of_scikit_learn(weights):
+    logits, targets = world(0, 300, factor=3)
+    of_image = None if weights is None else np.array(weights)[targets]
+
+    def loss(log_temperature):
+        chances = tempered(logits, float(np.exp(log_temperature[0])))
+        return log_loss(targets, chances, sample_weight=of_image, labels=[0, 1, 2])
+
+    expected = float(np.exp(minimize(loss, [0.0], method="Nelder-Mead", tol=1e-8).x[0]))
+    assert fit_temperature(logits, targets, weights) == pytest.approx(expected, rel=1e-4)
+
+
+def test_tempered_agrees_with_torch():
+    logits = np.random.default_rng(0).normal(size=(20, 3)) * 10
+    expected = (torch.tensor(logits) / 1.7).softmax(1).numpy()
+    assert tempered(logits, 1.7) == pytest.approx(expected, abs=1e-6)
+
+
+# ---- Temperature ----
+
+
+def test_temperature_lowers_the_errors_of_an_over_confident_model_and_finds_the_factor():
+    logits, targets = world(0, 4000, factor=4)
+    temperature = fit_temperature(logits, targets)
+    assert temperature == pytest.approx(4, rel=0.1)
+
+    fresh, truth = world(1, 4000, factor=4)
+    before, after = tempered(fresh, 1), tempered(fresh, temperature)
+    assert expected_calibration_error(before, truth) > 0.15
+    assert expected_calibration_error(after, truth) < 0.03
+    assert log_loss(truth, after) < 0.6 * log_loss(truth, before)
+    assert brier(after, truth) < brier(before, truth)
+    assert (before.argmax(1) == after.argmax(1)).all()
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 2.5])
+def test_temperature_finds_the_factor_of_a_timid_and_of_a_right_model(factor):
+    assert fit_temperature(*world(2, 6000, factor)) == pytest.approx(factor, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "weights"),
+    [
+        (np.eye(3) * 5, np.arange(3), None),  # the sharper the better
+        (np.zeros((4, 3)), np.arange(4) % 3, None),
+        (np.zeros((0, 3)), np.zeros(0, int), None),
+        (np.eye(3) * 5, np.array([0, 1, 1]), [1, 0, 1]),
+        (np.eye(3) * 5, np.array([0, 0, 0]), [0, 1, 1]),
+    ],
+    ids=["no mistake", "knows nothing", "no images", "no mistake that counts", "no weight"],
+)
+def test_temperature_stays_1_where_the_images_say_nothing(logits, targets, weights):
+    assert fit_temperature(logits, targets, weights) == 1
+
+
+def test_a_model_worse_than_chance_gets_the_flattest_temperature():
+    assert fit_temperature(np.eye(3) * 5, np.array([1, 2, 0])) == pytest.approx(20, rel=1e-3)
+
+
+def test_a_class_of_more_weight_decides_more():
+    """The first class is named rightly, the second not: without weight only one of them speaks."""
+    logits = np.array([[3.0, 0.0]] * 9 + [[0.0, 3.0]] + [[3.0, 0.0]] * 4 + [[0.0, 3.0]] * 6)
+    targets = np.repeat([0, 1], 10)
+    sharp, flat = (fit_temperature(logits, targets, [w, 1 - w]) for w in (0.99, 0.01))
+    assert sharp == pytest.approx(fit_temperature(logits[:10], targets[:10]), rel=0.1)
+    assert sharp < 1.5 < flat
+
+
+def test_huge_logits_do_no_harm():
+    logits, targets = world(0, 500, factor=10_000)
+    assert fit_temperature(logits, targets) == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "message"),
+    [
+        (np.array([[0, np.nan]]), np.array([0]), r"logits: row 0 is \[0.0, nan\]; expected finite"),
+        (np.zeros((2, 3)), np.array([0]), r"shapes \(2, 3\), \(1,\); expected \(n, K\)"),
+    ],
+)
+def test_logits_that_do_not_fit_are_named(logits, targets, message):
+    with pytest.raises(ValueError, match=message):
+        fit_temperature(logits, targets)
+
+
+# ---- Prevalence ----
+
+
+def test_to_prevalence_is_bayes_rule():
+    """A finding in half of the training; an image ten times likelier with it; one in a hundred."""
+    found = to_prevalence(np.array([[10 / 11, 1 / 11]]), [0.5, 0.5], [0.01, 0.99])
+    assert found[0, 0] == pytest.approx(0.1 / (0.1 + 0.99))
+
+
+def test_to_its_own_prior_changes_nothing():
+    probabilities = softmax(world(0, 50)[0], axis=1)
+    prior = [0.2, 0.3, 0.5]
+    assert to_prevalence(probabilities, prior, prior) == pytest.approx(probabilities)
+
+
+def test_to_prevalence_calibrates_another_population():
+    """Right probabilities of one mixture, moved to another, are right there."""
+    generator = np.random.default_rng(0)
+    prior, prevalence = np.array([0.5, 0.5]), np.array([0.9, 0.1])
+    targets = (generator.random(40_000) > prevalence[0]).astype(int)
+    shown = generator.normal(size=40_000) + 2 * targets
+    likelihood = np.exp(-((shown[:, None] - [0, 2]) ** 2) / 2)
+    probabilities = likelihood * prior / (likelihood @ prior)[:, None]
+    moved = to_prevalence(probabilities, prior, prevalence)
+    assert probabilities[:, 1].mean() > 0.2
+    assert moved[:, 1].mean() == pytest.approx(0.1, abs=0.005)
+    assert expected_calibration_error(moved, targets) < 0.01
+    assert brier(moved, targets) < brier(probabilities, targets)
+
+
+def test_an_image_surely_of_a_class_the_population_has_not_gets_the_prevalence():
+    found = to_prevalence(np.array([[1.0, 0, 0]]), [0.4, 0.3, 0.3], [0, 0.25, 0.75])
+    assert found.tolist() == [[0, 0.25, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("prior", "prevalence", "message"),
+    [
+        ([0.5, 0.5], [0.5, 0.6], "prevalence: adds up to 1.1; expected 1"),
+        ([0.5, 0.5], [1.2, -0.2], r"prevalence: \[1.2, -0.2\]; expected 2 shares of at least 0"),
+        ([0.5, 0.5], [1.0], "expected 2 shares"),
+        ([1.0, 0.0], [0.5, 0.5], "prior: class 1 is 0, its prevalence 0.5; expected some"),
+    ],
+)
+def test_shares_that_are_none_are_named(prior, prevalence, message):
+    with pytest.raises(ValueError, match=message):
+        to_prevalence(np.array([[0.5, 0.5]]), prior, prevalence)
+
+
+# ---- Bins, intervals ----
+
+
+def test_bins_hold_every_image_once_and_give_the_error():
+    probabilities, targets = softmax(world(0, 300, 2)[0], axis=1), world(0, 300)[1]
+    rows = reliability_bins(probabilities, targets)
+    assert sum(row["images"] for row in rows) == 300
+    gaps = [row["images"] * abs(row["accuracy"] - row["confidence"]) for row in rows]
+    assert sum(gaps) / 300 == pytest.approx(expected_calibration_error(probabilities, targets))
+    for row in rows:
+        assert row["images"] > 0
+        assert row["low"] < row["confidence"] <= row["high"]
+
+
+def test_full_confidence_lies_in_the_last_bin():
+    rows = reliability_bins(np.array([[1.0, 0], [1.0, 0]]), np.array([0, 1]))
+    expected = {"low": 14 / 15, "high": 1, "images": 2, "confidence": 1, "accuracy": 0.5}
+    assert rows == [pytest.approx(expected)]
+
+
+def test_calibration_is_json_and_fixed_by_its_seed():
+    logits, targets = world(0, 80)
+    table = softmax(logits, axis=1), targets, names(80)
+    found = calibration(*table, seed=1, draws=100)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert calibration(*table, seed=1, draws=100) == found
+    assert calibration(*table, seed=2, draws=100) != found
+    for name in ("expected_calibration_error", "brier"):
+        assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+
+
+def test_no_mistakes_are_no_certainty():
+    table = np.eye(2)[np.arange(20) % 2], np.arange(20) % 2, names(20)
+    found = calibration(*table, draws=50)
+    mistakes = 1 - wilson_interval(1, 20)[0]
+    error = {"value": 0, "low": 0, "high": mistakes}
+    assert found["expected_calibration_error"] == pytest.approx(error)
+    assert found["brier"] == pytest.approx({"value": 0, "low": 0, "high": 2 * mistakes})
+
+
+def test_one_patient_says_nothing_of_the_calibration_error():
+    table = np.array([[0.9, 0.1]] * 4), np.array([0, 0, 1, 0]), ["a"] * 4
+    found = calibration(*table, draws=50)["expected_calibration_error"]
+    assert (found["low"], found["high"]) == (0, 1)
+
+
+def test_copies_of_an_image_narrow_no_interval():
+    logits, targets = world(0, 60)
+    once = calibration(softmax(logits, axis=1), targets, names(60))
+    copies = softmax(np.repeat(logits, 4, axis=0), axis=1), np.repeat(targets, 4)
+    again = calibration(*copies, list(np.repeat(names(60), 4)))
+    for name in ("expected_calibration_error", "brier"):
+        assert list(again[name].values()) == pytest.approx(list(once[name].values()), abs=0.01)
+
+
+@pytest.mark.parametrize(("factor", "truth"), [(1.0, 0.0), (2.0, 0.1155)])
+def test_intervals_cover_the_truth_which_the_plain_error_exaggerates(factor, truth):
+    """Over 1,000 samples of 200 patients with one to three images, half of them alike, 969 cover
+    the error of the right model, 955 that of the over-confident one; Brier's 947 and 950.
+    """
+    large = world(99, 400_000, factor)
+    of_brier = brier(softmax(large[0], axis=1), large[1])
+    covered, values = [0, 0], []
+    for seed in range(100):
+        logits, targets = world(seed, 150, factor)
+        found = calibration(softmax(logits, axis=1), targets, names(150), draws=300)
+        error, score = found["expected_calibration_error"], found["brier"]
+        covered[0] += error["low"] - 1e-9 <= truth <= error["high"]
+        covered[1] += score["low"] <= of_brier <= score["high"]
+        values.append(error["value"])
+    assert min(covered) >= 90, covered
+    assert np.mean(values) > truth + 0.01
+
+
+def test_chance_alone_is_the_error_of_a_right_model():
+    found = []
+    for seed in range(40):
+        logits, targets = world(seed, 200)
+        found.append(calibration(softmax(logits, axis=1), targets, names(200), draws=100))
+    seen = np.mean([one["expected_calibration_error"]["value"] for one in found])
+    assert np.mean([one["expected_by_chance"] for one in found]) == pytest.approx(seen, rel=0.1)

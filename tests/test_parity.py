@@ -1,0 +1,104 @@
+"""The same file, whichever script looks at it: the same tensor, the same probabilities."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import evaluate
+import generate_dataset
+import minimal_prediction
+import model.weights
+from data.dataset import RadiographDataset
+from data.inputs import read_input
+from data.transforms import InputFormat
+from minimal_prediction import load, predict
+from tests.conftest import run_script
+from tests.networks import TinyNext
+from util.checkpoint import save_checkpoint
+
+CLASSES = ["normal", "pneumonia", "COVID-19"]
+MAPPING = {name: k for k, name in enumerate(CLASSES)}
+FORM = {
+    "size": (32, 48),
+    "mean": (0.5,) * 3,
+    "std": (0.25,) * 3,
+    "prepared": {"size": 64, "fit": "pad", "equalize": True},
+    "mode": "L",
+}
+PRECISIONS = [torch.float32, torch.bfloat16]
+
+
+@pytest.fixture(scope="module")
+def dataset(sources, tmp_path_factory):
+    """With preparations that are not the default."""
+    folder = tmp_path_factory.mktemp("parity") / "set"
+    flags = ("--size", 64, "--fit", "pad", "--equalize", "--workers", 2)
+    run_script(
+        generate_dataset, folder, "--covid-chestxray", sources[0], "--rsna", sources[1], *flags
+    )
+    return folder
+
+
+@pytest.fixture(params=PRECISIONS, ids=str)
+def checkpoint(request, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+    for script in (evaluate, minimal_prediction):
+        monkeypatch.setattr(script, "pick_precision", lambda name, device: request.param)
+    torch.manual_seed(1)
+    network = TinyNext(3)
+    with torch.no_grad():  # no class is far ahead of the others
+        images = RadiographDataset(dataset, "train", MAPPING, InputFormat.of(FORM))
+        batch = InputFormat.of(FORM).normalise(torch.stack([images[k][0] for k in range(16)]))
+        mean = network.eval().features(batch).mean(0)
+        network.logits.module.bias.copy_(-network.logits.module.weight @ mean)
+    path = tmp_path / "best.pth"
+    save_checkpoint(path, {
+        "state_dict": network.state_dict(),
+        "mapping": MAPPING, "input": FORM,
+        "config": {"name": "run", "dataset": str(dataset)},
+        "epoch": 1, "step": 1, "temperature": 0.05, "prior": [0.4, 0.35, 0.25],
+        "fingerprint": json.loads((dataset / "dataset.json").read_text())["fingerprint"],
+    })  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "dcm"])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_raw_file_gives_the_tensor_of_its_image_in_the_dataset(dataset, sources, kind, split):
+    images = RadiographDataset(dataset, split, MAPPING, InputFormat.of(FORM))
+    seen = 0
+    for k, raw in originals(images.table, sources):
+        if raw.suffix == f".{kind}":
+            found = read_input(raw, InputFormat.of(FORM))
+            assert np.array_equal(found.pixels, images[k][0].numpy()), raw
+            seen += 1
+    assert seen > 1
+
+
+@pytest.mark.parametrize("stated", [None, {"normal": 0.9, "pneumonia": 0.06, "COVID-19": 0.04}])
+def test_raw_files_alone_and_together_get_the_probabilities_of_the_evaluation(
+    checkpoint, sources, script, stated
+):
+    words = ["--prevalence", *(f"{n}={p}" for n, p in stated.items())] if stated else []
+    script(evaluate, checkpoint, "--n-threads", 0, *words)
+    table = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    wanted = table[[f"p({name})" for name in CLASSES]].to_numpy()
+    assert wanted.std(axis=0).min() > 0.003  # else agreement would say little
+    files = [raw for _, raw in originals(table, sources)]
+    assert {file.suffix for file in files} == {".png", ".jpg", ".dcm"}
+    predictor = load(checkpoint, "cpu")
+    for batch_size in (1, 16):
+        rows = list(predict(predictor, files, batch_size, stated))
+        found = [[row["probabilities"][name] for name in CLASSES] for row in rows]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+        assert [row["label"] for row in rows] == list(table["predicted"])
+
+
+def originals(table, sources):
+    """(row, raw file) of each row of a metadata table."""
+    folders = dict(zip(("covid-chestxray", "rsna"), sources, strict=True))
+    for k, row in enumerate(table.to_dict("records")):
+        yield k, folders[row["source"]] / row["original"]

@@ -1,0 +1,169 @@
+"""What a checkpoint and a data set say of themselves, in words: for the model card of a report.
+
+None, or no entry, stands for what they do not say.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+LIMITS = (
+    "The numbers hold for this split only. Another hospital, scanner or year may give others.",
+    "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
+    "The public COVID-19 images come from other sources than the normal and pneumonia images, so "
+    "that hospital and disease are confounded. A model can score well by recognising the source.",
+    "An interval covers the chance of which patients are in the split, and no other doubt.",
+)
+TRAINED_WITH = (
+    "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
+    "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
+    "scale", "jitter", "freeze", "thaw_epoch", "random_seed",
+)  # fmt: skip
+
+
+# ---- The model: of what util.checkpoint.load_checkpoint returns ----
+
+
+def model_facts(checkpoint: Mapping) -> dict[str, str]:
+    """Name -> value, the same names for every checkpoint."""
+    config, classes = checkpoint["config"], defaultdict(list)
+    for label, k in sorted(checkpoint["mapping"].items(), key=lambda pair: pair[1]):
+        classes[k].append(label)
+    facts = {
+        "Name": config.get("name"),
+        "Architecture": architecture(checkpoint),
+        "Classes": ", ".join(" + ".join(labels) for labels in classes.values()),
+        "Input": input_format(checkpoint["input"]),
+        "Initialization": initialization(config),
+        "Training": training(config),
+        "Selection": selection(checkpoint),
+        "Temperature": f"{checkpoint['temperature']:.3f}",
+        "Trained on the data set": checkpoint["fingerprint"],
+        "Trained with": join(checkpoint["versions"].items()),
+        "Intended use": "Research. Not a medical device; not to diagnose or treat anyone.",
+    }
+    return {name: value or "not in the checkpoint" for name, value in facts.items()}
+
+
+def architecture(checkpoint: Mapping) -> str:
+    text = "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk"
+    weights = checkpoint.get("state_dict", {})
+    trained = [tensor for name, tensor in weights.items() if name.endswith((".weight", ".bias"))]
+    count = sum(tensor.numel() for tensor in trained)
+    return f"{text}, {count:,} parameters" if count else text
+
+
+def input_format(form: Mapping) -> str:
+    height, width = form["size"]
+    text = f"{width} x {height} pixels, {'colour' if form['mode'] == 'RGB' else 'grayscale'}"
+    if prepared := form.get("prepared"):
+        fits = {"squash": "both sides brought to it", "pad": "padded", "crop": "cropped"}
+        text += f", from {prepared['size']} x {prepared['size']} ({fits.get(prepared['fit'])}"
+        text += ", histogram equalized)" if prepared["equalize"] else ")"
+    mean, std = (", ".join(f"{x:g}" for x in form[name]) for name in ("mean", "std"))
+    return f"{text}; minus {mean}, over {std}"
+
+
+def initialization(config: Mapping) -> str | None:
+    if config.get("weights"):
+        return f"from {config['weights']}, the head drawn anew where the classes differ"
+    if "backbone_weights" not in config:
+        return None
+    trunk = config["backbone_weights"]
+    return f"trunk from {trunk}, the rest random" if trunk else "random weights"
+
+
+def training(config: Mapping) -> str | None:
+    known = [(name, config[name]) for name in TRAINED_WITH if name in config]
+    return join((name, "none" if value is None else value) for name, value in known) or None
+
+
+def selection(checkpoint: Mapping) -> str | None:
+    if checkpoint["epoch"] is None:
+        return None
+    text = f"epoch {checkpoint['epoch']}"
+    if "epochs" in checkpoint["config"]:
+        text += f" of at most {checkpoint['config']['epochs']}"
+    if "macro_f1" in checkpoint["metrics"]:
+        text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
+    return text + ". Validation chooses the epoch; the test split takes no part"
+
+
+# ---- The data: of dataset.json, or of an empty dict where there is none ----
+
+
+def data_facts(about: Mapping) -> dict[str, str]:
+    """Name -> value."""
+    if not about:
+        return {}
+    arguments, copies = about["arguments"], about.get("duplicates", ())
+    facts = {
+        "Sources": ", ".join(sorted({row["source"] for row in about["counts"]})),
+        "Synthetic": "yes: drawn, no patient's image" if arguments.get("sample") else None,
+        "Views asked for": ", ".join(arguments.get("views") or ()),
+        "Images": join(about["images"].items()),
+        "Patients": join(about["patients"].items()),
+        "Split": _split(arguments),
+        "One radiograph in several files": f"{len(copies)} groups, each on one side of the split",
+        "Rows left out": _dropped(about),
+        "Fingerprint": about["fingerprint"],
+        "Made with": join(about["versions"].items()),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _split(arguments: Mapping) -> str:
+    if held := arguments.get("hold_out_source"):
+        test = f"test holds the source {held} alone"
+    else:
+        test = f"share of test {arguments['test_size']:g}"
+    text = f"by patient, each class and source alike; {test}, of validation "
+    text += f"{arguments['val_size']:g}; seed {arguments['seed']}"
+    return text + ("; patients of an earlier data set stay" if arguments.get("split_from") else "")
+
+
+def _dropped(about: Mapping) -> str | None:
+    return "; ".join(f"{reason} ({n:,})" for reason, n in about.get("dropped", {}).items()) or None
+
+
+def count_table(about: Mapping) -> dict:
+    """Images by class and source of each split."""
+    splits = list(about.get("images", ()))
+    rows = [
+        [row["label"], row["source"], *(row[split] for split in splits)]
+        for row in about.get("counts", ())
+    ]
+    return {"head": ["Class", "Source", *splits], "rows": rows}
+
+
+def people_table(about: Mapping) -> dict:
+    """Images by view, sex and age band of each split."""
+    splits = list(about.get("images", ()))
+    rows = []
+    for column in ("view", "sex", "age"):
+        values = defaultdict(lambda: [0] * len(splits))
+        for row in about.get("audit", ()):
+            values[row[column]] = [
+                n + row[split] for n, split in zip(values[row[column]], splits, strict=True)
+            ]
+        ordered = sorted(values, key=lambda value: (value == "unknown", value))
+        rows += [[column.capitalize(), value, *values[value]] for value in ordered]
+    return {"head": ["", "", *splits], "rows": rows}
+
+
+def limits(about: Mapping) -> list[str]:
+    """What no number here can tell; one sentence more for each class that has one source only."""
+    sources = defaultdict(set)
+    for row in about.get("counts", ()):
+        sources[row["label"]].add(row["source"])
+    everything = set().union(*sources.values())
+    confounded = [
+        f"In this data set every image of {label} comes from {next(iter(found))}."
+        for label, found in sources.items()
+        if len(found) == 1 and len(everything) > 1
+    ]
+    return [*LIMITS, *confounded]
+
+
+def join(pairs: Iterable[tuple]) -> str:
+    """`train 946, val 118`"""
+    return ", ".join(f"{name} {value}" for name, value in pairs)

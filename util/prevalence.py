@@ -1,0 +1,104 @@
+"""A population in which classes are as common as stated, not as in the split."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from util.intervals import clustered_wilson, entry
+from util.metrics import check_table
+
+
+def at_prevalence(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    patients: Sequence[str],
+    classes: Sequence[str],
+    prevalence: Sequence[float],
+) -> dict:
+    """{"precision": {class: metric}} of the same predictions among `prevalence` (K,) of each class.
+
+    `probabilities` (n, K), `targets` and `patients` (n,), `classes` K names; `prevalence` adds up
+    to 1. Only the split's rates are used: how often a class is found, and how often each other
+    class is taken for it. Precision is that of the most probable class, None where a class that
+    `prevalence` expects has no images, 0 for a class never given.
+
+    The rates have Wilson's intervals on their patients, so that a rate of no false alarms keeps its
+    doubt; they are joined by MOVER, in the form for ratios of Donner & Zou (2012), Stat. Methods
+    Med. Res. 21:347. Nothing is drawn.
+    """
+    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
+    check_table(probabilities, targets, patients, classes)
+    prevalence = check_shares(prevalence, len(classes), "prevalence")
+    named, patients = probabilities.argmax(1), np.asarray(patients)
+    return {
+        "precision": {
+            label: _precision(named == k, targets, patients, prevalence, k)
+            for k, label in enumerate(classes)
+        }
+    }
+
+
+def check_shares(shares: Sequence[float], n_classes: int, name: str) -> np.ndarray:
+    """The `shares` (K,) of classes in a population, scaled to add up to 1 exactly.
+
+    Raises ValueError unless there are `n_classes` of them, none below 0, adding up to 0.99 to 1.01.
+    """
+    shares = np.asarray(shares, float)
+    if shares.shape != (n_classes,) or not np.isfinite(shares).all() or (shares < 0).any():
+        raise ValueError(
+            f"{name}: {shares.tolist()}; expected {n_classes} shares of at least 0, one per class."
+        )
+    if not 0.99 <= shares.sum() <= 1.01:
+        raise ValueError(f"{name}: adds up to {shares.sum():g}; expected 1.")
+    return shares / shares.sum()
+
+
+def shares_of(stated: Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
+    """The share of each of the `classes` (K,), of --prevalence; ValueError unless all have one."""
+    if set(stated) != set(classes):
+        raise ValueError(
+            f"--prevalence: found {', '.join(stated)}; expected a share of each of"
+            f" {', '.join(classes)}"
+        )
+    return check_shares([stated[name] for name in classes], len(classes), "--prevalence")
+
+
+def _precision(
+    named: np.ndarray, targets: np.ndarray, patients: np.ndarray, prevalence: np.ndarray, k: int
+) -> dict[str, float | None]:
+    """Precision of class `k`, which the images `named` (n,) bool are given."""
+    rates = np.full((len(prevalence), 3), np.nan)  # value, low, high
+    for j in np.unique(targets):
+        hits = named[targets == j]
+        rates[j] = hits.mean(), *clustered_wilson(hits, patients[targets == j])
+    rates = np.where(prevalence[:, None] > 0, prevalence[:, None] * rates, 0)
+    found, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
+    if np.isnan(found[0] + alarms[0]):
+        return entry(np.nan, (np.nan, np.nan))
+    if found[0] + alarms[0] == 0:
+        return entry(0.0, (0.0, 1.0))  # never given: nothing is known
+    low, high = _share_interval(found, alarms)
+    return entry(found[0] / (found[0] + alarms[0]), (low, high))
+
+
+def _sum(rates: np.ndarray) -> np.ndarray:
+    """Sum of independent `rates` (k, 3) of value, low and high: (3,)."""
+    value = rates[:, 0].sum()
+    down, up = np.linalg.norm(rates[:, 1:] - rates[:, :1], axis=0)
+    return np.array([value, max(0.0, value - down), value + up])
+
+
+def _share_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
+    """Interval of part / (part + rest), both (3,) of value, low and high."""
+    low, high = _ratio_low(part, rest), _ratio_low(rest, part)  # of the odds, and of their inverse
+    return low / (1 + low), 1 / (1 + high)
+
+
+def _ratio_low(over: np.ndarray, under: np.ndarray) -> float:
+    """Lower limit of over / under, both (3,) of value, low and high. 0 when `over` may be 0."""
+    (a, low, _), (b, _, high) = over, under
+    if low <= 0 or high <= 0:
+        return 0.0 if low <= 0 else np.inf
+    # Donner & Zou's (10): the root at which the difference `over - ratio * under` has its limit 0.
+    inner = (a * b) ** 2 - low * (2 * a - low) * high * (2 * b - high)
+    return float(low * (2 * a - low) / (a * b + max(0.0, inner) ** 0.5))

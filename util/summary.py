@@ -1,0 +1,38 @@
+"""An evaluation in a terminal: one line for each number, with its 95 % interval."""
+
+from collections.abc import Mapping
+
+OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
+BY_CLASS = ("recall", "specificity", "precision", "auroc")
+WIDTH = 44
+
+
+def line(name: str, metric: Mapping) -> str:
+    """`metric` is {"value", "low", "high"}, None where undefined."""
+    name = name.replace("_", " ")
+    if metric["value"] is None:
+        return f"{name:<{WIDTH}} undefined"
+    return f"{name:<{WIDTH}} {metric['value']:.3f}  ({metric['low']:.3f} - {metric['high']:.3f})"
+
+
+def summary(metrics: Mapping) -> str:
+    """What metrics.json says first: the model, what a cheat would score, the probes, the doubts."""
+    lines = [f"{metrics['images']} images of {metrics['patients']} patients, 95 % intervals"]
+    lines += [line(name, metrics[name]) for name in OVERALL]
+    for label, scores in metrics["per_class"].items():
+        lines += [line(f"{label}: {name}", scores[name]) for name in BY_CLASS]
+    for name, scores in {**metrics["cheats"], **metrics["probes"]}.items():
+        lines += [line(f"{name}: {key}", scores[key]) for key in ("accuracy", "macro_f1")]
+    lines.append(
+        line(
+            "expected calibration error",
+            metrics["calibration"]["expected_calibration_error"],
+        )
+    )
+    for label, point in metrics["operating_points"].items():
+        at = f"{label} at p >= {point['threshold']:.3f}"
+        lines += [line(f"{at}: {name}", point[name]) for name in ("sensitivity", "specificity")]
+    if metrics["prevalence"]:
+        for label, precision in metrics["prevalence"]["precision"].items():
+            lines.append(line(f"{label}: precision at that prevalence", precision))
+    return "\n".join([*lines, "", *metrics["verdicts"], *metrics["warnings"]])
