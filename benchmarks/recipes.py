@@ -1,7 +1,6 @@
 """Macro F1 on validation and test of recipes of training, from random weights, over seeds.
 
-A run is DIR/RECIPE-SEED. One that is there is not trained again, one that was stopped goes on if
-its recipe is one of train.py, and starts over if it is a rival's.
+A run is DIR/RECIPE-SEED. One that is there is not trained again, one that was stopped goes on.
 """
 
 import argparse

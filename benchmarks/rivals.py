@@ -2,10 +2,10 @@
 
 python3 -m benchmarks.rivals RECIPE DATASET RUN --seed 1 --size 96 --epochs 40
 
-Writes RUN/best.pth, chosen by validation macro F1 as train.py does, and RUN/history.csv. What is
-the recipe's own: augmentation, loss, optimizer, schedule, and a network whose residual blocks
-start as torchvision draws them. What is not, and costs it nothing: images decoded once, the
-arithmetic that fits the device.
+Writes RUN/best.pth, chosen by validation macro F1 as train.py does, and RUN/history.csv; goes on
+after the last whole epoch if it was stopped. What is the recipe's own: augmentation, loss,
+optimizer, schedule, and a network whose residual blocks start as torchvision draws them. What is
+not, and costs it nothing: images decoded once, the arithmetic that fits the device.
 """
 
 import argparse
@@ -129,8 +129,15 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         schedule = plateau_schedule(optimizer, factor=0.7, patience=5)
 
     run.mkdir(parents=True, exist_ok=True)
-    history = []
-    for epoch in range(epochs):
+    history, last = [], run / "last.pth"
+    whole = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    if last.exists():  # the augmentation draws from torch's generator alone
+        state = torch.load(last, weights_only=True)
+        for name, part in whole.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["rng"])
+        history = state["history"]
+    for epoch in range(len(history), epochs):
         batches.begin(epoch)
         model.train()
         total = 0.0
@@ -164,6 +171,8 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         row = {"epoch": epoch + 1, "train_loss": total / batches.batches}
         history.append(row | {f"val_{name}": value for name, value in metrics.items()})
         pd.DataFrame(history).to_csv(run / "history.csv", index=False)
+        state = {name: part.state_dict() for name, part in whole.items()}
+        save_checkpoint(last, state | {"rng": torch.get_rng_state(), "history": history})
 
 
 def varied(recipe: Recipe, pixels: np.ndarray) -> np.ndarray:

@@ -252,3 +252,24 @@ def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(
     check_fit(TinyNext(3), content["state_dict"], "best.pth")
     assert InputFormat.of(content["input"]).size == (32, 32)
     assert history["train_loss"].iloc[-1] < 0.95 * history["train_loss"].iloc[0]
+
+
+def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    recipe = rivals.RECIPES["original"]
+    rivals.train(recipe, dataset, tmp_path / "whole", seed=1, size=32, epochs=4)
+    save, saved = rivals.save_checkpoint, []
+
+    def power_cut(path, content):
+        save(path, content)
+        saved.append(path.name)
+        if saved.count("last.pth") == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rivals, "save_checkpoint", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            rivals.train(recipe, dataset, tmp_path / "cut", seed=1, size=32, epochs=4)
+    rivals.train(recipe, dataset, tmp_path / "cut", seed=1, size=32, epochs=4)
+    whole, cut = ((tmp_path / name / "history.csv").read_text() for name in ("whole", "cut"))
+    assert whole == cut
