@@ -52,6 +52,8 @@ def arguments() -> argparse.Namespace:
     demand(parser, args, ("batch_size",), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
     demand(parser, args, ("sensitivity",), 0.01, 1)
+    if args.other and args.prevalence:
+        parser.error("--prevalence: found two checkpoints, which are compared as they are")
     return args
 
 
