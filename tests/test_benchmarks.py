@@ -44,7 +44,7 @@ def test_the_processor_time_is_that_of_all_processes_and_not_of_waiting():
     work = "import time\nwhile time.process_time() < 0.3: pass"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}]); "
     both = measure.measure("-c", f"{start} exec({work!r}); time.sleep(0.4)")
-    assert 0.6 < both.cpu < 0.9
+    assert 0.59 < both.cpu < 0.9  # two times 0.3, as the clock ticks
     assert both.seconds > both.cpu + 0.3
 
 
@@ -144,7 +144,7 @@ def test_without_a_name_all_benchmarks_run():
     assert parse([]).benchmark == parse(["--rounds", "2"]).benchmark == "all"
 
 
-SMALL = ["--rounds", "1", "--size", "32", "--batch-size", "4"]
+SMALL = ["--rounds", "1", "--size", "32", "--batch-size", "64"]
 
 
 @pytest.mark.parametrize("name", ["loader", "step", "epoch"])
