@@ -84,7 +84,7 @@ from model.covidnext50 import COVIDNext50
 from model.inference import Examined, examine
 from model.ready import ready
 from model.weights import load_network
-from util.calibration import calibration, tempered, to_prevalence
+from util.calibration import calibration
 from util.checkpoint import load_checkpoint, short_hash
 from util.comparison import compare
 from util.curves import draw_all
@@ -95,7 +95,8 @@ from util.linear_probe import source_in_features
 from util.metrics import evaluate_predictions
 from util.model_card import model_card
 from util.operating_points import choose, measure
-from util.prevalence import at_prevalence, shares_of
+from util.prevalence import at_prevalence
+from util.probabilities import scorer, shares_of
 from util.report import write_report
 from util.shortcuts import called_out, heat_outside_lungs, judge
 from util.subgroups import subgroups
@@ -117,6 +118,11 @@ class Model:
     form: InputFormat
     classes: list[str]
     device: torch.device
+
+    def scorer(self, prevalence: dict[str, float] | None = None) -> Callable:
+        """Logits (N, K) -> probabilities (N, K), see `util.probabilities`."""
+        temperature, prior = self.checkpoint["temperature"], self.checkpoint["prior"]
+        return scorer(self.path, temperature, prior, self.classes, prevalence)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -189,28 +195,19 @@ def evaluate(
     """All that metrics.json holds, the probabilities (N, K), and what the network saw."""
     checkpoint, classes, targets = model.checkpoint, model.classes, np.array(images.targets)
     patients = images.table["patient_id"].to_numpy()
-    stated = shares_of(args.prevalence, classes) if args.prevalence else None
-    if stated is not None and not checkpoint["prior"]:
-        raise ValueError(f"{model.path}: no prior in it; leave --prevalence out")
-
-    def score(seen: Examined) -> np.ndarray:
-        probabilities = tempered(seen.logits, checkpoint["temperature"])
-        if stated is None:
-            return probabilities
-        return to_prevalence(probabilities, checkpoint["prior"], stated)
-
+    score = model.scorer(args.prevalence)
     judged = partial(
         evaluate_predictions, targets=targets, patients=patients, classes=classes, seed=args.seed
     )
     seen = look(model, images, args, "Images")
-    probabilities = score(seen)
+    probabilities = score(seen.logits)
     metrics = judged(probabilities)
     groups = {name: images.table[name].to_numpy() for name in ("source", "view", "sex")}
     groups["age"] = images.table["age"].map(age_band).to_numpy()
-    probes = {
-        name: headline(judged(score(look(model, images, args, name, probe.change))), probe.how)
-        for name, probe in PROBES.items()
-    }
+    probes = {}
+    for name, probe in PROBES.items():
+        shown = look(model, images, args, name, probe.change)
+        probes[name] = headline(judged(score(shown.logits)), probe.how)
     cheats = {
         f"the {column} alone": headline(judged(one_hot), how)
         for column, (one_hot, how) in guesses(model, images, args).items()
@@ -237,12 +234,13 @@ def evaluate(
     }
     if (chosen := validation(model, args)) is not None:
         thresholds = choose(
-            score(look(model, chosen, args, "Validation")), chosen.targets, args.sensitivity
+            score(look(model, chosen, args, "Validation").logits), chosen.targets, args.sensitivity
         )
         metrics["operating_points"] = measure(
             probabilities, targets, patients, classes, thresholds, args.sensitivity
         )
-    if stated is not None:
+    if args.prevalence:
+        stated = shares_of(args.prevalence, classes)
         metrics["prevalence"] = {"stated": args.prevalence}
         metrics["prevalence"] |= at_prevalence(probabilities, targets, patients, classes, stated)
     return metrics, probabilities, seen
@@ -367,7 +365,7 @@ def compare_with(one: Model, other: Model, args: argparse.Namespace) -> None:
     for model in (one, other):
         images = open_images(model, args)
         seen = look(model, images, args, Path(model.path).parent.name)
-        scored.append(tempered(seen.logits, model.checkpoint["temperature"]))
+        scored.append(model.scorer()(seen.logits))
     patients = images.table["patient_id"].to_numpy()
     found = compare(*scored, np.array(images.targets), patients, one.classes, args.seed)
     out = Path(args.out or Path(other.path).parent / f"comparison-{name_of(args)}")

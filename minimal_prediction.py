@@ -68,6 +68,7 @@ from model.weights import load_network
 from util.checkpoint import load_checkpoint, short_hash
 from util.device import pick_device, pick_precision
 from util.pictures import Pictures
+from util.probabilities import scorer
 from util.rows import LINES
 
 
@@ -126,40 +127,20 @@ def predict(
     explain: a folder for the pictures with heat maps, see `util.pictures`.
     ValueError for a prevalence that does not fit; OSError for a folder that cannot be written to.
     """
-    chances = chances_for(predictor, prevalence)
+    score = scorer(
+        *(predictor.checkpoint, predictor.temperature, predictor.prior, predictor.classes),
+        prevalence,
+    )
     pictures = None if explain is None else Pictures(explain)
     batches = read_ahead(files, predictor.form, batch_size)
-    return (row for batch in batches for row in _look(predictor, batch, chances, pictures))
-
-
-def chances_for(
-    predictor: Predictor, prevalence: Mapping[str, float] | None
-) -> Callable[[torch.Tensor], np.ndarray]:
-    """Logits (N, K) -> probabilities (N, K); the same numbers as in an evaluation."""
-
-    def tempered(logits: torch.Tensor) -> np.ndarray:
-        # util.calibration.tempered, without SciPy: that is 0.3 s until the first prediction
-        return (logits.cpu().double() / predictor.temperature).softmax(1).numpy()
-
-    if not prevalence:
-        return tempered
-    from util.calibration import to_prevalence
-    from util.prevalence import shares_of
-
-    shares = shares_of(prevalence, predictor.classes)
-    if not predictor.prior:
-        raise ValueError(
-            f"{predictor.checkpoint}: no prior in it, so that no prevalence can be met; leave"
-            " --prevalence out"
-        )
-    return lambda logits: to_prevalence(tempered(logits), predictor.prior, shares)
+    return (row for batch in batches for row in _look(predictor, batch, score, pictures))
 
 
 def _look(
-    predictor: Predictor, batch: list[Input], chances: Callable, pictures: Pictures | None
+    predictor: Predictor, batch: list[Input], score: Callable, pictures: Pictures | None
 ) -> Iterator[dict]:
     """The rows of a batch."""
-    seen = iter(_examine(predictor, [item for item in batch if item.error is None], chances))
+    seen = iter(_examine(predictor, [item for item in batch if item.error is None], score))
     for item in batch:
         row = {"file": item.file, "label": None, "probabilities": {}, "doubtful": None}
         row["checkpoint"] = predictor.checkpoint
@@ -176,7 +157,7 @@ def _look(
 
 
 def _examine(
-    predictor: Predictor, batch: list[Input], chances: Callable
+    predictor: Predictor, batch: list[Input], score: Callable
 ) -> Iterator[tuple[np.ndarray, np.ndarray, str | None]]:
     """Probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be read."""
     if not batch:
@@ -187,7 +168,7 @@ def _examine(
     if not seen.logits.isfinite().all():
         raise ValueError(f"{predictor.checkpoint}: its output is no number; it is broken")
     doubts = predictor.gate.doubts(pixels, seen.features.cpu())
-    return zip(chances(seen.logits), seen.heat.cpu().numpy(), doubts, strict=True)
+    return zip(score(seen.logits), seen.heat.cpu().numpy(), doubts, strict=True)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -14,10 +14,9 @@ from util.calibration import (
     expected_calibration_error,
     fit_temperature,
     reliability_bins,
-    tempered,
-    to_prevalence,
 )
 from util.intervals import wilson_interval
+from util.probabilities import tempered
 
 
 def world(seed: int, n: int, factor: float = 1.0, spread: float = 2.0):
@@ -94,12 +93,6 @@ def test_temperature_has_the_least_log_loss_of_scikit_learn(weights):
     assert fit_temperature(logits, targets, weights) == pytest.approx(expected, rel=1e-4)
 
 
-def test_tempered_agrees_with_torch():
-    logits = np.random.default_rng(0).normal(size=(20, 3)) * 10
-    expected = (torch.tensor(logits) / 1.7).softmax(1).numpy()
-    assert tempered(logits, 1.7) == pytest.approx(expected, abs=1e-6)
-
-
 # ---- Temperature ----
 
 
@@ -165,55 +158,6 @@ def test_huge_logits_do_no_harm():
 def test_logits_that_do_not_fit_are_named(logits, targets, message):
     with pytest.raises(ValueError, match=message):
         fit_temperature(logits, targets)
-
-
-# ---- Prevalence ----
-
-
-def test_to_prevalence_is_bayes_rule():
-    """A finding in half of the training; an image ten times likelier with it; one in a hundred."""
-    found = to_prevalence(np.array([[10 / 11, 1 / 11]]), [0.5, 0.5], [0.01, 0.99])
-    assert found[0, 0] == pytest.approx(0.1 / (0.1 + 0.99))
-
-
-def test_to_its_own_prior_changes_nothing():
-    probabilities = softmax(world(0, 50)[0], axis=1)
-    prior = [0.2, 0.3, 0.5]
-    assert to_prevalence(probabilities, prior, prior) == pytest.approx(probabilities)
-
-
-def test_to_prevalence_calibrates_another_population():
-    """Right probabilities of one mixture, moved to another, are right there."""
-    generator = np.random.default_rng(0)
-    prior, prevalence = np.array([0.5, 0.5]), np.array([0.9, 0.1])
-    targets = (generator.random(40_000) > prevalence[0]).astype(int)
-    shown = generator.normal(size=40_000) + 2 * targets
-    likelihood = np.exp(-((shown[:, None] - [0, 2]) ** 2) / 2)
-    probabilities = likelihood * prior / (likelihood @ prior)[:, None]
-    moved = to_prevalence(probabilities, prior, prevalence)
-    assert probabilities[:, 1].mean() > 0.2
-    assert moved[:, 1].mean() == pytest.approx(0.1, abs=0.005)
-    assert expected_calibration_error(moved, targets) < 0.01
-    assert brier(moved, targets) < brier(probabilities, targets)
-
-
-def test_an_image_surely_of_a_class_the_population_has_not_gets_the_prevalence():
-    found = to_prevalence(np.array([[1.0, 0, 0]]), [0.4, 0.3, 0.3], [0, 0.25, 0.75])
-    assert found.tolist() == [[0, 0.25, 0.75]]
-
-
-@pytest.mark.parametrize(
-    ("prior", "prevalence", "message"),
-    [
-        ([0.5, 0.5], [0.5, 0.6], "prevalence: adds up to 1.1; expected 1"),
-        ([0.5, 0.5], [1.2, -0.2], r"prevalence: \[1.2, -0.2\]; expected 2 shares of at least 0"),
-        ([0.5, 0.5], [1.0], "expected 2 shares"),
-        ([1.0, 0.0], [0.5, 0.5], "prior: class 1 is 0, its prevalence 0.5; expected some"),
-    ],
-)
-def test_shares_that_are_none_are_named(prior, prevalence, message):
-    with pytest.raises(ValueError, match=message):
-        to_prevalence(np.array([[0.5, 0.5]]), prior, prevalence)
 
 
 # ---- Bins, intervals ----

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from PIL import Image
 
 from tests.example_metrics import CLASSES, NOTHING, example
+from tests.figures import assert_has_ink, kept_figures, texts
 from util import curves
 from util.curves import (
     draw_all,
@@ -18,28 +17,11 @@ from util.report_sections import FIGURES
 
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
-    """The figures, as they were drawn before they were written."""
-    figures: list[Figure] = []
-    save = curves.save_figure
-    monkeypatch.setattr(
-        curves, "save_figure", lambda figure, path: figures.append(figure) or save(figure, path)
-    )
-    return figures
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+    return kept_figures(monkeypatch, curves)
 
 
 def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-
-
-def assert_has_ink(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        assert min(image.size) > 300
-        assert np.asarray(image.convert("L")).std() > 5
 
 
 def test_roc_curves_name_each_class_with_its_area_the_best_first(tmp_path, drawn):

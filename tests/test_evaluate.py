@@ -15,18 +15,17 @@ import model.weights
 from data.dataset import RadiographDataset
 from data.probes import PROBES
 from data.transforms import InputFormat
-from tests.networks import TinyNext
+from tests.networks import (
+    CLASSES,
+    MAPPING,
+    TinyNext,
+    centre_head,
+    input_form,
+    save_network,
+)  # fmt: skip
 from util.checkpoint import save_checkpoint
 
-CLASSES = ["normal", "pneumonia", "COVID-19"]
-MAPPING = {name: k for k, name in enumerate(CLASSES)}
-FORM = {
-    "size": (32, 48),
-    "mean": (0.5,) * 3,
-    "std": (0.25,) * 3,
-    "prepared": {"size": 64, "fit": "squash", "equalize": False},
-    "mode": "L",
-}
+FORM = input_form((32, 48))
 
 
 @pytest.fixture(autouse=True)
@@ -44,19 +43,14 @@ def checkpoint(dataset, tmp_path):
     batch = form.normalise(torch.stack([images[k][0] for k in range(16)]))
     for _ in range(20):  # batch statistics as after training
         network(batch)
-    head = network.logits.module
-    with torch.no_grad():  # a head around the mean, so that not all images get one class
-        head.bias.copy_(-head.weight @ network.eval().features(batch).mean(0))
+    centre_head(network, batch)
     path = tmp_path / "run" / "best.pth"
     path.parent.mkdir()
-    save_checkpoint(path, {
-        "state_dict": network.state_dict(),
-        "mapping": MAPPING, "input": FORM,
-        "config": {"name": "run", "dataset": str(dataset)},
-        "epoch": 2, "step": 8, "temperature": 0.2,
-        "fingerprint": json.loads((dataset / "dataset.json").read_text())["fingerprint"],
-    })  # fmt: skip
-    return path
+    return save_network(
+        path, network, FORM, epoch=2, step=8, temperature=0.2,
+        config={"name": "run", "dataset": str(dataset)},
+        fingerprint=json.loads((dataset / "dataset.json").read_text())["fingerprint"],
+    )  # fmt: skip
 
 
 def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
@@ -203,7 +197,9 @@ def test_probabilities_are_for_the_stated_prevalence(script, checkpoint, measure
 
 def test_without_a_prior_a_prevalence_is_refused_in_one_line(script, checkpoint):
     words = ["normal=0.8", "pneumonia=0.15", "COVID-19=0.05"]
-    with pytest.raises(ValueError, match=r"best.pth: no prior in it; leave --prevalence out"):
+    with pytest.raises(
+        ValueError, match=r"best.pth: no prior in it to start from; leave --prevalence out"
+    ):
         script(evaluate, checkpoint, "--n-threads", 0, "--prevalence", *words)
 
 

@@ -18,10 +18,8 @@ from data.sample.dicom import write_dicom
 from minimal_prediction import load, predict
 from tests.conftest import run_script
 from tests.fuzz import damage, whole_files
-from tests.networks import TinyNext
-from util.checkpoint import save_checkpoint
+from tests.networks import CLASSES, TinyNext, input_form, save_network
 
-CLASSES = ["normal", "pneumonia", "COVID-19"]
 DAMAGED = 940
 NAMES = [
     b"two\nlines.png", b"tab\t.png", b"Ro\xcc\x88ntgen.png", "胸部.png".encode(), b"\xff\xfe.png",
@@ -37,15 +35,8 @@ SHAPES = [(1, 1), (1, 3000), (3000, 1), (2, 2), (1, 2), (33, 31)]
 def checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
     torch.manual_seed(0)
-    path = tmp_path / "best.pth"
-    form = {"size": (32, 32), "mean": (0.5,) * 3, "std": (0.25,) * 3, "mode": "L"}
-    form["prepared"] = {"size": 64, "fit": "pad", "equalize": True}
-    save_checkpoint(path, {
-        "state_dict": TinyNext(3).state_dict(),
-        "mapping": {name: k for k, name in enumerate(CLASSES)},
-        "input": form,
-    })  # fmt: skip
-    return path
+    form = input_form((32, 32), fit="pad", equalize=True)
+    return save_network(tmp_path / "best.pth", TinyNext(3), form)
 
 
 def damaged(folder):

@@ -19,17 +19,10 @@ import model.weights
 from data.gate import Gate
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
-from tests.networks import TinyNext
+from tests.networks import CLASSES, TinyNext, input_form, save_network
 from util.checkpoint import save_checkpoint, short_hash
 
-CLASSES = ["normal", "pneumonia", "COVID-19"]
-FORM = {
-    "size": (32, 32),
-    "mean": (0.5,) * 3,
-    "std": (0.25,) * 3,
-    "prepared": {"size": 64, "fit": "squash", "equalize": False},
-    "mode": "L",
-}
+FORM = input_form((32, 32))
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +33,7 @@ def _tiny(monkeypatch):
 @pytest.fixture
 def checkpoint(tmp_path):
     torch.manual_seed(0)
-    path = tmp_path / "best.pth"
-    save_checkpoint(path, {
-        "state_dict": TinyNext(3).state_dict(),
-        "mapping": {name: k for k, name in enumerate(CLASSES)},
-        "input": FORM,
-    })  # fmt: skip
-    return path
+    return save_network(tmp_path / "best.pth", TinyNext(3), FORM)
 
 
 @pytest.fixture
@@ -182,7 +169,7 @@ def test_prevalence_turns_the_probabilities_by_bayes_rule(checkpoint, files):
 @pytest.mark.parametrize(
     ("prior", "stated", "message"),
     [
-        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it, .*; leave --prevalence out"),
+        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it to start from; leave --prevalence out"),
         ([0.2, 0.3, 0.5], {"normal": 0.9, "pneumonia": 0.1}, "--prevalence: found normal, pneum"),
         ([0.2, 0.3, 0.5], {**PREVALENCE, "normal": 0.5}, "--prevalence: adds up to 0.6; expected"),
     ],

@@ -16,18 +16,16 @@ from data.inputs import read_input
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from tests.conftest import run_script
-from tests.networks import TinyNext
-from util.checkpoint import save_checkpoint
+from tests.networks import (
+    CLASSES,
+    MAPPING,
+    TinyNext,
+    centre_head,
+    input_form,
+    save_network,
+)  # fmt: skip
 
-CLASSES = ["normal", "pneumonia", "COVID-19"]
-MAPPING = {name: k for k, name in enumerate(CLASSES)}
-FORM = {
-    "size": (32, 48),
-    "mean": (0.5,) * 3,
-    "std": (0.25,) * 3,
-    "prepared": {"size": 64, "fit": "pad", "equalize": True},
-    "mode": "L",
-}
+FORM = input_form((32, 48), fit="pad", equalize=True)
 PRECISIONS = [torch.float32, torch.bfloat16]
 
 
@@ -49,20 +47,14 @@ def checkpoint(request, dataset, tmp_path, monkeypatch):
         monkeypatch.setattr(script, "pick_precision", lambda name, device: request.param)
     torch.manual_seed(1)
     network = TinyNext(3)
-    with torch.no_grad():  # no class is far ahead of the others
-        images = RadiographDataset(dataset, "train", MAPPING, InputFormat.of(FORM))
-        batch = InputFormat.of(FORM).normalise(torch.stack([images[k][0] for k in range(16)]))
-        mean = network.eval().features(batch).mean(0)
-        network.logits.module.bias.copy_(-network.logits.module.weight @ mean)
-    path = tmp_path / "best.pth"
-    save_checkpoint(path, {
-        "state_dict": network.state_dict(),
-        "mapping": MAPPING, "input": FORM,
-        "config": {"name": "run", "dataset": str(dataset)},
-        "epoch": 1, "step": 1, "temperature": 0.05, "prior": [0.4, 0.35, 0.25],
-        "fingerprint": json.loads((dataset / "dataset.json").read_text())["fingerprint"],
-    })  # fmt: skip
-    return path
+    images = RadiographDataset(dataset, "train", MAPPING, InputFormat.of(FORM))
+    batch = torch.stack([images[k][0] for k in range(16)])
+    centre_head(network, InputFormat.of(FORM).normalise(batch))
+    return save_network(
+        tmp_path / "best.pth", network, FORM, epoch=1, step=1, temperature=0.05,
+        prior=[0.4, 0.35, 0.25], config={"name": "run", "dataset": str(dataset)},
+        fingerprint=json.loads((dataset / "dataset.json").read_text())["fingerprint"],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "dcm"])

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from PIL import Image
 
+from tests.figures import assert_has_ink, kept_figures, texts
 from util import plots
 from util.plots import plot_confusion_matrix, plot_history
 
@@ -17,13 +16,7 @@ CLASSES = ["normal", "pneumonia", "COVID-19"]
 
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
-    """The figures, as they were drawn before they were written."""
-    figures: list[Figure] = []
-    save = plots.save_figure
-    monkeypatch.setattr(
-        plots, "save_figure", lambda figure, path: figures.append(figure) or save(figure, path)
-    )
-    return figures
+    return kept_figures(monkeypatch, plots)
 
 
 def history(epochs: int) -> list[dict]:
@@ -39,17 +32,6 @@ def history(epochs: int) -> list[dict]:
         }
         for epoch in range(1, epochs + 1)
     ]
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def assert_has_ink(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        assert min(image.size) > 300
-        assert np.asarray(image.convert("L")).std() > 5
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 9, 60])

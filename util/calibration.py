@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from util.intervals import (
     FEWEST_CLUSTERS,
@@ -15,7 +15,6 @@ from util.intervals import (
     wilson_interval,
 )
 from util.metrics import check_table
-from util.prevalence import check_shares
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
@@ -24,7 +23,7 @@ TEMPERATURES = (0.05, 20.0)
 LOWER, UPPER = 0.975, 0.01
 
 
-# ---- Temperature and prevalence ----
+# ---- Temperature ----
 
 
 def fit_temperature(
@@ -66,39 +65,6 @@ def fit_temperature(
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     at_the_sharpest = found.x - bounds[0] < 1e-3 or loss(bounds[0]) <= found.fun
     return 1.0 if at_the_sharpest else float(np.exp(found.x))
-
-
-def tempered(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (n, K) of `logits` (n, K): softmax(logits / temperature)."""
-    return softmax(np.asarray(logits, float) / temperature, axis=1)
-
-
-def to_prevalence(
-    probabilities: np.ndarray, prior: Sequence[float], prevalence: Sequence[float]
-) -> np.ndarray:
-    """Probabilities (n, K) for a population with another mixture of the classes.
-
-    `prior` (K,) are the shares of the classes that `probabilities` (n, K) were learned on,
-    `prevalence` (K,) those of the population, each adding up to 1. The images of a class are taken
-    to look alike in both. Saerens, Latinne & Decaestecker (2002), Neural Comput. 14:21.
-
-    Raises ValueError for a class that the population has and `prior` has not.
-    """
-    probabilities = np.asarray(probabilities, float)
-    n_classes = probabilities.shape[1]
-    prior = check_shares(prior, n_classes, "prior")
-    prevalence = check_shares(prevalence, n_classes, "prevalence")
-    unknown = np.flatnonzero((prior == 0) & (prevalence > 0))
-    if len(unknown):
-        raise ValueError(
-            f"prior: class {unknown[0]} is 0, its prevalence {prevalence[unknown[0]]:g}; expected "
-            "some of a class that the population has. Nothing was learned about it."
-        )
-    change = np.divide(prevalence, prior, out=np.zeros(n_classes), where=prior > 0)
-    scaled = probabilities * change
-    whole = scaled.sum(1, keepdims=True)
-    # An image that is surely of a class the population has not: all that is left is the prevalence.
-    return np.divide(scaled, whole, out=np.tile(prevalence, (len(scaled), 1)), where=whole > 0)
 
 
 # ---- Errors ----

@@ -1,11 +1,12 @@
 """A population in which classes are as common as stated, not as in the split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from util.intervals import clustered_wilson, entry
 from util.metrics import check_table
+from util.probabilities import check_shares
 
 
 def at_prevalence(
@@ -36,31 +37,6 @@ def at_prevalence(
             for k, label in enumerate(classes)
         }
     }
-
-
-def check_shares(shares: Sequence[float], n_classes: int, name: str) -> np.ndarray:
-    """The `shares` (K,) of classes in a population, scaled to add up to 1 exactly.
-
-    Raises ValueError unless there are `n_classes` of them, none below 0, adding up to 0.99 to 1.01.
-    """
-    shares = np.asarray(shares, float)
-    if shares.shape != (n_classes,) or not np.isfinite(shares).all() or (shares < 0).any():
-        raise ValueError(
-            f"{name}: {shares.tolist()}; expected {n_classes} shares of at least 0, one per class."
-        )
-    if not 0.99 <= shares.sum() <= 1.01:
-        raise ValueError(f"{name}: adds up to {shares.sum():g}; expected 1.")
-    return shares / shares.sum()
-
-
-def shares_of(stated: Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
-    """The share of each of the `classes` (K,), of --prevalence; ValueError unless all have one."""
-    if set(stated) != set(classes):
-        raise ValueError(
-            f"--prevalence: found {', '.join(stated)}; expected a share of each of"
-            f" {', '.join(classes)}"
-        )
-    return check_shares([stated[name] for name in classes], len(classes), "--prevalence")
 
 
 def _precision(
