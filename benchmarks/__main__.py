@@ -20,6 +20,8 @@ PAIRS = {
     "loader": "training images, against reading and varying full-size RGB",
     "step": "a training step, against float32, NCHW and Adam",
     "epoch": "an epoch of train.py, against as many steps on one batch in memory",
+    "predict": "minimal_prediction.py, against a plain script: one file, and many",
+    "report": "evaluate.py with its whole report, against one forward pass over the test split",
 }
 
 
@@ -32,6 +34,8 @@ def arguments() -> argparse.Namespace:
         if name != "generate":
             kind.add_argument("--size", type=int, default=256, help="of the images, pixels")
             kind.add_argument("--batch-size", type=int, default=16, help="images a step")
+        if name in ("predict", "all"):
+            kind.add_argument("--images", type=int, default=200, help="predict: files")
         if name != "step":
             for source, module in SOURCES.items():
                 kind.add_argument(f"--{source}", metavar="DIR", help=module.DESCRIPTION)
@@ -50,7 +54,7 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     for name, kind in kinds.choices.items():
-        if name not in ("step", "recipes"):
+        if name not in ("step", "predict", "recipes"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
     words = sys.argv[1:]
@@ -63,6 +67,8 @@ def arguments() -> argparse.Namespace:
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
+    if args.benchmark in ("predict", "all"):
+        demand(chosen, args, ("images",), 2)
     return args
 
 

@@ -2,10 +2,10 @@
 
 import argparse
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import measure, source_flags
+from benchmarks.pairs import rates_of_commands, rows
 from benchmarks.sources import given_sources
 from benchmarks.table import Row
 from data.sources import SOURCES
@@ -15,6 +15,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     """A row for each recipe; images are the rows of the sources that are read, kept or not."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         images = sum(len(SOURCES[name].read(folder)[0]) for name, folder in folders.items())
+        flags = source_flags(folders)
         commands = {
             "plain": ("-m", "benchmarks.plain"),
             "ours": ("generate_dataset.py", "--workers", args.workers),
@@ -23,17 +24,5 @@ def run(args: argparse.Namespace) -> list[Row]:
         for _ in range(args.rounds):
             for name, words in commands.items():
                 with TemporaryDirectory(dir=scratch) as out:
-                    flags = source_flags(folders)
                     taken[name].append(measure(*words, Path(out) / "set", *flags))
-    return [
-        {
-            "benchmark": "generate",
-            "recipe": name,
-            "images/s": images / median(run.seconds for run in runs),
-            "times the first": median(
-                plain.seconds / run.seconds for plain, run in zip(taken["plain"], runs, strict=True)
-            ),
-            "peak MiB": max(run.peak for run in runs),
-        }
-        for name, runs in taken.items()
-    ]
+    return rows("generate", taken, rates_of_commands(taken, images))

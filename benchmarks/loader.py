@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import plain
 from benchmarks.measure import measure, source_flags
-from benchmarks.pairs import by_turns, rows
+from benchmarks.pairs import by_turns, rates_of_trials, rows
 from benchmarks.sources import given_sources
 from benchmarks.table import Row
 
@@ -25,4 +25,4 @@ def run(args: argparse.Namespace) -> list[Row]:
             "ours": ("our-loader", dataset, EPOCHS),
         }
         taken = by_turns(trials, args.rounds, args.size, args.batch_size, args.workers)
-    return rows("loader", taken)
+    return rows("loader", taken, rates_of_trials(taken))

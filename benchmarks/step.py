@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks.pairs import by_turns, rows
+from benchmarks.pairs import by_turns, rates_of_trials, rows
 from benchmarks.table import Row
 
 STEPS = 4
@@ -11,4 +11,5 @@ STEPS = 4
 
 def run(args: argparse.Namespace) -> list[Row]:
     trials = {"plain": ("plain-step", Path(), STEPS), "ours": ("our-step", Path(), STEPS)}
-    return rows("step", by_turns(trials, args.rounds, args.size, args.batch_size, workers=0))
+    taken = by_turns(trials, args.rounds, args.size, args.batch_size, workers=0)
+    return rows("step", taken, rates_of_trials(taken))

@@ -21,9 +21,11 @@ from data.augmentation import Augmentation
 from data.dataset import RadiographDataset
 from data.folder import preparation, read_about
 from data.loader import make_loader
-from data.sampling import EpochBatches
+from data.sampling import EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
+from model.inference import predict_logits
+from model.ready import ready
 from util.device import autocast, pick_device, pick_precision
 from util.optimization import make_optimizer
 
@@ -67,6 +69,19 @@ def our_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
     vary = Augmentation(config.flip, config.rotation, config.shift, config.scale, config.jitter)
     images = RadiographDataset(folder, "train", mapping, form(size, about), vary)
     return make_loader(images, EpochBatches(len(images), batch), workers, pin=False)
+
+
+def forward_pass(size: int, batch: int, folder: Path) -> Callable[[], int]:
+    """As evaluate.py does it, over the test split."""
+    about = read_about(folder)
+    mapping = {label: k % CLASSES for k, label in enumerate(about["labels"])}
+    images = RadiographDataset(folder, "test", mapping, form(size, about))
+    device = pick_device("auto")
+    network = ready(COVIDNext50(CLASSES), device, pick_precision("auto", device))
+    loader = make_loader(images, in_order(len(images), batch), 0, pin=False)
+    normalise = form(size, about).normalise
+    pixels = [shown for shown, _ in loader]
+    return lambda: len(predict_logits(network, pixels, device, normalise))
 
 
 def form(size: int, about: dict | None = None) -> InputFormat:
@@ -123,6 +138,8 @@ def main() -> None:
         jobs = [one_batch(plain_step(), images, targets)]
     elif kind == "our-step":
         jobs = [one_batch(our_step(size), pixels, targets)]
+    elif kind == "forward":
+        jobs = [forward_pass(size, batch, folder)]
     elif kind == "epoch":
         step = our_step(size)
         jobs = [partial(through, batches, step), partial(in_memory, len(batches), pixels, step)]

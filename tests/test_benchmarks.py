@@ -156,6 +156,23 @@ def test_a_pair_is_measured_by_turns_and_its_first_is_one(name):
     assert min(first["images/s"], second["images/s"], first["peak MiB"]) > 0
 
 
+def test_a_report_is_measured_against_a_forward_pass_over_its_images():
+    first, report = run(["report", *SMALL])
+    assert (first["recipe"], report["recipe"]) == ("one forward pass", "evaluate.py")
+    assert report["times the first"] == pytest.approx(report["images/s"] / first["images/s"])
+    assert 0 < report["images/s"] < first["images/s"]
+
+
+def test_prediction_is_measured_on_one_file_and_on_many():
+    rows = run(["predict", *SMALL, "--images", "3"])
+    assert [row["benchmark"] for row in rows] == ["predict one file"] * 2 + ["predict 3 files"] * 2
+    assert [row["recipe"] for row in rows] == ["plain", "ours"] * 2
+    for plain_row, ours in (rows[:2], rows[2:]):
+        assert plain_row["times the first"] == 1
+        assert ours["times the first"] == pytest.approx(ours["images/s"] / plain_row["images/s"])
+        assert ours["peak MiB"] < plain_row["peak MiB"]
+
+
 def test_both_loaders_vary_images_alike(few_sources, tmp_path, script):
     """Mean and spread of the gray values over an epoch; where they come from differs alone."""
     script(generate_dataset, tmp_path / "set", *measure.source_flags(few_sources), "--size", "64")

@@ -1,0 +1,38 @@
+"""evaluate.py with its whole report, against one forward pass over the same split."""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from benchmarks.measure import measure, source_flags
+from benchmarks.pairs import commands_by_turns, rates_of_commands, rates_of_trials, rows
+from benchmarks.predict import write_checkpoint
+from benchmarks.sources import given_sources
+from benchmarks.table import Row
+from data.folder import read_about
+
+PASS = "one forward pass"
+PASSES = 3  # in each round; before them one that is not counted
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """A forward pass of images that are decoded already, and a report from a cold start."""
+    with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
+        dataset, checkpoint = Path(scratch, "set"), Path(scratch, "best.pth")
+        measure("generate_dataset.py", dataset, "--size", args.size, *source_flags(folders))
+        write_checkpoint(checkpoint, args.size, read_about(dataset)["labels"])
+        words = (args.size, args.batch_size, args.workers, dataset, PASSES)
+        report = ("--dataset", dataset, "--batch-size", args.batch_size)
+        commands = {
+            PASS: ("-m", "benchmarks.trial", "forward", *words),
+            "evaluate.py": ("evaluate.py", checkpoint, *report),
+        }
+        taken = commands_by_turns(commands, args.rounds)
+        images = len(pd.read_csv(dataset / "test_metadata.csv"))
+    rates = {
+        **rates_of_trials({PASS: taken[PASS]}),
+        **rates_of_commands({"evaluate.py": taken["evaluate.py"]}, images),
+    }
+    return rows("report", taken, rates)
