@@ -19,6 +19,12 @@ from util.flags import Parser, add_prevalence, demand
 from util.script import NOTICE, run
 
 log = logging.getLogger(__name__)
+SENSITIVITY = 0.95  # wished for, unless another one is
+# Why the numbers of a split are too good, where the model is of the same dataset.
+SEEN = {
+    "train": "The model was trained on these images: the numbers say nothing of new patients.",
+    "val": "This split chose the epoch and the temperature: on new patients the model does worse.",
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -27,7 +33,10 @@ def arguments() -> argparse.Namespace:
         "checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's"
     )
     parser.add_argument(
-        "other", metavar="CHECKPOINT", nargs="?", help="is this one better? Tested image by image"
+        "other",
+        metavar="CHECKPOINT",
+        nargs="?",
+        help="is it better than the first? Asked by patients",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -35,11 +44,11 @@ def arguments() -> argparse.Namespace:
     )
     where.add_argument("--folder", metavar="DIR", help="class folders, as class/patient/image")
     parser.add_argument(
-        "--split", choices=["train", "val", "test"], default="test", help="what to read"
+        "--split", choices=["train", "val", "test"], help="of the dataset; without it test"
     )
     parser.add_argument("--out", metavar="DIR", help="where to; without it beside the checkpoint")
     parser.add_argument(
-        "--sensitivity", type=float, default=0.95, help="wished for at the operating points"
+        "--sensitivity", type=float, help="wished for at the operating points; without it 0.95"
     )
     add_prevalence(parser)
     parser.add_argument("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
@@ -52,8 +61,13 @@ def arguments() -> argparse.Namespace:
     demand(parser, args, ("batch_size",), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
     demand(parser, args, ("sensitivity",), 0.01, 1)
-    if args.other and args.prevalence:
-        parser.error("--prevalence: found two checkpoints, which are compared as they are")
+    for flag in ("prevalence", "sensitivity"):
+        if args.other and getattr(args, flag) is not None:
+            parser.error(f"--{flag}: found two checkpoints, which are compared as they are")
+    if args.folder and args.split:
+        parser.error("--split: found --folder, which has none; leave it out")
+    args.split = args.split or "test"
+    args.sensitivity = args.sensitivity or SENSITIVITY
     return args
 
 
@@ -63,15 +77,13 @@ if __name__ == "__main__":
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from tqdm import tqdm
 
-from data.audit import age_band, guess_by
+from data.audit import age_band, chances_by
 from data.dataset import RadiographDataset, read_used
 from data.folder import read_about
 from data.loader import make_loader
@@ -89,8 +101,8 @@ from util.checkpoint import load_checkpoint, short_hash
 from util.comparison import compare
 from util.curves import draw_all
 from util.device import pick_device, pick_precision
-from util.files import atomic_path, write_json
-from util.heatmaps import overlay
+from util.files import atomic_path, make_folder, write_json
+from util.gallery import gallery
 from util.linear_probe import source_in_features
 from util.metrics import evaluate_predictions
 from util.model_card import model_card
@@ -98,13 +110,12 @@ from util.operating_points import choose, measure
 from util.prevalence import at_prevalence
 from util.probabilities import scorer, shares_of
 from util.report import write_report
-from util.shortcuts import called_out, heat_outside_lungs, judge
+from util.shortcuts import called_out, headline, heat_outside_lungs, judge
 from util.subgroups import subgroups
 from util.summary import line, summary
-from util.versions import versions
+from util.versions import commit, machine, versions
 
 Images = RadiographDataset | ClassFolders
-WORST = 12  # mistakes in the report's gallery
 FEW = 8  # batches up to which starting processes costs more than they save
 
 
@@ -130,23 +141,31 @@ def main(args: argparse.Namespace) -> None:
     if args.other:
         compare_with(model, load(args.other, args.device), args)
         return
-    images = open_images(model, args)
+    images = open_images(model, dataset_of(model, args), args)
+    out = make_folder(
+        args.out or Path(args.checkpoint).parent / f"evaluation-{name_of(model, args)}"
+    )
     metrics, probabilities, seen = evaluate(model, images, args)
 
-    out = Path(args.out or Path(args.checkpoint).parent / f"evaluation-{name_of(args)}")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "metrics.json", metrics)
-    write_predictions(out / "predictions.csv", images, probabilities, model.classes)
-    about, split = (
-        (None, None) if args.folder else (read_about(dataset_of(model, args)), args.split)
+    table = images.table.assign(
+        truth=[model.classes[k] for k in images.targets],
+        predicted=[model.classes[k] for k in probabilities.argmax(1)],
     )
+    write_json(out / "metrics.json", metrics)
+    chances = {f"p({name})": probabilities[:, k] for k, name in enumerate(model.classes)}
+    if args.prevalence:
+        moved = model.scorer(args.prevalence)(seen.logits)
+        chances |= {f"p({name}) there": moved[:, k] for k, name in enumerate(model.classes)}
+    with atomic_path(out / "predictions.csv") as temporary:
+        table.assign(**chances).to_csv(temporary, index=False)
+    about = None if args.folder else read_about(dataset_of(model, args))
     report = write_report(
         out,
         metrics,
         facts(model, args),
         draw_all(metrics, probabilities, images.targets, out),
-        gallery(images, probabilities, seen.heat, model.classes),
-        model_card(model.checkpoint, about, metrics, split),
+        gallery(table, lambda k: gray(images[k][0]), probabilities, seen.heat),
+        model_card(model.checkpoint, about, metrics, None if args.folder else args.split),
     )
     print(summary(metrics))
     print(f"\nReport: {report}\n{NOTICE}")
@@ -161,99 +180,150 @@ def load(path: str, device: str) -> Model:
     return Model(path, checkpoint, network, InputFormat.of(checkpoint["input"]), classes, target)
 
 
-def open_images(model: Model, args: argparse.Namespace, split: str | None = None) -> Images:
-    """What --folder, --dataset and --split name, or another split of the same dataset."""
-    mapping = model.checkpoint["mapping"]
-    bar = partial(tqdm, desc="Reading", unit=" images", leave=False, disable=None)
-    if args.folder and not split:
-        images = ClassFolders(args.folder, mapping, model.form, bar)
-        for item in images.dropped:
-            log.warning("%s: left out: %s", item.original, item.reason)
-    else:
-        dataset = dataset_of(model, args)
-        if model.checkpoint["fingerprint"] != read_about(dataset)["fingerprint"]:
-            log.warning(
-                "%s: trained on another dataset; its patients may be in this split", model.path
-            )
-        images = RadiographDataset(dataset, split or args.split, mapping, model.form, None, bar)
-    for label, number in images.unused.items():
-        log.info("%s: no class of the model, %d images", label, number)
-    return images
-
-
 def dataset_of(model: Model, args: argparse.Namespace) -> Path:
     return Path(args.dataset or model.checkpoint["config"].get("dataset") or config.dataset)
 
 
-def name_of(args: argparse.Namespace) -> str:
-    return Path(args.folder).resolve().name if args.folder else args.split
+def is_own(model: Model, dataset: Path) -> bool:
+    """Whether it is the dataset that the model was trained on."""
+    return model.checkpoint["fingerprint"] == read_about(dataset)["fingerprint"]
+
+
+def name_of(model: Model, args: argparse.Namespace) -> str:
+    """Of the folder for the results: each set of images has its own."""
+    if args.folder:
+        return f"folder-{Path(args.folder).resolve().name}"
+    dataset = dataset_of(model, args)
+    return args.split if is_own(model, dataset) else f"{args.split}-of-{dataset.resolve().name}"
+
+
+def open_images(model: Model, dataset: Path, args: argparse.Namespace) -> Images:
+    """What --folder names, or the split of the dataset."""
+    mapping, bar = model.checkpoint["mapping"], partial(tqdm, leave=False, disable=None, unit="img")
+    if args.folder:
+        images = ClassFolders(args.folder, mapping, model.form, bar)
+        for item in images.dropped:
+            log.warning("%s: left out: %s", item.original, item.reason)
+    else:
+        if not is_own(model, dataset):
+            log.warning(
+                "%s: trained on another dataset; its patients may be in this split", model.path
+            )
+        images = RadiographDataset(dataset, args.split, mapping, model.form, None, bar)
+    for label, number in images.unused.items():
+        log.info("%s: no class of the model, %d images", label, number)
+    return images
 
 
 def evaluate(
     model: Model, images: Images, args: argparse.Namespace
 ) -> tuple[dict, np.ndarray, Examined]:
     """All that metrics.json holds, the probabilities (N, K), and what the network saw."""
-    checkpoint, classes, targets = model.checkpoint, model.classes, np.array(images.targets)
-    patients = images.table["patient_id"].to_numpy()
-    score = model.scorer(args.prevalence)
-    judged = partial(
-        evaluate_predictions, targets=targets, patients=patients, classes=classes, seed=args.seed
-    )
-    seen = look(model, images, args, "Images")
-    probabilities = score(seen.logits)
-    metrics = judged(probabilities)
-    groups = {name: images.table[name].to_numpy() for name in ("source", "view", "sex")}
-    groups["age"] = images.table["age"].map(age_band).to_numpy()
-    probes = {}
-    for name, probe in PROBES.items():
-        shown = look(model, images, args, name, probe.change)
-        probes[name] = headline(judged(score(shown.logits)), probe.how)
-    cheats = {
-        f"the {column} alone": headline(judged(one_hot), how)
-        for column, (one_hot, how) in guesses(model, images, args).items()
+    known = {
+        "targets": np.array(images.targets),
+        "patients": images.table["patient_id"].to_numpy(),
+        "classes": model.classes,
     }
-    heat = heat_outside_lungs(
-        outside_box(seen.heat), LUNGS.outside, seen.heat.shape[1:], patients, args.seed
-    )
-    sources = source_in_features(
-        seen.features, targets, images.table["source"], patients, classes, args.seed
-    )
-    found = judge(metrics, cheats, probes, heat, sources)
+    drawn = known | {"seed": args.seed}
+    moved = model.scorer(args.prevalence)  # fails before the long work, if it does
+    seen = look(model, images, args, "Images")
+    probabilities = model.scorer()(seen.logits)
+    metrics = evaluate_predictions(probabilities, **drawn)
+    metrics["warnings"] = [*warnings(model, args), *metrics["warnings"]]
     metrics |= {
-        "calibration": calibration(probabilities, targets, patients, args.seed)
-        | {"temperature": checkpoint["temperature"]},
-        "operating_points": {},
-        "subgroups": subgroups(probabilities, targets, patients, classes, groups, args.seed),
-        "cheats": cheats,
-        "probes": probes,
-        "heat_outside_lungs": heat,
-        "source_in_features": sources,
-        "verdicts": [verdict.sentence for verdict in found],
-        "called_out": called_out(found),
+        "cheats": cheats(model, images, probabilities, drawn, args),
+        "probes": probes(model, images, drawn, args),
+        "calibration": {
+            "temperature": model.checkpoint["temperature"],
+            **calibration(probabilities, known["targets"], known["patients"], args.seed),
+        },
+        "operating_points": operating_points(model, probabilities, known, args),
+        "subgroups": subgroups(probabilities, columns=columns_of(images.table), **drawn),
         "prevalence": None,
     }
-    if (chosen := validation(model, args)) is not None:
-        thresholds = choose(
-            score(look(model, chosen, args, "Validation").logits), chosen.targets, args.sensitivity
-        )
-        metrics["operating_points"] = measure(
-            probabilities, targets, patients, classes, thresholds, args.sensitivity
-        )
     if args.prevalence:
-        stated = shares_of(args.prevalence, classes)
-        metrics["prevalence"] = {"stated": args.prevalence}
-        metrics["prevalence"] |= at_prevalence(probabilities, targets, patients, classes, stated)
-    return metrics, probabilities, seen
+        shares = shares_of(args.prevalence, model.classes)
+        there = at_prevalence(moved(seen.logits), prevalence=shares, **known)
+        metrics["prevalence"] = {"stated": args.prevalence, **there}
+    return metrics | shortcuts(metrics, seen, images, drawn), probabilities, seen
 
 
-def validation(model: Model, args: argparse.Namespace) -> Images | None:
-    """The images that operating points are chosen on; None where they would be measured, too."""
-    if not args.folder:
-        return None if args.split == "val" else open_images(model, args, "val")
-    if not dataset_of(model, args).exists():
-        log.info("%s: not here; operating points are left out", dataset_of(model, args))
-        return None
-    return open_images(model, args, "val")
+def warnings(model: Model, args: argparse.Namespace) -> list[str]:
+    """Why the numbers are too good, if they are."""
+    if args.folder or args.split not in SEEN or not is_own(model, dataset_of(model, args)):
+        return []
+    return [SEEN[args.split]]
+
+
+def columns_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What splits the images into subgroups."""
+    groups = {name: table[name].to_numpy() for name in ("source", "view", "sex")}
+    return groups | {"age": table["age"].map(age_band).to_numpy()}
+
+
+def cheats(
+    model: Model, images: Images, probabilities: np.ndarray, drawn: dict, args: argparse.Namespace
+) -> dict[str, dict]:
+    """What the source and the view alone would score, and by how much the model is ahead."""
+    if args.folder:
+        return {}  # one source, and views that the file seldom tells
+    mapping, classes = model.checkpoint["mapping"], model.classes
+    train, used = read_used(dataset_of(model, args), "train", mapping)
+    train = train[used].replace({"label": {label: classes[k] for label, k in mapping.items()}})
+    found = {}
+    for column in ("source", "view"):
+        chances = chances_by(column, train, images.table, classes)
+        found[f"the {column} alone"] = {
+            **heads(evaluate_predictions(chances, **drawn)),
+            "lead": compare(chances, probabilities, **drawn)["difference"],
+            "how": f"each image gets the shares of the classes that its {column} has in train",
+        }
+    return found
+
+
+def probes(model: Model, images: Images, drawn: dict, args: argparse.Namespace) -> dict[str, dict]:
+    """What the model scores on the images with a part of each taken away."""
+    found = {}
+    for name, probe in PROBES.items():
+        logits = look(model, images, args, name, probe.change).logits
+        scores = evaluate_predictions(model.scorer()(logits), **drawn)
+        found[name] = {**heads(scores), "how": probe.how}
+    return found
+
+
+def shortcuts(metrics: dict, seen: Examined, images: Images, drawn: dict) -> dict:
+    """Where the heat lies, what the features know, and what it all says of the model."""
+    heat = heat_outside_lungs(
+        outside_box(seen.heat),
+        LUNGS.outside,
+        seen.heat.shape[1:],
+        drawn["patients"],
+        drawn["seed"],
+    )
+    sources = source_in_features(seen.features, sources=images.table["source"], **drawn)
+    found = judge(metrics, metrics["cheats"], metrics["probes"], heat, sources)
+    return {
+        "heat_outside_lungs": heat,
+        "source_in_features": sources,
+        "headline": headline(metrics, found),
+        "verdicts": [verdict.sentence for verdict in found],
+        "called_out": called_out(found),
+    }
+
+
+def operating_points(
+    model: Model, probabilities: np.ndarray, known: dict, args: argparse.Namespace
+) -> dict[str, dict]:
+    """At the thresholds that the model's own validation images give; not measured on these."""
+    validation = model.checkpoint["validation"]
+    if validation is None:
+        log.warning("%s: no validation images in it; no operating points", model.path)
+        return {}
+    if not args.folder and args.split == "val" and is_own(model, dataset_of(model, args)):
+        return {}
+    seen = model.scorer()(validation["logits"])
+    thresholds = choose(seen, np.array(validation["targets"]), args.sensitivity)
+    return measure(probabilities, thresholds=thresholds, **known)
 
 
 def look(
@@ -273,25 +343,8 @@ def look(
     return Examined(*(values.cpu().numpy() for values in seen))
 
 
-def headline(scores: dict, how: str) -> dict:
-    return {name: scores[name] for name in ("accuracy", "macro_f1", "macro_auroc")} | {"how": how}
-
-
-def guesses(
-    model: Model, images: Images, args: argparse.Namespace
-) -> dict[str, tuple[np.ndarray, str]]:
-    """column -> what naming by it alone gives, (N, K) of zeros and ones, and how it was done."""
-    if args.folder:
-        return {}  # one source, and views that the file seldom tells
-    mapping, classes = model.checkpoint["mapping"], model.classes
-    train, used = read_used(dataset_of(model, args), "train", mapping)
-    train = train[used].replace({"label": {label: classes[k] for label, k in mapping.items()}})
-    found = {}
-    for column in ("source", "view"):
-        named = guess_by(column, train, images.table)
-        how = f"each image is named after the commonest class of its {column} in train"
-        found[column] = np.eye(len(classes))[[classes.index(name) for name in named]], how
-    return found
+def heads(scores: dict) -> dict:
+    return {name: scores[name] for name in ("accuracy", "macro_f1", "macro_auroc")}
 
 
 def gray(pixels: torch.Tensor) -> np.ndarray:
@@ -299,57 +352,20 @@ def gray(pixels: torch.Tensor) -> np.ndarray:
     return pixels.float().mean(0).round().byte().numpy()
 
 
-def png(pixels: np.ndarray) -> bytes:
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def write_predictions(
-    path: Path, images: Images, probabilities: np.ndarray, classes: list[str]
-) -> None:
-    """The split's metadata with the true class, the predicted one, and the chance of each."""
-    table = images.table.assign(
-        truth=[classes[k] for k in images.targets],
-        predicted=[classes[k] for k in probabilities.argmax(1)],
-    )
-    chances = pd.DataFrame(probabilities, columns=[f"p({name})" for name in classes])
-    with atomic_path(path) as temporary:
-        pd.concat([table, chances], axis=1).to_csv(temporary, index=False)
-
-
-def gallery(
-    images: Images, probabilities: np.ndarray, heat: np.ndarray, classes: list[str]
-) -> list[dict]:
-    """The mistakes that the model was surest of, each with its heat map beside it."""
-    named = probabilities.argmax(1)
-    wrong = np.flatnonzero(named != images.targets)
-    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:WORST]
-    rows = images.table.iloc[worst].to_dict("records")
-    return [
-        {
-            "image": png(overlay(gray(images[k][0]), heat[k])),
-            "file": row["filename"],
-            "truth": classes[images.targets[k]],
-            "predicted": classes[named[k]],
-            "probability": float(probabilities[k].max()),
-            "source": row["source"],
-            "view": row["view"],
-        }
-        for k, row in zip(worst, rows, strict=True)
-    ]
-
-
 def facts(model: Model, args: argparse.Namespace) -> dict[str, str]:
     checkpoint, (height, width) = model.checkpoint, model.form.size
     where = args.folder or f"{dataset_of(model, args)}, split {args.split}"
     return {
         "Checkpoint": f"{model.path} ({short_hash(model.path)})",
-        "Run": f"{checkpoint['config'].get('name')}, epoch {checkpoint['epoch']}",
+        "Run": f"{checkpoint['config'].get('name')}"
+        + (f", epoch {checkpoint['epoch']}" if checkpoint["epoch"] else ""),
         "Input": f"{width} x {height} pixels",
         "Images": str(where),
         "Trained on": f"dataset {checkpoint['fingerprint'] or 'unknown'}",
+        "Program": f"commit {commit() or 'unknown'}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "Machine": machine(model.device),
+        "Seed of the draws": str(args.seed),
         "Command": shlex.join(["python3", *sys.argv]),
     }
 
@@ -361,20 +377,38 @@ def compare_with(one: Model, other: Model, args: argparse.Namespace) -> None:
             f"{other.path}: found classes {', '.join(other.classes)}; expected those of"
             f" {one.path}, {', '.join(one.classes)}"
         )
-    scored = []
-    for model in (one, other):
-        images = open_images(model, args)
-        seen = look(model, images, args, Path(model.path).parent.name)
-        scored.append(model.scorer()(seen.logits))
-    patients = images.table["patient_id"].to_numpy()
-    found = compare(*scored, np.array(images.targets), patients, one.classes, args.seed)
-    out = Path(args.out or Path(other.path).parent / f"comparison-{name_of(args)}")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "comparison.json", {"first": one.path, "second": other.path, **found})
-    print(f"{len(images)} images of {len(set(patients))} patients, 95 % intervals")
-    for name in ("accuracy", "macro_f1", "macro_auroc"):
-        print(line(f"{name}, second less first", found["difference"][name]))
+    dataset = dataset_of(one, args)
+    shown = [open_images(model, dataset, args) for model in (one, other)]
+    names = [list(images.table["filename"]) for images in shown]
+    targets = shown[0].targets
+    if names[0] != names[1] or targets != shown[1].targets:
+        raise ValueError(
+            f"{other.path}: its mapping uses other images of {args.folder or dataset} than that of"
+            f" {one.path}; expected the same"
+        )
+    known = {
+        "targets": np.array(targets),
+        "patients": shown[0].table["patient_id"].to_numpy(),
+        "classes": one.classes,
+        "seed": args.seed,
+    }
+    found, scored = {}, []
+    for letter, model, images in zip("AB", (one, other), shown, strict=True):
+        logits = look(model, images, args, letter).logits
+        scored.append(model.scorer()(logits))
+        found[letter] = {"checkpoint": model.path}
+        found[letter] |= heads(evaluate_predictions(scored[-1], **known))
+    found |= compare(*scored, **known)
+    out = make_folder(args.out or Path(other.path).parent / f"comparison-{name_of(one, args)}")
+    write_json(out / "comparison.json", found)
+    print(f"{len(targets)} images of {len(set(known['patients']))} patients, 95 % intervals")
+    for name, difference in found["difference"].items():
+        for letter in "AB":
+            print(line(f"{letter}: {name}", found[letter][name]))
+        print(line(f"{name}, B less A", difference))
     print(found["verdict"])
+    for warning in {text for model in (one, other) for text in warnings(model, args)}:
+        print(warning)
     print(f"\n{out / 'comparison.json'}\n{NOTICE}")
 
 

@@ -53,11 +53,24 @@ def audit_columns(table: pd.DataFrame, shapes: Mapping[str, tuple[int, int]]) ->
 def guess_by(column: str, train: pd.DataFrame, other: pd.DataFrame) -> Sequence[str]:
     """Names each row of `other` after the commonest label that its `column` value has in `train`.
 
-    A value that train does not have gets train's commonest label; ties go to the first by name.
+    Ties go to the first by name. See `chances_by`.
+    """
+    labels = sorted(set(train["label"]))
+    return [labels[k] for k in chances_by(column, train, other, labels).argmax(1)]
+
+
+def chances_by(
+    column: str, train: pd.DataFrame, other: pd.DataFrame, labels: Sequence[str]
+) -> np.ndarray:
+    """How common each of `labels` (K,) is in `train` for the `column` value of each row of `other`.
+
+    (N, K), each row adds up to 1. A value that train does not have gets the shares of all of it.
     No pixel is looked at: a model that is not well ahead of this may have learned `column` instead.
     """
-    common = train.groupby(column)["label"].agg(lambda labels: labels.mode().iloc[0])
-    return list(other[column].map(common).fillna(train["label"].mode().iloc[0]))
+    shares = pd.crosstab(train[column], train["label"], normalize="index")
+    shares = shares.reindex(columns=list(labels), fill_value=0.0)
+    everything = train["label"].value_counts(normalize=True).reindex(list(labels), fill_value=0.0)
+    return shares.reindex(other[column]).fillna(everything).to_numpy()
 
 
 def describe(tables: dict[str, pd.DataFrame]) -> dict:

@@ -34,11 +34,9 @@ class Box(NamedTuple):
         )
 
 
-# One coarse box for all frontal radiographs, squashed to the network's input. It holds 99.9 % of
-# the area of the opacities that radiologists marked in RSNA's images, and 99 % of the lungs that a
-# threshold finds in 727 training images of both sources. Outside, 31 % of the area, are most
-# markers, frames, text and edges of the film, in which sources differ; a marker on the shoulder may
-# reach into it.
+# One coarse box for all frontal radiographs, squashed to the network's input: the lungs, with room
+# around them, as patients lie differently. Outside, 31 % of the area, are most markers, frames,
+# text and edges of the film, in which sources differ; a marker on the shoulder may reach into it.
 LUNGS = Box(top=0.08, bottom=0.90, left=0.08, right=0.92)
 # Pixels on the longer side after the blur. Ribs, vessels and text are gone; how bright the lungs
 # are, and how the patient is framed, is still there.

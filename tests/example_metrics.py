@@ -37,12 +37,17 @@ def group(images: int, patients: int, accuracy: float | None, macro_f1: float | 
     }
 
 
-def cheat(accuracy: float, macro_f1: float, how: str) -> dict:
+def shown(accuracy: float, macro_f1: float, how: str) -> dict:
     return {"accuracy": entry(accuracy, 0.1), "macro_f1": entry(macro_f1, 0.07), "how": how}
 
 
+def cheat(accuracy: float, macro_f1: float, how: str) -> dict:
+    lead = {"accuracy": {"value": 0.0826, "low": -0.0412, "high": 0.2031}}
+    return {**shown(accuracy, macro_f1, how), "lead": lead}
+
+
 def probe(accuracy: float, macro_f1: float, macro_auroc: float, how: str) -> dict:
-    return {**cheat(accuracy, macro_f1, how), "macro_auroc": entry(macro_auroc, 0.06)}
+    return {**shown(accuracy, macro_f1, how), "macro_auroc": entry(macro_auroc, 0.06)}
 
 
 def example() -> dict:
@@ -56,6 +61,7 @@ METRICS = {
     "macro_f1": entry(0.7432, 0.085),
     "macro_precision": entry(0.7448, 0.095),
     "macro_recall": entry(0.7513, 0.08),
+    "macro_specificity": entry(0.8715, 0.045),
     "macro_auroc": entry(0.8967, 0.055),
     "macro_average_precision": entry(0.8274, 0.078),
     "per_class": {
@@ -74,6 +80,7 @@ METRICS = {
     "calibration": {
         "temperature": 1.37,
         "expected_calibration_error": entry(0.0813, 0.031),
+        "expected_by_chance": 0.0649,
         "brier": entry(0.3642, 0.061),
         "bins": [
             {"low": 0.3, "high": 0.4, "images": 6, "confidence": 0.3712, "accuracy": 0.5},
@@ -86,18 +93,21 @@ METRICS = {
     "operating_points": {
         "normal": {
             "wished_sensitivity": 0.95,
+            "chosen_on": 41,
             "threshold": 0.2137,
             "sensitivity": entry(0.9333),
             "specificity": entry(0.7222, 0.08),
         },
         "pneumonia": {
             "wished_sensitivity": 0.95,
+            "chosen_on": 41,
             "threshold": 0.1484,
             "sensitivity": entry(0.9211),
             "specificity": entry(0.4557, 0.11),
         },
         "COVID-19": {
             "wished_sensitivity": 0.95,
+            "chosen_on": 41,
             "threshold": None,
             "sensitivity": dict(NOTHING),
             "specificity": dict(NOTHING),
@@ -159,6 +169,8 @@ METRICS = {
     "heat_outside_lungs": {
         **entry(0.4127, 0.04),
         "box_outside": 0.5233,
+        "grid": [3, 3],
+        "maps": 117,
         "how": "A map that looks nowhere in particular has as much of its heat outside the box as "
         "the box leaves out of the image.",
     },
@@ -182,6 +194,10 @@ METRICS = {
             "how": "One source alone.",
         },
     },
+    "headline": {
+        "state": "called out",
+        "sentence": "Called out: with the lungs blacked out it still tells the classes apart.",
+    },
     "verdicts": [
         "Most of the accuracy survives without the lungs: 62 of 100 images are still named "
         "rightly, 38 would be by a guess.",
@@ -189,6 +205,11 @@ METRICS = {
     ],
     "prevalence": {
         "stated": {"normal": 0.9, "pneumonia": 0.08, "COVID-19": 0.02},
+        "recall": {
+            "normal": entry(0.9123, 0.05),
+            "pneumonia": entry(0.4017, 0.15),
+            "COVID-19": entry(0.6471, 0.17),
+        },
         "precision": {
             "normal": entry(0.9786, 0.01),
             "pneumonia": entry(0.2541, 0.07),
@@ -244,6 +265,7 @@ CHECKPOINT = {
     "step": 1110,
     "metrics": {"loss": 0.7313, "accuracy": 0.8051, "macro_f1": 0.7989},
     "temperature": 1.37,
+    "prior": [0.4, 0.35, 0.25],
     "fingerprint": "882ec04ac0a591cb" * 4,
     "versions": {"python": "3.11.7", "torch": "2.15.0"},
 }

@@ -116,6 +116,22 @@ def test_a_label_that_the_mapping_leaves_out_shifts_no_row(script, checkpoint, d
     np.testing.assert_allclose(part["p(pneumonia)"], kept["p(pneumonia)"] / sums, rtol=1e-3)
 
 
+def another(dataset, folder):
+    """A copy that has another fingerprint."""
+    shutil.copytree(dataset, folder)
+    about = json.loads((folder / "dataset.json").read_text()) | {"fingerprint": "another"}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder
+
+
+def shuffled(dataset, folder):
+    """A copy with the rows of the test split in another order."""
+    shutil.copytree(dataset, folder, ignore=shutil.ignore_patterns("decoded"))
+    table = folder / "test_metadata.csv"
+    pd.read_csv(table, dtype=str).sample(frac=1, random_state=0).to_csv(table, index=False)
+    return folder
+
+
 def mistakes(out):
     rows = pd.read_csv(out / "predictions.csv")
     return int((rows["truth"] != rows["predicted"]).sum())
@@ -124,7 +140,7 @@ def mistakes(out):
 @pytest.fixture
 def measured(script, checkpoint):
     """metrics.json and predictions.csv of the test split, and what was printed."""
-    printed = script(evaluate, checkpoint, "--n-threads", 0, "--sensitivity", 0.8)
+    printed = script(evaluate, checkpoint, "--n-threads", 0)
     out = checkpoint.parent / "evaluation-test"
     return json.loads((out / "metrics.json").read_text()), pd.read_csv(
         out / "predictions.csv", keep_default_na=False
@@ -165,34 +181,86 @@ def test_subgroups_add_up_to_the_split(measured):
         assert hits == pytest.approx(right.sum())
 
 
-def test_operating_points_are_chosen_on_validation_and_measured_on_the_split(
-    measured, script, checkpoint
+@pytest.fixture
+def validated(checkpoint, dataset):
+    """The checkpoint with its outputs on validation, as train.py leaves it."""
+    content = torch.load(checkpoint, weights_only=True)
+    network = TinyNext(3).eval()
+    network.load_state_dict(content["state_dict"])
+    form = InputFormat.of(FORM)
+    images = RadiographDataset(dataset, "val", MAPPING, form)
+    with torch.no_grad():
+        logits = network(form.normalise(torch.stack([image for image, _ in images])))
+    seen = {"logits": logits, "targets": list(images.targets)}
+    torch.save(content | {"validation": seen}, checkpoint)
+    return checkpoint
+
+
+@pytest.mark.parametrize("where", ["own", "another"])
+def test_operating_points_are_chosen_on_the_models_own_validation(
+    script, validated, dataset, tmp_path, where
 ):
-    metrics, rows, _ = measured
-    script(evaluate, checkpoint, "--n-threads", 0, "--split", "val")
-    chosen_on = pd.read_csv(checkpoint.parent / "evaluation-val/predictions.csv")
+    """Also on a hospital's images, which have a validation split of their own."""
+    if where == "another":
+        dataset = another(dataset, tmp_path / "elsewhere")
+    words = ("--n-threads", 0, "--sensitivity", 0.8, "--out")
+    script(evaluate, validated, *words, tmp_path / "test", "--dataset", dataset)
+    script(evaluate, validated, *words, tmp_path / "val", "--split", "val")
+    metrics = json.loads((tmp_path / "test/metrics.json").read_text())
+    rows, chosen_on = (
+        pd.read_csv(tmp_path / split / "predictions.csv") for split in ("test", "val")
+    )
+    assert set(metrics["operating_points"]) == set(CLASSES)
     for name, point in metrics["operating_points"].items():
         column, threshold = f"p({name})", point["threshold"]
-        assert (chosen_on[column][chosen_on["truth"] == name] >= threshold).mean() >= 0.8
+        chances = chosen_on[column][chosen_on["truth"] == name]
+        assert point["chosen_on"] == len(chances)
+        assert (chances >= threshold - 1e-3).mean() >= 0.8 > (chances >= threshold + 1e-3).mean()
         found = (rows[column][rows["truth"] == name] >= threshold).mean()
         assert point["sensitivity"]["value"] == pytest.approx(found)
-    own = json.loads((checkpoint.parent / "evaluation-val/metrics.json").read_text())
-    assert own["operating_points"] == {}
+    own = json.loads((tmp_path / "val/metrics.json").read_text())
+    assert own["operating_points"] == {}  # they would be measured where they were chosen
 
 
-def test_probabilities_are_for_the_stated_prevalence(script, checkpoint, measured, tmp_path):
-    _, rows, _ = measured
+def test_a_class_that_validation_did_not_have_has_no_threshold(script, validated):
+    content = torch.load(validated, weights_only=True)
+    few = {name: values[:1] for name, values in content["validation"].items()}
+    torch.save(content | {"validation": few}, validated)
+    script(evaluate, validated, "--n-threads", 0)
+    points = json.loads((validated.parent / "evaluation-test/metrics.json").read_text())
+    found = [point["threshold"] is None for point in points["operating_points"].values()]
+    assert sorted(found) == [False, True, True]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_that_took_part_in_training_is_warned_of(script, checkpoint, dataset, split):
+    printed = script(evaluate, checkpoint, "--n-threads", 0, "--split", split)
+    metrics = json.loads((checkpoint.parent / f"evaluation-{split}/metrics.json").read_text())
+    assert metrics["warnings"][0] == evaluate.SEEN[split]
+    assert evaluate.SEEN[split] in printed
+
+
+def test_a_stated_prevalence_changes_its_own_section_alone(script, checkpoint, measured, tmp_path):
+    metrics, rows, _ = measured
     content = torch.load(checkpoint, weights_only=True)
     torch.save(content | {"prior": [0.2, 0.3, 0.5]}, checkpoint)
     shares = {"normal": 0.8, "pneumonia": 0.15, "COVID-19": 0.05}
     words = [f"{name}={share}" for name, share in shares.items()]
     script(evaluate, checkpoint, "--n-threads", 0, "--out", tmp_path, "--prevalence", *words)
-    found = pd.read_csv(tmp_path / "predictions.csv")
+    found = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
     columns = [f"p({name})" for name in CLASSES]
     wanted = rows[columns].to_numpy(float) * np.array(list(shares.values())) / [0.2, 0.3, 0.5]
     wanted /= wanted.sum(1, keepdims=True)
-    np.testing.assert_allclose(found[columns], wanted, atol=1e-6)
-    assert json.loads((tmp_path / "metrics.json").read_text())["prevalence"]["stated"] == shares
+    moved = found[[f"{name} there" for name in columns]].to_numpy(float)
+    np.testing.assert_allclose(moved, wanted, atol=1e-6)
+    pd.testing.assert_frame_equal(found[rows.columns], rows)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    there = found.pop("prevalence")
+    assert there["stated"] == shares
+    named = np.array(CLASSES)[wanted.argmax(1)]
+    recall = (named == "normal")[rows["truth"] == "normal"].mean()
+    assert there["recall"]["normal"]["value"] == pytest.approx(recall)
+    assert found == {name: value for name, value in metrics.items() if name != "prevalence"}
 
 
 def test_without_a_prior_a_prevalence_is_refused_in_one_line(script, checkpoint):
@@ -220,25 +288,28 @@ def test_a_users_class_folders_are_evaluated_as_the_same_images_of_a_dataset(
     assert "broken.png" not in found.index
 
 
-def test_two_checkpoints_are_compared_image_by_image(script, checkpoint, tmp_path):
+def test_two_checkpoints_are_compared_on_the_same_images(script, checkpoint, dataset, tmp_path):
     worse = tmp_path / "other" / "best.pth"
     worse.parent.mkdir()
     content = torch.load(checkpoint, weights_only=True)
     head = content["state_dict"]["logits.module.weight"]
     content["state_dict"]["logits.module.weight"] = head.flip(0)
+    # Its own dataset has the same images in another order: it is not the one that is asked.
+    content["config"]["dataset"] = str(shuffled(dataset, tmp_path / "shuffled"))
     torch.save(content, worse)
     printed = script(evaluate, checkpoint, worse, "--n-threads", 0)
     found = json.loads((worse.parent / "comparison-test" / "comparison.json").read_text())
     scores = []
-    for path in (checkpoint, worse):
-        script(evaluate, path, "--n-threads", 0)
+    for letter, path in zip("AB", (checkpoint, worse), strict=True):
+        script(evaluate, path, "--n-threads", 0, "--dataset", dataset)
         scores.append(json.loads((path.parent / "evaluation-test/metrics.json").read_text()))
+        assert found[letter]["accuracy"] == scores[-1]["accuracy"]
     for name in ("accuracy", "macro_f1"):
         wanted = scores[1][name]["value"] - scores[0][name]["value"]
         assert found["difference"][name]["value"] == pytest.approx(wanted)
     assert found["verdict"] in printed
     same = script(evaluate, checkpoint, checkpoint, "--n-threads", 0, "--out", tmp_path / "same")
-    assert "accuracy, second less first                  0.000  (-" in same
+    assert "accuracy, B less A                           0.000  (-" in same
 
 
 def test_checkpoints_of_other_classes_are_not_compared(script, checkpoint, tmp_path):
@@ -263,13 +334,11 @@ def test_evaluation_and_prediction_give_the_same_probabilities(script, checkpoin
 def test_a_dataset_that_the_checkpoint_was_not_trained_on_is_said(
     script, checkpoint, dataset, tmp_path, caplog
 ):
-    other = tmp_path / "other"
-    shutil.copytree(dataset, other)
-    about = json.loads((other / "dataset.json").read_text()) | {"fingerprint": "another"}
-    (other / "dataset.json").write_text(json.dumps(about))
-    script(evaluate, checkpoint, "--dataset", other, "--n-threads", 0, "--out", tmp_path / "out")
+    other = another(dataset, tmp_path / "other")
+    script(evaluate, checkpoint, "--dataset", other, "--n-threads", 0)
     assert "trained on another dataset" in caplog.text
-    assert (tmp_path / "out/metrics.json").exists()
+    # Beside the report of its own test split, not over it.
+    assert (checkpoint.parent / "evaluation-test-of-other/metrics.json").exists()
 
 
 def test_the_originals_checkpoint_is_evaluated_by_its_own_preprocessing(script, dataset, tmp_path):
@@ -286,6 +355,26 @@ def test_a_checkpoint_of_another_network_says_what_does_not_fit(script, checkpoi
     save_checkpoint(checkpoint, content)
     with pytest.raises(ValueError, match=r"1 missing, such as logits.module.bias; 1 not of it"):
         script(evaluate, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("other.pth", "--sensitivity", "0.9"), "--sensitivity: found two checkpoints"),
+        (("other.pth", "--prevalence", "normal=1"), "--prevalence: found two checkpoints"),
+        (("--folder", "mine", "--split", "val"), "--split: found --folder, which has none"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        script(evaluate, "best.pth", *words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, checkpoint):
+    with pytest.raises(ValueError, match=r"best\.pth: found a file; expected a folder"):
+        script(evaluate, checkpoint, "--out", checkpoint)
 
 
 def test_a_dataset_that_is_gone_says_how_to_make_it(script, checkpoint):

@@ -116,10 +116,10 @@ def test_labels_of_one_class_stand_together():
     assert model_card(checkpoint, ABOUT, example(), "test")["model"]["Classes"] == "a, b + c"
 
 
-def test_a_class_of_one_source_is_a_limit():
+def test_classes_that_are_mostly_of_one_source_are_a_limit():
     limits = model_card(CHECKPOINT, ABOUT, example(), "test")["limits"]
-    assert "In this data set every image of COVID-19 comes from covid-chestxray." in limits
-    assert not any("every image of normal" in limit for limit in limits)
+    told = "100 % of COVID-19 from covid-chestxray, 98 % of normal from rsna, 79 % of pneumonia"
+    assert sum(told in limit for limit in limits) == 1
     one = changed(ABOUT, "counts", value=ABOUT["counts"][:2])
     assert not any(
         "In this data set" in limit

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from util.intervals import clustered_wilson, wilson_interval
-from util.operating_points import choose, measure
+from util.operating_points import Thresholds, choose, measure
 
 
 def random_table(seed: int, n: int = 150):
@@ -23,32 +23,34 @@ def names(n: int) -> list[str]:
 @pytest.mark.parametrize("wish", [0.5, 0.9, 1.0])
 def test_the_threshold_is_the_first_of_scikit_learns_curve_that_grants_the_wish(seed, wish):
     probabilities, targets = random_table(seed)
-    for k, found in enumerate(choose(probabilities, targets, wish)):
+    for k, found in enumerate(choose(probabilities, targets, wish).values):
         _, rates, thresholds = roc_curve(targets == k, probabilities[:, k], drop_intermediate=False)
         assert found == pytest.approx(thresholds[rates >= wish - 1e-9][0])
 
 
 def test_fourteen_of_twenty_five_grant_a_wish_of_56_percent():
     probabilities = np.linspace(1, 0.04, 25)[:, None]
-    assert choose(probabilities, np.zeros(25, int), 0.56) == pytest.approx([0.48])
+    assert choose(probabilities, np.zeros(25, int), 0.56).values == pytest.approx([0.48])
 
 
 def test_a_class_without_images_has_no_threshold_and_no_point():
     probabilities, targets = np.array([[0.6, 0.4], [0.3, 0.7]]), np.array([0, 0])
     thresholds = choose(probabilities, targets, 0.9)
-    assert thresholds == pytest.approx([0.3, np.nan], nan_ok=True)
+    assert thresholds.values == pytest.approx([0.3, np.nan], nan_ok=True)
+    assert thresholds.images.tolist() == [2, 0]
     others = np.array([0, 1])
-    point = measure(probabilities, others, names(2), ["a", "b"], thresholds, 0.9)["b"]
+    point = measure(probabilities, others, names(2), ["a", "b"], thresholds)["b"]
     nothing = {"value": None, "low": None, "high": None}
     assert point == {
-        "wished_sensitivity": 0.9, "threshold": None, "sensitivity": nothing, "specificity": nothing
+        "wished_sensitivity": 0.9, "chosen_on": 0, "threshold": None,
+        "sensitivity": nothing, "specificity": nothing,
     }  # fmt: skip
 
 
 def test_the_split_it_was_chosen_on_grants_the_wish():
     probabilities, targets = random_table(1)
     thresholds = choose(probabilities, targets, 0.8)
-    points = measure(probabilities, targets, names(150), list("abc"), thresholds, 0.8)
+    points = measure(probabilities, targets, names(150), list("abc"), thresholds)
     for k, point in enumerate(points.values()):
         images = (targets == k).sum()
         # Without ties it is the least number of images that reaches 80 %.
@@ -60,7 +62,8 @@ def test_sensitivity_and_specificity_are_counted_at_and_above_the_threshold():
     chances = np.array([0.9, 0.5, 0.4, 0.5, 0.2, 0.1, 0.1])
     probabilities = np.column_stack([1 - chances, chances])
     targets = np.array([1, 1, 1, 0, 0, 0, 0])
-    point = measure(probabilities, targets, names(7), ["no", "yes"], np.array([1, 0.5]), 0.95)
+    thresholds = Thresholds(np.array([1, 0.5]), np.array([9, 9]), 0.95)
+    point = measure(probabilities, targets, names(7), ["no", "yes"], thresholds)
     found = point["yes"]
     assert found["threshold"] == 0.5
     assert list(found["sensitivity"].values()) == pytest.approx([2 / 3, *wilson_interval(2 / 3, 3)])
@@ -71,8 +74,8 @@ def test_intervals_count_patients():
     probabilities, targets = random_table(2)
     patients = [f"rsna:{index // 5}" for index in np.argsort(np.argsort(targets, kind="stable"))]
     thresholds = choose(probabilities, targets, 0.8)
-    found = measure(probabilities, targets, patients, list("abc"), thresholds, 0.8)["b"]
-    hits, among = probabilities[:, 1] >= thresholds[1], targets == 1
+    found = measure(probabilities, targets, patients, list("abc"), thresholds)["b"]
+    hits, among = probabilities[:, 1] >= thresholds.values[1], targets == 1
     expected = clustered_wilson(hits[among], np.array(patients)[among])
     assert (found["sensitivity"]["low"], found["sensitivity"]["high"]) == expected
 
@@ -81,9 +84,9 @@ def test_a_class_that_the_split_lacks_has_no_sensitivity():
     probabilities, targets = random_table(3)
     thresholds = choose(probabilities, targets, 0.8)
     few = targets < 2
-    found = measure(
-        probabilities[few], targets[few], names(few.sum()), list("abc"), thresholds, 0.8
-    )["c"]
+    found = measure(probabilities[few], targets[few], names(few.sum()), list("abc"), thresholds)[
+        "c"
+    ]
     assert found["sensitivity"]["value"] is None
     assert found["specificity"]["value"] > 0.3
 

@@ -23,8 +23,8 @@ from util.shortcuts import (
     BLUR,
     BORDER,
     CENTRE,
-    OPEN,
     called_out,
+    headline,
     heat_outside_lungs,
     judge,
 )
@@ -118,6 +118,7 @@ def test_a_network_that_reads_a_painted_border_is_called_out(painted):
     metrics, heat, found = probed(train(painted), painted)
     assert metrics["accuracy"]["value"] > 0.9  # a score to be proud of
     assert called_out(found) == [CENTRE, BORDER]
+    assert headline(metrics, found)["sentence"].startswith("Called out: with the lungs blacked out")
     assert "reads off the border" in found[0].sentence
     assert heat["low"] > LUNGS.outside
 
@@ -126,7 +127,7 @@ def test_an_honest_network_is_not_called_out(plain):
     metrics, heat, found = probed(train(plain), plain)
     assert metrics["accuracy"]["value"] > 0.8
     assert called_out(found) == []
-    assert found[0].sentence == OPEN
+    assert headline(metrics, found)["state"] == "not called out"
     assert heat["high"] < LUNGS.outside
 
 
@@ -180,8 +181,8 @@ def test_a_trace_in_a_large_test_calls_nobody_out():
 
 def test_numbers_stand_in_the_sentence():
     assert verdict(CENTRE, centre=0.75).sentence == (
-        "With the lungs blacked out the model names 50 of 100 (45 - 55) images right, AUROC 0.75"
-        " (0.70 - 0.80); guessing reaches 40 and 0.50. That much it reads off the border."
+        "With the lungs blacked out the model names 50 % (45 - 55) of the images right, AUROC 0.75"
+        " (0.70 to 0.80); guessing reaches 40 % and 0.50. That much it reads off the border."
     )
 
 
@@ -189,7 +190,7 @@ def test_who_falls_without_the_border_is_not_accused_for_that_alone():
     found = verdict(BORDER, border=0.5)
     assert not found.called_out
     assert "it may need the border, or not stand the black" in found.sentence
-    assert "The lungs tell it the class" in verdict(BORDER, border=0.85).sentence
+    assert "What is left suffices" in verdict(BORDER, border=0.85).sentence
 
 
 def test_maps_and_features_point_but_call_nobody_out():
@@ -209,25 +210,48 @@ def test_maps_and_features_point_but_call_nobody_out():
     )
 
 
-def test_the_source_alone_is_beaten_only_by_a_whole_interval():
-    cheats = {"the source alone": {"accuracy": entry(0.7)}, "the view alone": scores(0.5, 0.77)}
-    assert "the model is ahead" in verdict("the source alone", cheats=cheats).sentence
-    assert "is not shown to know more" in verdict("the view alone", cheats=cheats).sentence
+def cheat(**lead):
+    return {"accuracy": entry(0.67), "lead": {name: entry(value) for name, value in lead.items()}}
 
 
-def test_a_model_that_guesses_is_told_so():
+@pytest.mark.parametrize(
+    ("lead", "said"),
+    [
+        ({"accuracy": 0.2, "macro_f1": 0.3}, "the model is ahead in accuracy and macro F1."),
+        (
+            {"accuracy": 0.04, "macro_f1": 0.3},
+            "the model is ahead in macro F1, and not shown to be in accuracy.",
+        ),
+        ({"accuracy": -0.1, "macro_f1": 0.04}, "the model is not shown to know more."),
+    ],
+)
+def test_the_source_alone_is_beaten_where_the_paired_difference_is_above_0(lead, said):
+    found = verdict("the source alone", cheats={"the source alone": cheat(**lead)})
+    assert said in found.sentence
+    assert not found.called_out
+    assert f"accuracy {lead['accuracy']:.2f} (" in found.sentence
+
+
+def test_of_a_model_that_guesses_the_probes_say_nothing():
     guesses = {**MODEL, **scores(0.52, 0.4)}
-    assert "not shown to be better than guessing" in verdict("the model itself", metrics=guesses)[2]
+    probes = {CENTRE: scores(0.9), BORDER: scores(0.5), BLUR: scores(0.8)}
+    found = judge(guesses, {"the source alone": cheat(accuracy=0.1)}, probes, HEAT, SOURCE)
+    assert not {CENTRE, BORDER, BLUR} & {one.probe for one in found}
+    assert headline(guesses, found)["state"] == "not tested"
+    assert "not shown to be better than guessing" in headline(guesses, found)["sentence"]
+    hardly = {**MODEL, **scores(0.56, 0.4)}  # the interval is above 0.5
+    assert headline(hardly, judge(hardly, {}, probes, HEAT, SOURCE))["state"] == "called out"
 
 
-def test_what_is_undefined_calls_nobody_out():
+def test_what_is_undefined_is_not_tested():
     nothing = {**scores(0.5), "macro_auroc": dict.fromkeys(entry(0))}
     probes = dict.fromkeys((CENTRE, BORDER, BLUR), nothing)
     one_class = {**MODEL, **nothing}
     empty = {**HEAT, **dict.fromkeys(entry(0))}
-    said = [verdict.sentence for verdict in judge(one_class, {}, probes, empty, {})]
-    assert said[0] == OPEN
-    assert "AUROC undefined" in said[1]
+    found = judge(one_class, {}, probes, empty, {})
+    assert found == []
+    assert headline(one_class, found)["state"] == "not tested"
+    assert "images of one class only" in headline(one_class, found)["sentence"]
 
 
 def test_the_probes_that_are_judged_are_those_that_are_made():

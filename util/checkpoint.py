@@ -27,6 +27,7 @@ ORIGINAL = {
     "temperature": 1.0,
     "prior": None,
     "gate": None,
+    "validation": None,
     "fingerprint": None,
     "versions": {},
 }

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",
     "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
-    "The public COVID-19 images come from other sources than the normal and pneumonia images, so "
-    "that hospital and disease are confounded. A model can score well by recognising the source.",
     "An interval covers the chance of which patients are in the split, and no other doubt.",
 )
+MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
     "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
@@ -37,6 +36,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Training": training(config),
         "Selection": selection(checkpoint),
         "Temperature": f"{checkpoint['temperature']:.3f}",
+        "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
         "Trained with": join(checkpoint["versions"].items()),
         "Intended use": "Research. Not a medical device; not to diagnose or treat anyone.",
@@ -86,6 +86,17 @@ def selection(checkpoint: Mapping) -> str | None:
     if "macro_f1" in checkpoint["metrics"]:
         text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
     return text + ". Validation chooses the epoch; the test split takes no part"
+
+
+def mixture(checkpoint: Mapping) -> str | None:
+    """How common the classes are where the probabilities are right as they are."""
+    if not checkpoint["prior"]:
+        return None
+    classes = defaultdict(list)
+    for label, k in checkpoint["mapping"].items():
+        classes[k].append(label)
+    shares = enumerate(checkpoint["prior"])
+    return join((" + ".join(classes[k]), f"{100 * share:.0f} %") for k, share in shares)
 
 
 # ---- The data: of dataset.json, or of an empty dict where there is none ----
@@ -151,17 +162,20 @@ def people_table(about: Mapping) -> dict:
 
 
 def limits(about: Mapping) -> list[str]:
-    """What no number here can tell; one sentence more for each class that has one source only."""
-    sources = defaultdict(set)
+    """What no number here can tell; one sentence more where most of a class has one source."""
+    images = defaultdict(lambda: defaultdict(int))  # class -> source -> number
     for row in about.get("counts", ()):
-        sources[row["label"]].add(row["source"])
-    everything = set().union(*sources.values())
+        images[row["label"]][row["source"]] += sum(row[split] for split in about["images"])
+    shares = {label: max(found.values()) / sum(found.values()) for label, found in images.items()}
     confounded = [
-        f"In this data set every image of {label} comes from {next(iter(found))}."
-        for label, found in sources.items()
-        if len(found) == 1 and len(everything) > 1
+        f"{100 * share:.0f} % of {label} from {max(images[label], key=images[label].get)}"
+        for label, share in shares.items()
+        if share >= MOSTLY
     ]
-    return [*LIMITS, *confounded]
+    if not confounded or len({row["source"] for row in about["counts"]}) == 1:
+        return [*LIMITS]
+    told = f"In this data set hospital and disease are confounded: {', '.join(confounded)}."
+    return [*LIMITS, f"{told} A model can score well by recognising the source."]
 
 
 def join(pairs: Iterable[tuple]) -> str:

@@ -31,6 +31,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | Path) -> Path:
+    """The folder, made with those above it where it is not there. ValueError if it is a file."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path}: found a file; expected a folder, or a name that is free")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as JSON, atomically. Numpy values become plain ones, NaN and infinity null."""
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)

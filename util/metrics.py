@@ -147,7 +147,7 @@ def evaluate_predictions(
     shared = {name: scores[:, -1] for name, scores in drawn.items()}
     macro = {
         f"macro_{name}": macro_entry(values[name], intervals[name], images > 0, shared.get(name))
-        for name in ("f1", "precision", "recall", *RANKINGS)
+        for name in ("f1", "precision", "recall", "specificity", *RANKINGS)
     }
     per_class = {
         label: {name: entry(values[name][k], intervals[name][k]) for name in values}
@@ -222,7 +222,7 @@ def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -
     for label, patients, times in zip(classes, seen, predicted, strict=True):
         if patients == 0:
             undefined = "its recall, F1, AUROC and average precision are undefined"
-            warnings.append(f"{label}: no images; {undefined}.")
+            warnings.append(f"{label}: no images; {undefined}, macro values leave it out.")
         elif patients < FEW_PATIENTS:
             people = "patient" if patients == 1 else "patients"
             warnings.append(

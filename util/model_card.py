@@ -152,8 +152,8 @@ def _answers_of_evaluation(
         31: "Grad-CAM heat maps: see Worst mistakes and Heat outside the lungs.",
         **_where_tested(checkpoint, about, split),
         37: "See All classes together.",
-        38: "Recall (sensitivity) and specificity with intervals: see Class by class; at chosen "
-        "thresholds: see Operating points.",
+        38: "Recall (sensitivity) and specificity with intervals: see Class by class"
+        + ("; at chosen thresholds: see Operating points." if metrics["operating_points"] else "."),
         39: "See Confusion matrix and Worst mistakes.",
         40: "See Limits.",
         41: "None for practice: a research tool, not a medical device.",
@@ -171,4 +171,7 @@ def _where_tested(checkpoint: Mapping, about: Mapping, split: str | None) -> dic
     held = about["arguments"].get("hold_out_source")
     if held and split == "test":
         return {33: f"Yes: the source {held}, which training and validation did not see."}
-    return {32: f"Yes: the split {split} of the data set that it was trained on."}
+    if split == "train":
+        return {}
+    chose = "" if split == "test" else ", which chose the epoch and the temperature"
+    return {32: f"Yes: the split {split} of the data set that it was trained on{chose}."}

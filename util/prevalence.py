@@ -16,12 +16,13 @@ def at_prevalence(
     classes: Sequence[str],
     prevalence: Sequence[float],
 ) -> dict:
-    """{"precision": {class: metric}} of the same predictions among `prevalence` (K,) of each class.
+    """{"recall": {class: metric}, "precision": {class: metric}} among `prevalence` (K,) of each.
 
-    `probabilities` (n, K), `targets` and `patients` (n,), `classes` K names; `prevalence` adds up
-    to 1. Only the split's rates are used: how often a class is found, and how often each other
-    class is taken for it. Precision is that of the most probable class, None where a class that
-    `prevalence` expects has no images, 0 for a class never given.
+    `probabilities` (n, K), of `to_prevalence` where they shall suit that population; `targets` and
+    `patients` (n,), `classes` K names; `prevalence` adds up to 1. Only the split's rates are used:
+    how often a class is found, and how often each other class is taken for it. Both are of the most
+    probable class. Precision is None where a class that `prevalence` expects has no images, 0 for a
+    class never given.
 
     The rates have Wilson's intervals on their patients, so that a rate of no false alarms keeps its
     doubt; they are joined by MOVER, in the form for ratios of Donner & Zou (2012), Stat. Methods
@@ -31,12 +32,13 @@ def at_prevalence(
     check_table(probabilities, targets, patients, classes)
     prevalence = check_shares(prevalence, len(classes), "prevalence")
     named, patients = probabilities.argmax(1), np.asarray(patients)
-    return {
-        "precision": {
-            label: _precision(named == k, targets, patients, prevalence, k)
-            for k, label in enumerate(classes)
-        }
-    }
+    found = {"recall": {}, "precision": {}}
+    for k, label in enumerate(classes):
+        hits, of_class = (named == k)[targets == k], patients[targets == k]
+        recall = hits.mean() if len(hits) else np.nan
+        found["recall"][label] = entry(recall, clustered_wilson(hits, of_class))
+        found["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
+    return found
 
 
 def _precision(

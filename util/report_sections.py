@@ -11,6 +11,7 @@ MACRO = {
     "macro_f1": "Macro F1",
     "balanced_accuracy": "Balanced accuracy (macro recall)",
     "macro_precision": "Macro precision",
+    "macro_specificity": "Macro specificity",
     "macro_auroc": "Macro AUROC",
     "macro_average_precision": "Macro average precision",
 }
@@ -28,7 +29,8 @@ CURVES = {
 }
 HOW = {
     "All classes together": "A cheat never looks at the image; a model that is not well ahead of "
-    "it may have learned the same. A line goes from 0 to 1.",
+    "it may have learned the same. A line goes from 0 to 1. The lead is the difference on the same "
+    "patients: only where its interval is above 0 is the model shown to be ahead.",
     "Class by class": "Each class against all others. Recall says how many of its images were "
     "found, precision how many of those named after it are of it.",
     "Confusion matrix": "A row is a true class, a column what its images were named; the diagonal "
@@ -37,18 +39,21 @@ HOW = {
     "diagonal; precision over recall is best in the upper right, and a guess is the thin line.",
     "Probes": "The same model on the same images with a part of each taken away: what it still "
     "scores, it did not need that part for.",
-    "The source in the features": "How well a line through the network's features tells the source "
-    "of images of one class, where the disease cannot; 0.5 is chance.",
+    "The source in the features": "How well a linear classifier of the network's features tells "
+    "the source of images of one class, where the disease cannot; 0.5 is chance.",
     "Calibration": "Of the images named with a probability of 0.8, 8 of 10 should be named "
-    "rightly; a dot below the diagonal is a model too sure of itself.",
-    "Operating points": "An image counts as the class from this probability on. It was chosen on "
-    "validation for the wished sensitivity; beside it stands what it gives on this split.",
-    "In another population": "Precision if the classes were as common as stated and looked as they "
-    "do here; the rarer a class, the more of its alarms are false.",
+    "rightly; a dot below the diagonal is a model too sure of itself. All of it holds for the "
+    "mixture of classes in this split.",
+    "Operating points": "An image counts as the class from this probability on. It was chosen for "
+    "the wished sensitivity on the model's own validation images, as many as stand beside it; then "
+    "comes what it gives here. Nothing is given for validation images themselves.",
+    "In another population": "If the classes were as common as stated and looked as they do here, "
+    "and the probabilities were moved to that; the rarer a class, the more of its alarms are "
+    "false. Every other section is of the images as they are.",
     "Subgroups": "Subgroups hold other mixtures of classes, so that a difference may be the "
     "mixture's. The line is the accuracy of all images; macro F1 is over the classes that occur.",
-    "Worst mistakes": "Wrongly named, the surest first; beside each image what the network looked "
-    "at when it named it, the brighter the more, each on a scale of its own.",
+    "Worst mistakes": "Wrongly named, the surest first; beside each image what spoke for the class "
+    "that it was named, the brighter the more, each on a scale of its own",
     "Data set": "How many images of whom are in it, and what was left out.",
     "Model card": "What the checkpoint says of itself.",
     "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
@@ -73,7 +78,7 @@ def sections(
     found += [_operating_points(metrics)]
     if metrics["prevalence"]:
         found.append(_prevalence(metrics["prevalence"]))
-    found += [_subgroups(metrics, plots), _mistakes(mistakes)]
+    found += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
     limits = [("", limit) for limit in card["limits"]]
     return [*found, *_cards(card), _section("Limits", notes=limits), _record(facts)]
 
@@ -91,8 +96,14 @@ def _together(metrics: Mapping) -> Section:
     for key, name in MACRO.items():
         rows.append(Row(name, [metrics[key]], "model"))
         rows += [Row(c, [s[key]], "cheat") for c, s in metrics["cheats"].items() if key in s]
+    tables = [Table(("Metric", "Value"), rows, True)]
+    leads = {name: scores["lead"] for name, scores in metrics["cheats"].items()}
+    if leads:
+        asked = list(next(iter(leads.values())))
+        ahead = [Row(name, [lead[key] for key in asked]) for name, lead in leads.items()]
+        tables.append(Table(("The model's lead over", *(MACRO[key] for key in asked)), ahead))
     notes = [(name, sentence(scores["how"])) for name, scores in metrics["cheats"].items()]
-    return _section("All classes together", [Table(("Metric", "Value"), rows, True)], (), notes)
+    return _section("All classes together", tables, (), notes)
 
 
 def _by_class(metrics: Mapping) -> Section:
@@ -175,6 +186,7 @@ def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
     error, brier = found["expected_calibration_error"], found["brier"]
     rows = [
         Row("Expected calibration error", [error], "model"),
+        Row("What chance alone would show", [float(found["expected_by_chance"])]),
         Row("Brier score (0 is best, 2 worst)", [brier]),
         Row("Temperature", [float(found["temperature"])]),
     ]
@@ -192,19 +204,29 @@ def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 def _operating_points(metrics: Mapping) -> Section:
     rows = [
-        Row(label, [f["wished_sensitivity"], f["threshold"], f["sensitivity"], f["specificity"]])
-        for label, f in metrics["operating_points"].items()
+        Row(
+            label,
+            [
+                found["wished_sensitivity"],
+                found["chosen_on"],
+                found["threshold"],
+                found["sensitivity"],
+                found["specificity"],
+            ],
+        )
+        for label, found in metrics["operating_points"].items()
     ]
-    head = ("Class", "Wished sensitivity", "Threshold", "Sensitivity", "Specificity")
+    head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
     return _section("Operating points", [Table(head, rows)])
 
 
 def _prevalence(found: Mapping) -> Section:
     rows = [
-        Row(label, [float(share), found["precision"][label]])
+        Row(label, [float(share), found["recall"][label], found["precision"][label]])
         for label, share in found["stated"].items()
     ]
-    return _section("In another population", [Table(("Class", "Stated share", "Precision"), rows)])
+    head = ("Class", "Stated share", "Recall (sensitivity)", "Precision")
+    return _section("In another population", [Table(head, rows)])
 
 
 def _subgroups(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
@@ -220,9 +242,11 @@ def _subgroups(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
     return _section("Subgroups", tables, _figure(plots, "subgroups", "Accuracy by subgroup", alt))
 
 
-def _mistakes(figures: Sequence[Figure]) -> Section:
+def _mistakes(metrics: Mapping, figures: Sequence[Figure]) -> Section:
     notes = () if figures else [("", "There are none to show.")]
-    return _section("Worst mistakes", (), figures, notes, kind="gallery")
+    rows, columns = metrics["heat_outside_lungs"]["grid"]
+    how = f"{HOW['Worst mistakes']}. Each map is smoothed from {rows} x {columns} cells."
+    return Section("Worst mistakes", how, (), figures, notes, kind="gallery")
 
 
 # ---- What it was measured on and with ----

@@ -22,9 +22,7 @@ GUESSING = 0.5  # the AUROC of guesses
 # of the lung box, and the patient's build, tell a little in any large test.
 SPARED = 0.1
 FINE = 6  # cells along a side from which a heat map can tell the border from the lungs
-OPEN = (
-    "No probe calls the model out. That is no proof: a shortcut inside the lungs passes them all."
-)
+LEADS = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_auroc": "macro AUROC"}
 
 
 class Verdict(NamedTuple):
@@ -38,31 +36,59 @@ class Verdict(NamedTuple):
 def judge(
     metrics: dict, cheats: dict, probes: dict, heat: dict, source_in_features: dict
 ) -> list[Verdict]:
-    """A verdict of each probe in the order of their weight; before them, if none accuses, OPEN.
+    """A verdict of each probe in the order of their weight.
 
     metrics: of `util.metrics.evaluate_predictions`, on the images as they are. probes: name ->
-    {"accuracy", "macro_auroc"} on the changed ones; cheats: name -> {"accuracy"}. heat: of
-    `heat_outside_lungs`. source_in_features: of `util.linear_probe`. Each number is {"value",
-    "low", "high"}. Where no AUROC is defined, as with images of one class, nothing is called out.
+    {"accuracy", "macro_auroc"} on the changed ones. cheats: name -> {"accuracy", "lead"}, the
+    second what the model has more of each of LEADS, paired by patient as in `util.comparison`.
+    heat: of `heat_outside_lungs`. source_in_features: of `util.linear_probe`. Each number is
+    {"value", "low", "high"}. Of a model that is not shown to know a class nothing is taken away, so
+    that the three probes have no verdict.
     """
-    found = [
-        _model(metrics),
-        _without_lungs(metrics, probes[CENTRE]),
-        _without_border(metrics, probes),
-        _blurred(metrics, probes[BLUR]),
-        *(_cheat(metrics, name, scores) for name, scores in cheats.items()),
-        _heat(heat),
-        *(_features(name, scores) for name, scores in source_in_features.items()),
-    ]
-    said = [verdict for verdict in found if verdict]
-    if not any(verdict.called_out for verdict in said):
-        said.insert(0, Verdict("all", False, OPEN))
-    return said
+    found = [*(_cheat(name, scores) for name, scores in cheats.items()), _heat(heat)]
+    found += [_features(name, scores) for name, scores in source_in_features.items()]
+    if _tested(metrics):
+        found = [
+            _without_lungs(metrics, probes[CENTRE]),
+            _without_border(metrics, probes),
+            _blurred(metrics, probes[BLUR]),
+            *found,
+        ]
+    return [verdict for verdict in found if verdict]
 
 
 def called_out(verdicts: Sequence[Verdict]) -> list[str]:
     """The probes that call the model out, by name; empty for none."""
     return [verdict.probe for verdict in verdicts if verdict.called_out]
+
+
+def headline(metrics: dict, verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """What all verdicts come to: {"state": "called out", "not called out" or "not tested",
+    "sentence": the same in words}."""
+    if metrics["macro_auroc"]["value"] is None:
+        why = "there are images of one class only, or of none, so that no AUROC is defined"
+        return _headline("not tested", f"Shortcuts could not be tested: {why}.")
+    if not _tested(metrics):
+        why = f"the model itself {_scores(metrics)}, which is not shown to be better than guessing"
+        return _headline("not tested", f"Shortcuts could not be tested: {why}.")
+    if accused := called_out(verdicts):
+        told = "with the lungs blacked out it still tells the classes apart"
+        if BORDER in accused:
+            told += ", and better than from the lungs"
+        why = "Part of its score does not come from the lungs."
+        return _headline("called out", f"Called out: {told}. {why}")
+    proof = "That is no proof: a shortcut inside the lungs passes every probe."
+    return _headline("not called out", f"Not called out: no probe finds a shortcut. {proof}")
+
+
+def _headline(state: str, sentence: str) -> dict[str, str]:
+    return {"state": state, "sentence": sentence}
+
+
+def _tested(metrics: dict) -> bool:
+    """Whether the model is shown to know more than a guess."""
+    low = metrics["macro_auroc"]["low"]
+    return low is not None and low > GUESSING
 
 
 def heat_outside_lungs(
@@ -100,21 +126,11 @@ def heat_outside_lungs(
     }
 
 
-def _model(metrics: dict) -> Verdict | None:
-    if _knows(metrics, metrics):
-        return None
-    sentence = (
-        f"The model itself {_scores(metrics)}, which is not shown to be better than guessing. The"
-        " probes cannot say what it looks at."
-    )
-    return Verdict("the model itself", False, sentence)
-
-
 def _without_lungs(metrics: dict, scores: dict) -> Verdict:
     images = np.sum(metrics["confusion_matrix"], axis=1)
     found = (
         f"With the lungs blacked out the model {_scores(scores)}; guessing reaches"
-        f" {100 * images.max() / images.sum():.0f} and {GUESSING:.2f}"
+        f" {100 * images.max() / images.sum():.0f} % and {GUESSING:.2f}"
     )
     if _knows(scores, metrics):
         return Verdict(CENTRE, True, f"{found}. That much it reads off the border.")
@@ -129,9 +145,11 @@ def _without_border(metrics: dict, probes: dict) -> Verdict:
         sentence = f"{found}, worse than without the lungs. It needs the border more than these."
         return Verdict(BORDER, True, sentence)
     if _knows(probes[BORDER], metrics):
-        return Verdict(BORDER, False, f"{found}{_before(metrics)}. The lungs tell it the class.")
-    sentence = f"{found}{_before(metrics)}. It is not shown to know the class from the lungs:"
-    return Verdict(BORDER, False, f"{sentence} it may need the border, or not stand the black.")
+        why = "What is left suffices: the lungs, but also brightness, in which sources differ."
+    else:
+        why = "It is not shown to know the class from that: it may need the border, or not stand"
+        why += " the black."
+    return Verdict(BORDER, False, f"{found}{_before(metrics)}. {why}")
 
 
 def _blurred(metrics: dict, scores: dict) -> Verdict:
@@ -141,13 +159,21 @@ def _blurred(metrics: dict, scores: dict) -> Verdict:
     return Verdict(BLUR, False, f"{found}.")
 
 
-def _cheat(metrics: dict, name: str, scores: dict) -> Verdict:
-    alone, own = scores["accuracy"]["value"], metrics["accuracy"]
-    told = f"{name[:1].upper()}{name[1:]} would name {100 * alone:.0f} of 100 images right"
-    if own["low"] > alone:
-        return Verdict(name, False, f"{told}; the model is ahead with {_of_100(own)}.")
-    sentence = f"{told}; the model, with {_of_100(own)}, is not shown to know more."
-    return Verdict(name, False, sentence)
+def _cheat(name: str, scores: dict) -> Verdict:
+    leads = {LEADS[key]: lead for key, lead in scores["lead"].items() if lead["value"] is not None}
+    ahead = [name for name, lead in leads.items() if lead["low"] > 0]
+    behind = [name for name in leads if name not in ahead]
+    found = "the model is not shown to know more"
+    if ahead:
+        found = f"the model is ahead in {' and '.join(ahead)}"
+        found += f", and not shown to be in {' and '.join(behind)}" if behind else ""
+    numbers = ", ".join(f"{name} {_interval(lead)}" for name, lead in leads.items())
+    return Verdict(
+        name,
+        False,
+        f"{name[:1].upper()}{name[1:]} would name {_percent(scores['accuracy'])} of the images"
+        f" right; {found}. Its lead on the same patients: {numbers}.",
+    )
 
 
 def _heat(heat: dict) -> Verdict | None:
@@ -186,19 +212,19 @@ def _knows(scores: dict, metrics: dict) -> bool:
 def _scores(scores: dict) -> str:
     auroc = scores["macro_auroc"]
     ranks = "undefined" if auroc["value"] is None else _interval(auroc)
-    return f"names {_of_100(scores['accuracy'])} images right, AUROC {ranks}"
+    return f"names {_percent(scores['accuracy'])} of the images right, AUROC {ranks}"
 
 
 def _before(metrics: dict) -> str:
     accuracy, auroc = metrics["accuracy"]["value"], metrics["macro_auroc"]["value"]
     ranks = "undefined" if auroc is None else f"{auroc:.2f}"
-    return f" (on whole images {100 * accuracy:.0f} and {ranks})"
+    return f", against {100 * accuracy:.0f} % and {ranks} on whole images"
 
 
 def _interval(entry: dict) -> str:
-    return "{value:.2f} ({low:.2f} - {high:.2f})".format(**entry)
+    return "{value:.2f} ({low:.2f} to {high:.2f})".format(**entry)
 
 
-def _of_100(accuracy: dict) -> str:
+def _percent(accuracy: dict) -> str:
     numbers = [100 * accuracy[key] for key in ("value", "low", "high")]
-    return "{:.0f} of 100 ({:.0f} - {:.0f})".format(*numbers)
+    return "{:.0f} % ({:.0f} - {:.0f})".format(*numbers)

@@ -30,9 +30,13 @@ def summary(metrics: Mapping) -> str:
         )
     )
     for label, point in metrics["operating_points"].items():
+        if point["threshold"] is None:
+            continue  # validation had no image of it
         at = f"{label} at p >= {point['threshold']:.3f}"
         lines += [line(f"{at}: {name}", point[name]) for name in ("sensitivity", "specificity")]
     if metrics["prevalence"]:
-        for label, precision in metrics["prevalence"]["precision"].items():
-            lines.append(line(f"{label}: precision at that prevalence", precision))
-    return "\n".join([*lines, "", *metrics["verdicts"], *metrics["warnings"]])
+        for name in ("recall", "precision"):
+            for label, value in metrics["prevalence"][name].items():
+                lines.append(line(f"{label}: {name} at that prevalence", value))
+    said = [metrics["headline"]["sentence"], *metrics["verdicts"], *metrics["warnings"]]
+    return "\n".join([*lines, "", *said])

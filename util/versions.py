@@ -1,11 +1,37 @@
 """What a result was made with."""
 
+import os
 import platform
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
+
+import torch
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "pillow", "pydicom",
 )  # fmt: skip
+
+
+def commit() -> str | None:
+    """Of the program, `+` after it if its files were changed since; None where git knows none."""
+    here = ("git", "-C", str(Path(__file__).parent))
+    try:
+        found = subprocess.run(
+            (*here, "describe", "--always", "--dirty=+", "--exclude=*"),
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def machine(device: torch.device) -> str:
+    """`x86_64, 2 CPU cores`, or the GPU's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    where = f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPU cores"
+    return where if device.type == "cpu" else f"{where}, {device.type}"
 
 
 def versions() -> dict[str, str]:
