@@ -30,7 +30,7 @@ def machine(device: torch.device) -> str:
     """`x86_64, 2 CPU cores`, or the GPU's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    where = f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPU cores"
+    where = f"{platform.machine()}, {os.cpu_count()} CPU cores"
     return where if device.type == "cpu" else f"{where}, {device.type}"
 
 
