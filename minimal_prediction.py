@@ -67,6 +67,7 @@ from model.ready import ready
 from model.weights import load_network
 from util.checkpoint import load_checkpoint, short_hash
 from util.device import pick_device, pick_precision
+from util.files import check_folder
 from util.pictures import Pictures
 from util.probabilities import scorer
 from util.rows import LINES
@@ -109,30 +110,34 @@ def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
 
 def predict(
     predictor: Predictor,
-    files: Iterable[str | Path],
+    files: str | Path | Iterable[str | Path],
     batch_size: int = 16,
     prevalence: Mapping[str, float] | None = None,
     explain: str | Path | None = None,
 ) -> Iterator[dict]:
-    """One dict per file, in order, each as soon as its batch is done; nothing is kept.
+    """One dict per file, in order, each as soon as its batch is done; no image is kept.
 
     file, label, probabilities {class: p}; doubtful: None, or why it may be no frontal chest
     radiograph; checkpoint: name@hash; with explain, explanation: where its picture lies; error:
     None, or why it could not be read. Then label, doubtful and explanation are None, and
     probabilities is empty; the other files are not affected.
 
-    files: as `data.inputs.find_inputs` gives them of folders and patterns.
+    files: files, folders and patterns, or one of them; see `data.inputs.find_inputs`. Each is
+    looked up when its turn comes.
     prevalence: how common each class is where the files come from; without it the probabilities
     are for the mixture of the training.
     explain: a folder for the pictures with heat maps, see `util.pictures`.
-    ValueError for a prevalence that does not fit; OSError for a folder that cannot be written to.
+    At the call: ValueError for a batch size below 1 and a prevalence that does not fit, OSError for
+    an explain that cannot be a folder.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
     score = scorer(
         *(predictor.checkpoint, predictor.temperature, predictor.prior, predictor.classes),
         prevalence,
     )
     pictures = None if explain is None else Pictures(explain)
-    batches = read_ahead(files, predictor.form, batch_size)
+    batches = read_ahead(find_inputs(files), predictor.form, batch_size)
     return (row for batch in batches for row in _look(predictor, batch, score, pictures))
 
 
@@ -172,12 +177,20 @@ def _examine(
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.explain is not None:
+        check_folder(args.explain)  # before the work
     predictor = load(args.checkpoint, args.device)
-    files = find_inputs(args.files)
+    files = list(find_inputs(args.files))  # to know how many; predict finds each of them again
     rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain)
     # A file's name may hold what is no text, and the terminal may not know all letters.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     log.info("%s: %s", predictor.checkpoint, ", ".join(predictor.classes))
+    if not predictor.gate.learned:
+        log.warning(
+            "%s: no gate in it; only blank images, colour photographs and DICOM files that say they"
+            " are side views are doubted",
+            predictor.checkpoint,
+        )
     failed = 0
 
     def counted(rows: Iterable[dict]) -> Iterator[dict]:

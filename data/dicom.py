@@ -4,6 +4,7 @@ Modality LUT or rescale; VOI LUT or window; 0 .. 255 by the range that the windo
 define, or by percentiles where neither says; MONOCHROME1 turned round, so that dense is bright.
 """
 
+import logging
 import warnings
 import zlib
 from functools import partial
@@ -42,6 +43,7 @@ def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
     UnreadableImageError with the reason for what is no single grayscale frame, and whatever pydicom
     and its codecs raise for a broken file.
     """
+    _mute_log()
     content = path.read_bytes()
     _check_inflated(content)
     with pydicom.config.disable_value_validation():  # odd ages are no concern of the pixels
@@ -65,6 +67,7 @@ def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
 
 def read_patient_id(path: Path) -> str:
     """`PatientID` without the spaces around it; empty where the header, or the file, has none."""
+    _mute_log()
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
@@ -78,6 +81,15 @@ def read_patient_id(path: Path) -> str:
     except Exception:  # pydicom raises whatever it likes; reading the image will say what is wrong
         return ""
     return patient.strip()
+
+
+def _mute_log() -> None:
+    """pydicom logs what is odd in a file; who reads it here gets pixels, or the one reason why not.
+
+    At each reading, as the import of pydicom sets the level of its logger; and for good, as files
+    are read in threads (data/inputs.py): one that set it back would do so while another reads.
+    """
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 def _tags(dataset: pydicom.Dataset, *names: str) -> list[str]:

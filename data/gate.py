@@ -4,9 +4,9 @@ A network names a class for a cat, too. The gate knows where frontal chest radio
 edges, and which features the network gives them, and doubts what lies far from either.
 
 Its numbers were chosen on the training and validation split of covid-chestxray-dataset and RSNA
-(1,064 images of 96 px), and on half of the patients with lateral views and CT slices. Of the other
-half it doubts all 26 lateral views and 36 of 38 CT slices, and of the test split 2 of 118 images;
-4 with the features of a network that was trained on the training split.
+(1,064 images of 96 px), and on half of the patients with lateral views and CT slices. With the
+features of a network trained at 96 px it passes 115 of the 118 validation images, and doubts 42 of
+all 43 lateral views and 61 of all 63 CT slices, that half among them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,6 +50,11 @@ class Gate:
 
     edges: Cloud | None = None
     features: Cloud | None = None
+
+    @property
+    def learned(self) -> bool:
+        """Whether it knows anything of the training images."""
+        return self.edges is not None or self.features is not None
 
     @classmethod
     def fit(cls, pixels: Array, features: Array | None = None) -> "Gate":

@@ -1,6 +1,7 @@
 """What a person names, files, folders and patterns -> pixels for a network, read ahead."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from glob import glob, has_magic
@@ -18,6 +19,8 @@ from data.transforms import InputFormat
 
 FRONTAL = {"PA", "AP"}  # the first word of a DICOM file's ViewPosition
 AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
+# The modules that warn of odd files.
+READERS = r"(PIL|pydicom|openjpeg|libjpeg|pylibjpeg)\b|data\.(dicom|pixels|radiograph)$"
 
 
 class Input(NamedTuple):
@@ -33,14 +36,16 @@ class Input(NamedTuple):
     error: str | None
 
 
-def find_inputs(names: Iterable[str | Path]) -> list[Path]:
-    """The files of each name, in order: itself, those of a folder, or those that fit a pattern.
+def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
+    """The files of each name, or of the one, in order: itself, a folder's, or what fits a pattern.
 
     A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
     the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
-    empty folder does, so that reading it says so. A file of that very name is no pattern.
+    empty folder does, so that reading it says so. A file of that very name is no pattern; so what
+    was found gives itself again. Each name is looked up when its turn comes.
     """
-    return [path for name in names for path in _expand(str(name))]
+    for name in [names] if isinstance(names, str | os.PathLike) else names:
+        yield from _expand(str(name))
 
 
 def read_ahead(
@@ -48,8 +53,11 @@ def read_ahead(
 ) -> Iterator[list[Input]]:
     """Batches of files, in order, of which the next is read while the last is looked at.
 
-    Whatever is wrong with a file is its `error`, in one line; no file stops the others.
+    files: as of `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
+    stops the others.
     """
+    # For good, as what `catch_warnings` sets in a thread, another one takes back when it ends.
+    warnings.filterwarnings("ignore", module=READERS)
     files = iter(files)
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
 
@@ -68,6 +76,8 @@ def read_ahead(
 
 def read_input(file: str | Path, form: InputFormat) -> Input:
     """One file, as of `read_ahead`; the pixels are those of `form.read`."""
+    if not str(file):  # of which Path makes the folder that we are in
+        return Input("", None, None, "an empty name; expected a file")
     path = Path(file)
     try:
         image = read_radiograph(path, None, form.prepared and form.prepared.enough)
@@ -76,13 +86,15 @@ def read_input(file: str | Path, form: InputFormat) -> Input:
         return Input(str(file), None, None, _why(path, str(error).removeprefix(f"{path}: ")))
 
 
-def _expand(name: str) -> list[Path]:
-    if not has_magic(name) or os.path.lexists(name):
-        return find_images(name)
+def _expand(name: str) -> list[str]:
+    if os.path.isdir(name):  # noqa: PTH112, as Path's raises where it may not look
+        return [str(path) for path in find_images(name)]
+    if not has_magic(name) or "\0" in name or os.path.lexists(name):  # of a NUL glob knows nothing
+        return [name]
     fits = sorted(glob(name, recursive=True))  # noqa: PTH207, as Path's wants a folder apart
-    found = (path for fit in fits for path in find_images(fit))
+    found = (str(path) for fit in fits for path in find_images(fit))
     # `**` gives folders and what is in them; a file counts once.
-    return list(dict.fromkeys(found)) or [Path(name)]
+    return list(dict.fromkeys(found)) or [name]
 
 
 def _why(path: Path, reason: str) -> str:

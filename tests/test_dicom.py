@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 from pathlib import Path
@@ -405,6 +406,16 @@ def test_a_file_without_its_header_gives_the_same_pixels(tmp_path):
     without_header(tmp_path / "bare.dcm")
     whole, bare = (read_radiograph(tmp_path / name) for name in ("whole.dcm", "bare.dcm"))
     assert np.array_equal(whole, bare)
+
+
+@pytest.mark.parametrize("read", [read_radiograph, dicom.read_patient_id])
+@pytest.mark.parametrize("write", [truncated_jpeg, nested, with_header(BitsStored=77)])
+def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
+    write(tmp_path / "a.dcm")
+    caplog.set_level("DEBUG", "pydicom")  # as its import, or anyone, may do after the set-up
+    with contextlib.suppress(UnreadableImageError):
+        read(tmp_path / "a.dcm")
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

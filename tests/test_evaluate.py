@@ -373,7 +373,7 @@ def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message)
 
 
 def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, checkpoint):
-    with pytest.raises(ValueError, match=r"best\.pth: found a file; expected a folder"):
+    with pytest.raises(NotADirectoryError, match=r"best\.pth: found a file; expected a folder"):
         script(evaluate, checkpoint, "--out", checkpoint)
 
 

@@ -241,6 +241,12 @@ def test_of_few_images_nothing_is_learned(seen, new):
     assert Gate().doubts(255 - new) == [None] * len(new)
 
 
+def test_a_gate_says_whether_it_learned_anything(seen):
+    assert not Gate.of(None).learned
+    assert not Gate.fit(seen[:48], torch.zeros(48, 8)).learned
+    assert Gate.fit(seen[:60]).learned  # enough for the outlines alone
+
+
 def test_no_image_is_no_doubt(gate):
     assert gate.doubts(np.zeros((0, 1, SIZE, SIZE), np.uint8), torch.zeros(0, 512)) == []
 

@@ -112,7 +112,7 @@ def no_images(folder):
     (folder / "gone.png").symlink_to("nowhere")
     os.mkfifo(folder / "pipe.png")
     yield from (str(path) for path in sorted(folder.iterdir()))
-    yield from ("/dev/zero", "/dev/null", "/proc/self/mem", "/", "", ".", "nul\0.png")
+    yield from ("/dev/zero", "/dev/null", "/proc/self/mem", "", "nul\0.png", "nul\0/*.png")
     names = ("missing.png", "note.png/x.png", "y" * 5000, "*.tiff")
     yield from (str(folder / name) for name in names)
 
@@ -155,8 +155,7 @@ def test_every_format_has_a_row_for_each_of_them_and_no_traceback(
     checkpoint, tmp_path, capfd, form
 ):
     wanted = make(tmp_path, oddly_named, bombs, no_images)
-    # What a shell can hand over, and what is no folder that would be searched.
-    wanted = [file for file in wanted if file not in ("/", ".", "") and "\0" not in file]
+    wanted = [file for file in wanted if "\0" not in file]  # what a shell can hand over
     capfd.readouterr()
     with pytest.raises(SystemExit) as stop:
         run_script(minimal_prediction, *wanted, "--checkpoint", checkpoint, "--format", form)

@@ -1,12 +1,18 @@
 """Names, folders and patterns -> files -> pixels, in order, whatever is wrong with one."""
 
 import os
+import subprocess
+import sys
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import JPEGBaseline8Bit
 
+from data import radiograph
 from data.inputs import find_inputs, read_ahead, read_input
 from data.radiograph import find_images
 from data.sample.dicom import write_dicom
@@ -40,10 +46,22 @@ def folder(tmp_path, monkeypatch):
         (["b/**"], ["b/4.png"]),
         (["scan[1].png"], ["scan[1].png"]),
         (["*.dcm", "missing.png", "empty"], ["*.dcm", "missing.png", "empty"]),
+        (["", "nul\0/*.png", "./a//1.png"], ["", "nul\0/*.png", "./a//1.png"]),
+        ("a", ["a/1.png", "a/2.png", "a/deep/3.png"]),
+        (Path("b/4.png"), ["b/4.png"]),
     ],
 )
 def test_names_folders_and_patterns_give_their_files_in_order(folder, names, files):
-    assert [str(file) for file in find_inputs(names)] == files
+    assert list(find_inputs(names)) == files
+    assert list(find_inputs(files)) == files  # what was found gives itself again
+
+
+def test_a_name_is_looked_up_when_its_turn_comes(folder):
+    found = find_inputs(["b", "late"])
+    assert next(found) == "b/4.png"
+    (folder / "late").mkdir()
+    Image.fromarray(SCAN).save(folder / "late/5.png")
+    assert list(found) == ["late/5.png"]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +76,7 @@ def test_names_folders_and_patterns_give_their_files_in_order(folder, names, fil
         ("pipe.png", "a device or a pipe, which may never end; expected a file"),
         ("loop.png", "Too many levels of symbolic links"),
         ("gone.png", "No such file or directory"),
+        ("", "an empty name; expected a file"),
     ],
 )
 def test_what_cannot_be_read_is_a_reason_in_one_line(folder, name, reason):
@@ -73,8 +92,8 @@ def test_what_cannot_be_read_is_a_reason_in_one_line(folder, name, reason):
 def test_a_folder_that_may_not_be_listed_is_a_row_among_the_others(folder):
     (folder / "a/deep").chmod(0)
     try:
-        files = find_inputs(["a"])
-        assert [str(file) for file in files] == ["a/1.png", "a/2.png", "a/deep"]
+        files = list(find_inputs(["a"]))
+        assert files == ["a/1.png", "a/2.png", "a/deep"]
         assert read_input(files[2], FORM).error == "Permission denied"
     finally:
         (folder / "a/deep").chmod(0o700)
@@ -94,7 +113,7 @@ def test_a_folder_that_cannot_be_listed_is_an_image_that_cannot_be_read(folder, 
 
 def test_a_link_that_leads_nowhere_is_not_left_out_of_its_folder(folder):
     (folder / "b/gone.png").symlink_to("nowhere")
-    assert [file.name for file in find_inputs(["b"])] == ["4.png", "gone.png"]
+    assert list(find_inputs(["b"])) == ["b/4.png", "b/gone.png"]
 
 
 @pytest.mark.parametrize(("view", "doubt"), [
@@ -130,3 +149,53 @@ def test_batches_keep_the_order_and_at_most_one_is_read_ahead(folder):
         assert len(asked) == 10 * (number + 1)
     batches.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
+
+
+def odd_scan(path):
+    """More pixels than the header says, of which pydicom logs and warns late in the reading."""
+    write_dicom(path, SCAN)
+    path.write_bytes(path.read_bytes() + bytes(4))
+    content = path.read_bytes()
+    size = content.rindex(SCAN.tobytes()) - 4
+    path.write_bytes(content[:size] + (SCAN.size + 4).to_bytes(4, "little") + content[size + 4 :])
+    return path
+
+
+def test_a_thread_that_ends_first_does_not_let_the_warnings_of_another_out(tmp_path, monkeypatch):
+    path = odd_scan(tmp_path / "odd.dcm")
+    heard, other, read_dicom = [], warnings.catch_warnings(), radiograph._read_dicom
+
+    def read_beside_another(file, form):
+        other.__enter__()  # a thread that reads another file
+        return read_input(file, form)
+
+    def read_on_alone(*about):
+        other.__exit__()
+        return read_dicom(*about)
+
+    monkeypatch.setattr("data.inputs.read_input", read_beside_another)
+    monkeypatch.setattr(radiograph, "_read_dicom", read_on_alone)
+    monkeypatch.setattr(warnings, "showwarning", lambda *about: heard.append(about))
+    warnings.simplefilter("always")
+    ((found,),) = read_ahead([path], FORM, 1)
+    assert found.error is None
+    assert not heard
+
+
+def test_a_script_that_reads_odd_files_prints_nothing_of_its_readers(tmp_path):
+    code = (
+        "import sys\n"
+        "from data.inputs import find_inputs, read_ahead\n"
+        "from data.transforms import PLAIN, InputFormat\n"
+        "from util.script import run\n"
+        "form = InputFormat((16, 16), **PLAIN)\n"
+        "read = lambda: list(read_ahead(find_inputs(sys.argv[1:] * 20), form, 8))\n"
+        "run(lambda: print(sum(len(batch) for batch in read())), 'tool')\n"
+    )
+    cut = tmp_path / "cut.dcm"
+    write_dicom(cut, SCAN, JPEGBaseline8Bit)
+    cut.write_bytes(cut.read_bytes()[:-300])
+    command = [sys.executable, "-c", code, odd_scan(tmp_path / "odd.dcm"), cut]
+    root = Path(radiograph.__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("40\n", "")

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 import minimal_prediction
 import model.weights
 from data.gate import Gate
+from data.inputs import read_input
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from tests.networks import CLASSES, TinyNext, input_form, save_network
@@ -215,6 +217,24 @@ def test_a_checkpoint_without_a_gate_doubts_what_is_no_radiograph_at_all(checkpo
     assert row["doubtful"].startswith("a colour photograph")
 
 
+def test_that_a_checkpoint_has_no_gate_is_one_line(checkpoint, files, caplog):
+    with pytest.raises(SystemExit):
+        _main(files[0], "--checkpoint", checkpoint)
+    (line,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert line.message == (
+        f"best.pth@{short_hash(checkpoint)}: no gate in it; only blank images, colour photographs"
+        " and DICOM files that say they are side views are doubted"
+    )
+
+
+def test_a_checkpoint_with_a_gate_has_no_such_line(checkpoint, files, caplog):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 1, 32, 32), np.uint8)
+    save_with(checkpoint, gate=Gate.fit(pixels).state())
+    with pytest.raises(SystemExit):
+        _main(files[0], "--checkpoint", checkpoint)
+    assert "gate" not in caplog.text
+
+
 def test_rows_say_which_checkpoint_named_them(checkpoint, files):
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     rows = list(predict(load(checkpoint), files[:2]))
@@ -246,6 +266,67 @@ def test_a_picture_is_written_for_each_file_that_can_be_read(
 def test_a_folder_for_pictures_that_cannot_be_made_is_said_before_the_work(checkpoint, files):
     with pytest.raises(OSError, match=r"note.png"):
         predict(load(checkpoint), files, explain=files[3])
+
+
+def test_the_script_says_so_before_the_work_and_makes_nothing(files, tmp_path):
+    with pytest.raises(NotADirectoryError, match=r"note.png: found a file; expected a folder$"):
+        _main(files[0], "--checkpoint", "missing.pth", "--explain", files[3])
+    with pytest.raises(FileNotFoundError, match=r"missing.pth"):
+        _main(files[0], "--checkpoint", "missing.pth", "--explain", tmp_path / "maps")
+    assert not (tmp_path / "maps").exists()
+
+
+def test_folders_and_patterns_are_searched_without_the_script(checkpoint, files, tmp_path):
+    good = files[0].read_bytes()
+    names = [tmp_path / "scans" / name for name in ("a/1.png", "a/deep/2.png", "b/3.png")]
+    for name in names:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_bytes(good)
+    given = [tmp_path / "scans", f"{tmp_path}/scans/?/*.png", f"{tmp_path}/*.tiff"]
+    rows = list(predict(load(checkpoint), given, batch_size=2))
+    found = [*names, names[0], names[2], f"{tmp_path}/*.tiff"]
+    assert [row["file"] for row in rows] == [str(name) for name in found]
+    assert [row["error"] for row in rows] == [*[None] * 5, "no file fits the pattern"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_name_is_one_input(checkpoint, files, kind):
+    (row,) = predict(load(checkpoint), kind(files[0]))
+    assert (row["file"], row["error"]) == (str(files[0]), None)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_image_is_an_error_at_the_call(checkpoint, files, size):
+    with pytest.raises(ValueError, match=rf"^batch_size: found {size}; expected 1 or more$"):
+        predict(load(checkpoint), files, batch_size=size)
+
+
+def test_a_file_that_looks_like_a_pattern_is_that_file_and_no_name_is_no_folder(
+    checkpoint, files, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("[a].png", "a.png"):
+        Path(name).write_bytes(files[0].read_bytes())
+    with pytest.raises(SystemExit):
+        _main("[a].png", "", "--checkpoint", checkpoint, "--format", "json")
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["file"] for row in rows] == ["[a].png", ""]
+    assert [row["error"] for row in rows] == [None, "an empty name; expected a file"]
+
+
+def test_the_images_of_no_more_than_three_batches_are_held(checkpoint, files, monkeypatch):
+    read, most = [], 0
+
+    def read_and_watch(file, form):
+        found = read_input(file, form)
+        read.append(weakref.ref(found.pixels))
+        return found
+
+    monkeypatch.setattr("data.inputs.read_input", read_and_watch)
+    for _ in predict(load(checkpoint), files[:1] * 100, batch_size=4):
+        most = max(most, sum(pixels() is not None for pixels in read))
+    assert len(read) == 100
+    assert most <= 12
 
 
 def test_nothing_is_read_before_it_is_asked_for_and_rows_come_batch_by_batch(checkpoint, files):

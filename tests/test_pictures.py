@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from util.pictures import Pictures
+from util.files import check_folder
+from util.pictures import NARROWEST, Pictures
 
 NOTICE = "Not a medical device."
 PIXELS = np.add.outer(4 * np.arange(48), 2 * np.arange(32)).astype(np.uint8)[None]
@@ -48,6 +49,51 @@ def test_text_of_the_file_and_footer_say_class_probability_doubt_and_notice(tmp_
     plain = np.asarray(Image.open(pictures.write(row("b.png"), PIXELS, HEAT, NOTICE)))
     assert footer.max() == 255
     assert len(footer) > len(plain[384:])  # a line more for the doubt
+
+
+@pytest.mark.parametrize(("heat", "grid"), [(np.eye(3), "3 x 3"), (np.ones((5, 4)), "4 x 5")])
+def test_the_text_says_how_coarse_the_map_is(tmp_path, heat, grid):
+    with Image.open(Pictures(tmp_path).write(row("a.png"), PIXELS, heat, NOTICE)) as image:
+        assert f"from {grid} cells, smoothed" in image.text["Description"]
+
+
+@pytest.mark.parametrize("side", [32, 2, 96])
+def test_the_whole_footer_is_in_the_picture_however_narrow_it_is(tmp_path, monkeypatch, side):
+    ends, draw_text = [], ImageDraw.ImageDraw.text
+
+    def draw(self, place, text, fill, font):
+        ends.append((place[0] + font.getlength(text), text))
+        return draw_text(self, place, text, fill, font)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", draw)
+    doubt = (
+        "its features are unlike those of the training images (distance 1.39, 99% are below 1.0)"
+    )
+    scan = np.zeros((1, 48, side), np.uint8)
+    path = Pictures(tmp_path).write(row("a.png", doubt), scan, HEAT, NOTICE)
+    with Image.open(path) as image:
+        assert image.width == max(NARROWEST, 2 * 8 * side)
+        assert " ".join(text for _, text in ends) == image.text["Description"]
+        assert max(end for end, _ in ends) <= image.width
+
+
+@pytest.mark.parametrize("path", ["file", "file/below", "file/deep/below", "gone"])
+def test_a_file_in_the_place_of_the_folder_is_named_and_nothing_is_made(tmp_path, path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "gone").symlink_to("nowhere")
+    for start in (check_folder, Pictures):
+        with pytest.raises(NotADirectoryError) as error:
+            start(tmp_path / path)
+        there = tmp_path / path.split("/")[0]
+        assert str(error.value) == f"{there}: found a file; expected a folder"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_that_can_be_made_is_not_made_by_the_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("new", "deep/new", tmp_path / "new", ".", tmp_path):
+        check_folder(path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -31,13 +31,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: str | Path) -> None:
+    """NotADirectoryError if something else is there, or stands where a folder above it has to be.
+
+    Nothing is made.
+    """
+    there = next(p for p in (Path(path), *Path(path).parents) if os.path.lexists(p))
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there}: found a file; expected a folder")
+
+
 def make_folder(path: str | Path) -> Path:
-    """The folder, made with those above it where it is not there. ValueError if it is a file."""
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path}: found a file; expected a folder, or a name that is free")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """The folder, made with those above it where it is not there. Errors as of `check_folder`."""
+    check_folder(path)
+    Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
 
 
 def write_json(path: str | Path, value: Any) -> None:

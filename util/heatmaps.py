@@ -11,7 +11,8 @@ def overlay(pixels: np.ndarray, heat: np.ndarray, height: int = 384) -> np.ndarr
 
     On the left the radiograph as it is, on the right under its map: from violet over red to yellow
     (inferno, perceptually uniform), the hotter the less transparent. Each map has its own maximum
-    as the end of the scale, so that two pictures tell where, and not how much. A map without heat
+    as the end of the scale, so that two pictures tell where, and not how much. Between the middles
+    of its cells the map is interpolated: detail finer than a cell is none. A map without heat
     leaves the radiograph as it is. width keeps the proportions of the radiograph.
     """
     width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))

@@ -1,17 +1,21 @@
 """Heat maps of single files, as PNG files that say what they are."""
 
 import os
+import textwrap
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from util.files import make_folder
 from util.rows import printable
 
 LINE = 18  # pixels of a line of the footer
 LONGEST = 200  # bytes of a name, of the 255 that file systems have
 LETTER = 7  # pixels across, at most on the average
+NARROWEST = 320  # pixels, so that the footer of a narrow radiograph has no tower of words
+EDGE = 6  # pixels left free beside the footer
 
 
 class Pictures:
@@ -22,8 +26,7 @@ class Pictures:
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = make_folder(folder)
         self._taken: set[str] = set()
 
     def write(self, row: dict, pixels: np.ndarray, heat: np.ndarray, notice: str) -> Path:
@@ -38,7 +41,8 @@ class Pictures:
         lines = [
             f"{row['label']}: {row['probabilities'][row['label']]:.3f}",
             *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
-            "On the right, what spoke for this class, on a scale of its own.",
+            "On the right, what spoke for this class, from"
+            f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed, on a scale of its own.",
             notice,
         ]
         path = self.folder / self._name(Path(row["file"]).name)
@@ -61,12 +65,13 @@ class Pictures:
 
 
 def _with_footer(picture: Image.Image, lines: list[str]) -> Image.Image:
-    """The picture with lines of text below it."""
-    whole = Image.new("RGB", (picture.width, picture.height + LINE * len(lines) + 8), "black")
+    """The picture with lines of text below it, broken where it ends."""
+    width = max(picture.width, NARROWEST)
+    letters = (width - 2 * EDGE) // LETTER
+    lines = [part for line in lines for part in textwrap.wrap(line, letters)]
+    whole = Image.new("RGB", (width, picture.height + LINE * len(lines) + 8), "black")
     whole.paste(picture)
-    letters = max(4, picture.width // LETTER)
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(LINE - 5)
     for k, line in enumerate(lines):
-        shown = line if len(line) <= letters else f"{line[: letters - 3]}..."
-        draw.text((6, picture.height + 4 + LINE * k), shown, "white", font)
+        draw.text((EDGE, picture.height + 4 + LINE * k), line, "white", font)
     return whole

@@ -18,7 +18,6 @@ def run(main: Callable[[], None], prog: str) -> None:
     exception is a fault of ours and shows its traceback; `python3 -X dev` shows that of every one.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # a bad file has its own line from us
     try:
         main()
     except BrokenPipeError:  # the reader of our output, such as head, has had enough
