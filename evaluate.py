@@ -238,7 +238,7 @@ def evaluate(
             **calibration(probabilities, known["targets"], known["patients"], args.seed),
         },
         "operating_points": operating_points(model, probabilities, known, args),
-        "subgroups": subgroups(probabilities, columns=columns_of(images.table), **drawn),
+        "subgroups": by_group(probabilities, images.table, drawn),
         "prevalence": None,
     }
     if args.prevalence:
@@ -255,10 +255,12 @@ def warnings(model: Model, args: argparse.Namespace) -> list[str]:
     return [SEEN[args.split]]
 
 
-def columns_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What splits the images into subgroups."""
-    groups = {name: table[name].to_numpy() for name in ("source", "view", "sex")}
-    return groups | {"age": table["age"].map(age_band).to_numpy()}
+def by_group(probabilities: np.ndarray, table: pd.DataFrame, drawn: dict) -> dict[str, dict]:
+    """By source, view and sex, the largest subgroup first, and by age, the youngest first."""
+    columns = {name: table[name].to_numpy() for name in ("source", "view", "sex")}
+    columns["age"] = table["age"].map(age_band).to_numpy()
+    found = subgroups(probabilities, columns=columns, **drawn)
+    return found | {"age": dict(sorted(found["age"].items()))}
 
 
 def cheats(

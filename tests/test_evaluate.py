@@ -179,6 +179,8 @@ def test_subgroups_add_up_to_the_split(measured):
         assert sum(group["images"] for group in groups) == len(rows)
         hits = sum(group["images"] * group["accuracy"]["value"] for group in groups)
         assert hits == pytest.approx(right.sum())
+    ages = list(metrics["subgroups"]["age"])
+    assert ages == sorted(ages)
 
 
 @pytest.fixture
