@@ -3,12 +3,14 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from tests.world import SAMPLES
 from util import intervals
 from util.intervals import (
     bootstrap,
     bootstrap_interval,
     clustered_wilson,
     effective_size,
+    few_clusters,
     mean_interval,
     percentile_interval,
     wilson_interval,
@@ -148,10 +150,20 @@ def test_a_bootstrap_without_variance_does_not_claim_certainty():
 def test_a_bootstrap_interval_is_wilsons_on_the_size_that_its_variance_implies():
     values = np.random.default_rng(0).random(200) < 0.9
     drawn = bootstrap(lambda weights: weights @ values / 200, np.arange(200), draws=20_000)
-    expected = wilson_interval(values.mean(), 200)
-    assert bootstrap_interval(drawn, values.mean(), 1) == pytest.approx(expected, abs=2e-3)
-    gaps = np.append(drawn, [np.nan] * 9)
-    assert bootstrap_interval(gaps, values.mean(), 1) == bootstrap_interval(drawn, values.mean(), 1)
+    expected = wilson_interval(values.mean(), 200 / few_clusters(200) ** 2)
+    found = bootstrap_interval(drawn, values.mean(), 200)
+    assert found == pytest.approx(expected, abs=2e-3)
+    assert bootstrap_interval(np.append(drawn, [np.nan] * 9), values.mean(), 200) == found
+
+
+def test_a_variance_seen_between_few_patients_widens_as_students_t_does():
+    """The interval of a mean of n values: their standard error is the bootstrap's spread times
+    the root of n / (n - 1), and t stands in the place of z.
+    """
+    for n in (4, 10, 30, 1000):
+        expected = (n / (n - 1)) ** 0.5 * student.ppf(0.975, n - 1) / 1.959964
+        assert few_clusters(n) == pytest.approx(expected, rel=0.01)
+    assert few_clusters(0) == few_clusters(3) == few_clusters(4)
 
 
 # Distances 0.3 and 0.4 down give 0.5 / 2; 0.1 and 0 up give 0.1 / 2.
@@ -172,7 +184,7 @@ def beta_patients(generator, n_patients: int, rate: float, likeness: float):
 def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
     generator = np.random.default_rng(0)
     clustered = plain = 0
-    for _ in range(1000):
+    for _ in range(SAMPLES):
         hits, patients = beta_patients(generator, 40, rate=0.8, likeness=0.4)
         low, high = clustered_wilson(hits, patients)
         clustered += low <= 0.8 <= high
@@ -185,7 +197,7 @@ def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
 def test_bootstrap_over_patients_covers_the_truth():
     generator = np.random.default_rng(0)
     covered = 0
-    for _ in range(500):
+    for _ in range(SAMPLES):
         hits, patients = beta_patients(generator, 60, rate=0.6, likeness=0.4)
 
         def share(weights: np.ndarray, hits: np.ndarray = hits) -> np.ndarray:
@@ -193,4 +205,4 @@ def test_bootstrap_over_patients_covers_the_truth():
 
         low, high = percentile_interval(bootstrap(share, patients, draws=300), hits.mean())
         covered += low <= 0.6 <= high
-    assert 0.92 <= covered / 500 <= 0.98
+    assert 930 <= covered <= 970

@@ -148,7 +148,7 @@ def calibration(
         return np.column_stack([drawn, (weights @ errors)[:, None] / images])
 
     drawn = bootstrap(drawn_gaps_and_brier, patients, draws, seed)
-    noise = drawn[:, :BINS] - gaps
+    noise = _no_less_than_chance(drawn[:, :BINS] - gaps, confidence)
     if right.all():
         # No draw has a mistake, so that none knows what one costs.
         error = _without_mistakes(confidence, len(names))
@@ -184,6 +184,16 @@ def _gaps(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
 
 def _squared_errors(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return ((probabilities - np.eye(probabilities.shape[1])[targets]) ** 2).sum(1)
+
+
+def _no_less_than_chance(noise: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """`noise` (draws, bins), stretched to what as many images of these chances would show at least.
+
+    Mistakes that luck has kept away take their variance along: where this makes a timid model look
+    still more timid, the interval would lie above the truth in 8 of 100 samples.
+    """
+    seen, chance = noise.var(0).sum(), (confidence * (1 - confidence)).sum() / len(confidence) ** 2
+    return noise * max(1.0, (chance / seen) ** 0.5) if seen > 0 else noise
 
 
 def _error_interval(gaps: np.ndarray, noise: np.ndarray) -> tuple[float, float]:

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from util.intervals import Z, bootstrap, entry, percentile_interval, wilson_interval
+from util.intervals import (
+    Z,
+    bootstrap,
+    entry,
+    few_clusters,
+    percentile_interval,
+    wilson_interval,
+)
 from util.metrics import accuracy, check_table, confusion_matrix, f1, macro_average
 from util.ranking import auroc
 
@@ -31,7 +38,8 @@ def compare(
     The intervals are of 1,000 bootstrap draws that take the same patients for both models. As a
     bootstrap cannot draw what it has not seen, that of the accuracy is widened by two imagined
     patients, one for each model (after Bonett & Price 2012, J. Educ. Behav. Stat. 37:479), and the
-    others by what Wilson's interval allows in a class on which the models do not differ at all.
+    others for the few patients of the rarest class, as a macro average leans on each class alike,
+    and by what Wilson's interval allows in a class on which the models do not differ at all.
 
     McNemar's test (1947), Psychometrika 12:153, has one vote a patient, as images of a patient are
     not independent: for the model that names more of them right. "p" is two-sided and exact.
@@ -49,7 +57,9 @@ def compare(
     values = difference(np.ones((1, len(targets))))[0, : len(METRICS)]
     drawn = bootstrap(difference, patients, DRAWS, seed)
     doubts = _doubts(drawn[:, len(METRICS) :], targets, patients)
-    columns = zip(METRICS, values, drawn.T, doubts, strict=False)  # the rest are of the classes
+    rarest = min(len(set(patients[targets == k])) for k in np.unique(targets))
+    wider = [1.0] + [few_clusters(rarest)] * (len(METRICS) - 1)
+    columns = zip(METRICS, values, drawn.T, doubts, wider, strict=False)  # the rest are of classes
     found = {name: _entry(*column) for name, *column in columns}
     right_a, right_b = (model.argmax(1) == targets for model in models)
     votes = mcnemar(right_a, right_b, patients)
@@ -100,10 +110,10 @@ def _doubts(of_class: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> 
     return doubts
 
 
-def _entry(value: float, drawn: np.ndarray, doubt: float) -> dict[str, float | None]:
+def _entry(value: float, drawn: np.ndarray, doubt: float, wider: float) -> dict[str, float | None]:
     low, high = percentile_interval(drawn, value)
-    low, high = value - np.hypot(value - low, doubt), value + np.hypot(high - value, doubt)
-    return entry(value, (max(-1.0, low), min(1.0, high)))
+    down, up = np.hypot([wider * (value - low), wider * (high - value)], doubt)
+    return entry(value, (max(-1.0, value - down), min(1.0, value + up)))
 
 
 def _verdict(difference: dict, votes: dict) -> str:

@@ -127,18 +127,28 @@ def percentile_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
     return float(min(low, value)), float(max(high, value))
 
 
-def bootstrap_interval(drawn: np.ndarray, value: float, size: float) -> tuple[float, float]:
+def bootstrap_interval(drawn: np.ndarray, value: float, clusters: int) -> tuple[float, float]:
     """Wilson's interval of `value` in [0, 1] on as many trials as would vary like `drawn` (draws,).
 
-    Near 0 and 1 percentiles are far too short: for an AUROC of 0.998 on ten patients they hold the
-    truth in 70 of 100 samples, this in 90. Where no draw differs, as for a class without a
-    mistake, the bootstrap has seen no variance, and `size`, the number of clusters, stands in.
+    Near 0 and 1 percentiles are far too short: for an AUROC of 0.98 on ten patients they hold the
+    truth in 79 of 100 samples, this in 97. Where no draw differs, as for a class without a
+    mistake, the bootstrap has seen no variance, and the number of `clusters` stands in.
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0
-    if variance > 1e-12 and 0 < value < 1:
-        size = value * (1 - value) / variance
-    return wilson_interval(value, size)
+    if variance < 1e-12 or not 0 < value < 1:
+        return wilson_interval(value, clusters)
+    return wilson_interval(value, value * (1 - value) / (variance * few_clusters(clusters) ** 2))
+
+
+def few_clusters(clusters: int) -> float:
+    """How much wider an interval has to be, as a bootstrap saw the variance of `clusters` only.
+
+    1 for many: Student's t in place of the normal, and n - 1 in place of n, by which a bootstrap
+    divides. Under four clusters it is that of four.
+    """
+    clusters = max(clusters, FEWEST_CLUSTERS)
+    return float((clusters / (clusters - 1)) ** 0.5 * _t_quantile(clusters - 1) / Z)
 
 
 def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, float]:
