@@ -120,7 +120,7 @@ def _verdict(difference: dict, votes: dict) -> str:
     """Names the better one where the interval of the accuracy and McNemar's test agree on it."""
     change = difference["accuracy"]
     value, low, high = (100 * change[key] for key in ("value", "low", "high"))
-    more = "more" if value >= 0 else "fewer"
+    more = "higher" if value >= 0 else "lower"
     low, high = (low, high) if value >= 0 else (-high, -low)
     b_leads = votes["b_better"] > votes["a_better"]
     if votes["p"] < SURE and low > 0 and b_leads == (value > 0):
@@ -131,7 +131,7 @@ def _verdict(difference: dict, votes: dict) -> str:
         start = "No difference is shown"
     voters = votes["a_better"] + votes["b_better"]
     return (
-        f"{start}: B names {abs(value):.1f} % of the images {more} right than A "
+        f"{start}: B's accuracy is {abs(value):.1f} percentage points {more} than A's "
         f"({low:.1f} to {high:.1f}), and of the {voters} patients on whom they differ "
         f"{votes['b_better']} speak for B (p = {votes['p']:.2g})."
     )
