@@ -17,7 +17,8 @@ resume: bool = False
 random_seed: int = 1337
 # auto takes CUDA, then Apple MPS, then the CPU; or cpu, cuda, cuda:1, mps.
 device: str = "auto"
-# Arithmetic of the training step. auto is bfloat16 where the device has it natively, else float32.
+# Arithmetic of the training step. auto is bfloat16 where the device has it natively; else float16
+# with scaling on CUDA, float32 elsewhere.
 precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 # Let torch compile the network: slow to start, then faster on a GPU.
 compile: bool = False
@@ -79,7 +80,7 @@ weight_decay: float = 0.05
 schedule: Literal["cosine", "plateau"] = "cosine"
 # cosine: epochs over which the rate rises from 0.
 warmup_epochs: float = 1.0
-# plateau: what the rate is multiplied by at a standstill.
+# plateau: what the rate is multiplied by at a standstill, below 1.
 lr_reduce_factor: float = 0.7
 # plateau: epochs without a better validation macro F1 that make a standstill.
 lr_reduce_patience: int = 5

@@ -2,7 +2,7 @@
 
 python3 train.py --dataset dataset --name my_run    settings: config.py, each also a flag
 python3 train.py --name my_run --resume             goes on where the run was stopped
-torchrun --nproc_per_node=8 train.py ...            the same on many devices
+torchrun --standalone --nproc_per_node=8 train.py ...    the same on many devices
 
 The run's folder experiments/NAME/ gets best.pth, last.pth, config.json, history.csv, curves.png and
 TensorBoard events.
@@ -10,14 +10,14 @@ TensorBoard events.
 
 import argparse
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import config
 from util.flags import Parser, add_config, demand
@@ -25,6 +25,7 @@ from util.script import run
 
 log = logging.getLogger(__name__)
 ENOUGH = 1000  # images of a split, at least half as many, for what one number or mean is taken of
+HEAR = 10  # steps on GPUs between two questions whether a rank was asked to stop, which wait
 
 
 def arguments() -> argparse.Namespace:
@@ -34,15 +35,35 @@ def arguments() -> argparse.Namespace:
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
     demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
     demand(parser, cfg, ("width", "height"), 32)
-    demand(parser, cfg, ("lr",), 1e-12)
-    demand(parser, cfg, ("random_seed", "n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
-    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "clip_norm", "save_minutes"), 0)
-    demand(parser, cfg, ("flip", "shift", "label_smoothing", "lr_reduce_factor"), 0, 1)
+    demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
+    demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
+    demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
+    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
+    demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
+    check_more(parser, cfg)
+    return cfg
+
+
+def check_more(parser: Parser, cfg: argparse.Namespace) -> None:
+    """What is wrong with a setting, beyond a number out of its range, is one line and status 2."""
+    if not 0 <= cfg.lr_reduce_factor < 1:
+        parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
+    low, high = cfg.scale
+    if not 0 < low <= high < math.inf:
+        parser.error(f"--scale: found {low} {high}; expected the smallest factor, then the largest")
+    if isinstance(cfg.loss_weights, list):
+        weights = cfg.loss_weights
+        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            found = " ".join(map(str, weights))
+            parser.error(
+                f"--loss-weights: found {found}; expected 0 or more, and not all of them 0"
+            )
+    if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
+        parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
     if cfg.patient_cap and cfg.sampling == "shuffle":
         parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
     if cfg.thaw_epoch and not cfg.freeze:
         parser.error("--thaw-epoch: found no block that is frozen; give --freeze with it")
-    return cfg
 
 
 if __name__ == "__main__":
@@ -52,17 +73,16 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, load_splits
 from data.folder import preparation, read_about
 from data.gate import Gate
 from data.loader import make_loader
 from data.mapping import class_names
 from data.preparation import Preparation
-from data.sampling import EpochBatches, class_shares, class_weights, image_chances, in_order
+from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import Examined, examine, predict_logits
@@ -70,34 +90,35 @@ from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, pick_device, pick_precision
+from util.device import autocast, pick_device, pick_precision, precision_name
 from util.distributed import Ranks, ranks_of_run
-from util.files import write_json
-from util.history import collapsed, show_end, show_epoch, show_start, stalled
-from util.loss import Watch, batch_loss
+from util.files import make_folder, write_json
+from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
+from util.loss import Loss, Watch, batch_loss
 from util.metrics import confusion_matrix, summary
-from util.optimization import cosine_schedule, make_optimizer, plateau_schedule
+from util.optimization import Descent, cosine_schedule, make_optimizer, plateau_schedule
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
-from util.runs import open_run, settle
-from util.script import stop_asked
+from util.runs import Progress, open_run, settle, sweep
+from util.script import stop_asked, until_stopped
 from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
     with ranks_of_run(args.device) as ranks, stop_asked() as stop:
         if not ranks.first:
-            logging.getLogger().setLevel(logging.WARNING)
+            logging.getLogger().setLevel(logging.ERROR)
         train(vars(args), ranks, stop)
 
 
 def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None:
-    given = asked.pop("given")
+    given = asked.pop("given") - ({"precision"} if asked["precision"] == "auto" else set())
     folder = Path(asked["ckpts_dir"], asked["name"])
-    state = open_run(folder, asked["resume"] or ranks.again)  # of last.pth; None for a new run
+    state = open_run(folder, asked["resume"], ranks.launch if ranks.again else None)  # of last.pth
     cfg = SimpleNamespace(**(settle(asked, given, state["config"]) if state else asked))
     device = pick_device(cfg.device)
-    dtype = pick_precision(cfg.precision, device)
+    auto = state["auto_precision"] if state else asked["precision"] == "auto"
+    dtype = settle_precision(cfg, device, auto)
     arithmetic = autocast(dtype, device)
     classes = class_names(cfg.mapping)
     torch.manual_seed(cfg.random_seed)  # no other generator is drawn from without a seed
@@ -107,20 +128,17 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
     model, form = build_model(cfg, preparation(about), state)
+    vary = Augmentation(cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter)
+    bar = partial(shown, unit=" images", stop=stop)
     with ranks.one_by_one():
-        train_set, val_set = load_data(cfg, form)
-    targets, n_classes, table = train_set.targets, len(classes), train_set.table
-    chances = image_chances(
-        cfg.sampling, targets, list(table["source"]), list(table["patient_id"]), cfg.patient_cap
-    )
-    weights = class_weights(cfg.loss_weights, targets, n_classes, chances)
-    prior = class_shares(targets, n_classes, chances) * weights  # how common each class seems
-    batches = EpochBatches(
-        len(train_set), cfg.batch_size, chances, cfg.random_seed, ranks.rank, ranks.size
-    )
-    val_batches = in_order(len(val_set), cfg.batch_size, ranks.rank, ranks.size)
+        train_set, val_set = load_splits(cfg.dataset, cfg.mapping, form, vary, bar)
+    n_classes, choice = len(classes), (cfg.sampling, cfg.patient_cap, cfg.loss_weights)
+    plan = plan_epochs(train_set.table, train_set.targets, n_classes, *choice)
+    part = (ranks.rank, ranks.size)
+    batches = EpochBatches(len(train_set), cfg.batch_size, plan.chances, cfg.random_seed, *part)
     loader = partial(make_loader, workers=cfg.n_threads, pin=device.type == "cuda")
-    train_loader, val_loader = loader(train_set, batches), loader(val_set, val_batches)
+    train_loader = loader(train_set, batches)
+    val_loader = loader(val_set, in_order(len(val_set), cfg.batch_size, *part))
 
     # Model, optimizer
     if cfg.sync_batchnorm:
@@ -129,90 +147,107 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model.freeze(cfg.freeze or [])
     model = model.to(device, memory_format=torch.channels_last)
-    loss_of = partial(
-        batch_loss,
-        weights=torch.tensor(weights, dtype=torch.float32, device=device),
-        smoothing=cfg.label_smoothing,
-    )
-    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
+    loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
+    optimizer = make_optimizer(model.parameters(), cfg.optimizer, cfg.lr, cfg.weight_decay)
     if cfg.schedule == "cosine":
         warmup = int(cfg.warmup_epochs * batches.batches)
         schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)
     else:
         schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
+    descent = Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
 
     # Resume
-    step, history, best, metrics = 0, [], -1.0, {}
-    # Of the epoch so far: batches, their loss, the last one's rate
-    done, total, rate = 0, torch.zeros((), device=device), 0.0
+    progress = Progress.of(state, device)
     if state:
         load_strictly(model, state["state_dict"], str(folder / "last.pth"))
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["scheduler"])
-        scaler.load_state_dict(state["scaler"])
+        descent.load_state_dict(state)
         set_rng_state(state["rng"])
-        step, history, best = state["step"], state["history"], state["best"]
-        metrics, (done, loss, rate) = state["metrics"], state["running"]
-        total += loss
+    watch, saved = Watch(device), time.monotonic()
+
+    def check() -> None:
+        """Ends a run that has diverged."""
+        if step := watch.first_bad():
+            raise ValueError(
+                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
+                f" What was saved is from before; {progress.left()}"
+            )
+
+    def check_weights() -> None:
+        """Before they are saved: the loss of the last step was that of the weights before it."""
+        watch.see_weights(model.state_dict().values(), progress.step)
+        check()
 
     def save(file: str, **more: Any) -> None:
         """What evaluation and prediction need, and `more`."""
+        if not ranks.first:
+            return
         content = {
             "state_dict": model.state_dict(),
             "mapping": cfg.mapping,
             "input": asdict(form),
             "config": vars(cfg),
-            "epoch": len(history),
-            "step": step,
-            "metrics": metrics,
-            "prior": (prior / prior.sum()).tolist(),
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "metrics": progress.metrics,
+            "prior": plan.prior.tolist(),
             "temperature": 1.0,
             "fingerprint": about["fingerprint"],
             "versions": versions(),
         }
-        if ranks.first:
-            save_checkpoint(folder / file, content | more)
+        save_checkpoint(folder / file, content | more)
 
     def save_last() -> None:
         """What it takes to go on with the run, bit for bit."""
-        save(
-            "last.pth",
-            optimizer=optimizer.state_dict(),
-            scheduler=schedule.state_dict(),
-            scaler=scaler.state_dict(),
-            rng=rng_state(),
-            history=history,
-            best=best,
-            running=(done, total.item(), rate),
-        )
+        nonlocal saved
+        check_weights()
+        more = descent.state_dict() | progress.state()
+        save("last.pth", rng=rng_state(), launch=ranks.launch, auto_precision=auto, **more)
+        saved = time.monotonic()
+
+    def due() -> bool:
+        return time.monotonic() - saved > 60 * cfg.save_minutes
+
+    def stopped(loss: Loss) -> bool:
+        """Whether a rank was asked to stop; all ranks hear of it at the same step."""
+        if ranks.size == 1:
+            return stop()
+        return progress.step % (HEAR if device.type == "cuda" else 1) == 0 and bool(loss.stops)
+
+    def leave() -> NoReturn:
+        save_last()
+        ranks.any(True, device)  # torchrun ends all as soon as one has ended, also who still writes
+        log.info("Stopped at step %d; %s. --resume goes on", progress.step, progress.left())
+        raise KeyboardInterrupt
 
     if ranks.first:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        sweep(folder)
     if not state:
         save_last()  # so that a run killed in its first epoch goes on with its settings
-    saved, watch = time.monotonic(), Watch(device)
-    writer = SummaryWriter(folder, purge_step=step + 1) if ranks.first else None
-    if writer:
+    writer = None
+    if ranks.first:
+        figure = draw_confusion_matrix(progress.matrix, classes) if progress.history else None
+        writer = open_history(folder, progress.history, figure, progress.step)
         write_json(folder / "config.json", vars(cfg))
         show_start(writer, vars(cfg), train_set.__getitems__(next(iter(batches)))[0])
     sizes = f"{len(train_set)} training and {len(val_set)} validation images"
     where = f"on {ranks.size} x {device}" if ranks.size > 1 else f"on {device}"
-    log.info("%s: %s, %s in %s", folder, sizes, where, str(dtype).removeprefix("torch."))
+    log.info("%s: %s, %s in %s", folder, sizes, where, cfg.precision)
 
     net, quiet = None, None if ranks.first else True
-    for epoch in range(len(history), cfg.epochs):
-        if stalled(history, cfg.early_stopping_patience):
+    for epoch in range(progress.epoch, cfg.epochs):
+        if stalled(progress.history, cfg.early_stopping_patience):
             log.info("Stopped: no better macro F1 for %d epochs", cfg.early_stopping_patience)
             break
         if cfg.thaw_epoch is not None and epoch >= cfg.thaw_epoch:
             model.thaw()
         if net is None or epoch == cfg.thaw_epoch:
-            net = ranks.share(model, device)
+            net = ranks.share(model, torch.zeros(1, 3, cfg.height, cfg.width, device=device))
             net = torch.compile(net) if cfg.compile else net
-        batches.begin(epoch, done)
+        batches.begin(epoch, progress.done)
         model.train()
-        began, first = time.perf_counter(), done
+        began, first = time.perf_counter(), progress.done
         title = f"Epoch {epoch + 1}/{cfg.epochs}"
         bar = tqdm(train_loader, title, unit="batch", leave=False, disable=quiet)
         for pixels, targets in bar:  # (N, 1, H, W) uint8, (N,) int64
@@ -220,69 +255,76 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
             targets = targets.to(device, non_blocking=True)
             with arithmetic:
                 logits = net(images)
-            loss, mean = loss_of(logits, targets, ranks=ranks)
-            scaler.scale(loss).backward()
-            if cfg.clip_norm:
-                scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(model.parameters(), cfg.clip_norm)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
-            rate = optimizer.param_groups[0]["lr"]
-            if cfg.schedule == "cosine":
-                schedule.step()
-            step, done = step + 1, done + 1
-            total += mean
-            watch.see(mean, step)
-            if step % cfg.log_steps == 0:
-                watch.check()
-                bar.set_postfix(loss=f"{mean.item():.3f}")
+            loss = loss_of(logits, targets, ranks=ranks, stop=stop())
+            descent.step(loss.share)
+            progress.count(loss.mean)
+            watch.see(loss.mean, progress.step)
+            if progress.step % cfg.log_steps == 0:
+                check()
+                bar.set_postfix(loss=f"{loss.mean.item():.3f}")
                 if writer:
-                    writer.add_scalar("train/step_loss", mean, step)
-            if stop() or time.monotonic() - saved > 60 * cfg.save_minutes:
-                watch.check()
+                    writer.add_scalar("train/step_loss", loss.mean, progress.step)
+            if stopped(loss):
+                leave()
+            if due():
                 save_last()
-                saved = time.monotonic()
-            if stop():
-                log.info(
-                    "Step %d; best validation macro F1 so far: %.3f; --resume goes on", step, best
-                )
-                raise KeyboardInterrupt
-        speed = len(train_set) * (done - first) / batches.batches / (time.perf_counter() - began)
+        done = (progress.done - first) / batches.batches  # of the epoch, since it was begun here
+        speed = len(train_set) * done / (time.perf_counter() - began)
 
         # Validate
-        watch.check()
-        row = {"epoch": epoch + 1, "train_loss": total.item() / done}
-        row |= {"lr": rate, "images_per_second": speed}
+        check()
         ranks.copy_from_first(model.buffers())  # each rank has BatchNorm statistics of its own
-        matrix, metrics = validate(model, val_loader, loss_of, form, arithmetic, ranks)
-        row |= {f"val_{name}": value for name, value in metrics.items()}
-        history.append(row)
-        done = 0
-        total.zero_()
-        if cfg.schedule == "plateau":
-            schedule.step(metrics["macro_f1"])
+        look = partial(predict_logits, device=device, normalise=form.normalise, autocast=arithmetic)
+        found = validate(model, val_loader, look, loss_of, ranks, stop)
+        if found is None:
+            leave()
+        matrix, metrics = found
+        watch.see(metrics["loss"], progress.step)
+        check_weights()
+        row = {"lr": descent.rate, "images_per_second": speed}
+        is_best = progress.end_epoch(metrics, matrix.tolist(), **row)
+        descent.end_epoch(metrics["macro_f1"])
 
         # Save: best before last, so that a run killed between them does this epoch again, alike
-        if metrics["macro_f1"] > best:
-            best = metrics["macro_f1"]
+        if is_best:
             save("best.pth")
-        over = epoch + 1 == cfg.epochs or stalled(history, cfg.early_stopping_patience)
-        if over or time.monotonic() - saved > 60 * cfg.save_minutes:
+        over = epoch + 1 == cfg.epochs or stalled(progress.history, cfg.early_stopping_patience)
+        if over or due():
             save_last()
-            saved = time.monotonic()
         if writer:
-            show_epoch(folder, writer, history, draw_confusion_matrix(matrix, classes), step)
-        if collapsed(history, cfg.collapse_patience):
+            figure = draw_confusion_matrix(matrix, classes)
+            show_epoch(folder, writer, progress.history, figure, progress.step)
+        if collapsed(progress.history, cfg.collapse_patience):
             raise ValueError(
-                f"step {step}: for {cfg.collapse_patience} epochs every validation image was named"
-                f" {classes[matrix.sum(0).argmax()]}; change --lr or --loss-weights"
+                f"step {progress.step}: for {cfg.collapse_patience} epochs every validation image"
+                f" was named {classes[matrix.sum(0).argmax()]}; change --lr or --loss-weights."
+                f" {progress.left()}"
             )
 
     if writer:
-        show_end(writer, vars(cfg), best)
+        show_end(writer)
         finish(folder / "best.pth", cfg, device, dtype, stop)
-    log.info("Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth", best, folder)
+    text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth"
+    log.info(text, progress.best, folder)
+
+
+def settle_precision(cfg: SimpleNamespace, device: torch.device, auto: bool) -> torch.dtype:
+    """The dtype of the run, from now on by its name in cfg: a run goes on in what it began in.
+
+    auto: whether it was chosen for the device that the run began on.
+    """
+    here = precision_name(pick_precision("auto", device, scaled=True))
+    if auto and cfg.precision not in ("auto", here):
+        text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
+        log.warning(text, cfg.precision, here)
+    dtype = pick_precision(cfg.precision, device, scaled=True)
+    cfg.precision = precision_name(dtype)
+    return dtype
+
+
+def shown(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:
+    """The items under a bar, until the run is asked to stop."""
+    return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
 
 
 def build_model(
@@ -306,66 +348,64 @@ def build_model(
     return model, InputFormat((cfg.height, cfg.width), **normal, prepared=prepared)
 
 
-def load_data(cfg: SimpleNamespace, form: InputFormat) -> list[RadiographDataset]:
-    """The training and the validation split."""
-    vary = Augmentation(cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter)
-    sets = []
-    for split, augmentation in {"train": vary, "val": None}.items():
-        bar = partial(tqdm, desc=f"Decoding {split}", unit=" images", leave=False, disable=None)
-        images = RadiographDataset(cfg.dataset, split, cfg.mapping, form, augmentation, bar)
-        for label, number in images.unused.items():
-            log.info("%s: mapping leaves out %s, %d images", split, label, number)
-        sets.append(images)
-    return sets
-
-
 def finish(
     best: Path, cfg: SimpleNamespace, device: torch.device, dtype: torch.dtype, stop: Callable
 ) -> None:
-    """Adds to the best checkpoint what prediction needs beside it: a temperature, fitted to the
-    validation images, and what training images look like, so that others are doubted."""
+    """Adds to the best checkpoint what is needed beside it: a temperature, fitted to the validation
+    images; what the network says of these, to choose operating points on; and what training images
+    look like, so that others are doubted."""
     checkpoint = load_checkpoint(best)
     form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
+    dtype = torch.float32 if dtype == torch.float16 else dtype  # as evaluation and prediction do
     network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
 
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
         images = RadiographDataset(cfg.dataset, split, cfg.mapping, form)
         some = range(0, len(images), -(-len(images) // ENOUGH))
         pixels = torch.stack([images[k][0] for k in some])
-        seen = examine(network, unless_stopped(pixels, split), device, form.normalise)
+        batches = shown(pixels.split(cfg.batch_size), f"A last look at {split}", "batch", stop)
+        seen = examine(network, batches, device, form.normalise)
         return pixels.numpy(), seen, [images.targets[k] for k in some]
 
-    def unless_stopped(pixels: torch.Tensor, split: str) -> Iterator[torch.Tensor]:
-        batches = pixels.split(cfg.batch_size)
-        for batch in tqdm(batches, f"A last look at {split}", leave=False, disable=None):
-            if stop():
-                log.info("Stopped at the last look at the images; --resume takes it")
-                raise KeyboardInterrupt
-            yield batch
-
-    _, seen, targets = look("val")
+    try:
+        _, seen, targets = look("val")
+        pixels, of_train, _ = look("train")
+    except KeyboardInterrupt:
+        log.info("Stopped before %s has its temperature and its gate; --resume adds them", best)
+        raise
     weights = prior / class_shares(targets, len(prior)).clip(1e-12)  # of classes as in training
     checkpoint["temperature"] = fit_temperature(seen.logits.cpu().numpy(), targets, weights)
-    pixels, seen, _ = look("train")
-    checkpoint["gate"] = Gate.fit(pixels, seen.features.cpu().numpy()).state()
+    checkpoint["validation"] = {"logits": seen.logits.cpu(), "targets": targets}
+    checkpoint["gate"] = Gate.fit(pixels, of_train.features.cpu().numpy()).state()
     save_checkpoint(best, checkpoint)
 
 
 def validate(
     model: nn.Module,
     loader: DataLoader,
-    loss_of: Callable,
-    form: InputFormat,
-    arithmetic: AbstractContextManager,
+    look: Callable[[nn.Module, Iterable[torch.Tensor]], torch.Tensor],
+    loss_of: Callable[..., Loss],
     ranks: Ranks,
-) -> tuple[np.ndarray, dict[str, float]]:
-    """The confusion matrix and the metrics over all validation images, on every rank alike."""
+    stop: Callable[[], bool],
+) -> tuple[np.ndarray, dict[str, float]] | None:
+    """The confusion matrix and the metrics over all validation images, on every rank alike.
+
+    None if a rank was asked to stop. look: predict_logits but for its first two arguments.
+    """
     device = next(model.parameters()).device
-    mine = (pixels for pixels, _ in loader)
-    logits = predict_logits(model, mine, device, form.normalise, arithmetic)
+
+    def mine() -> Iterator[torch.Tensor]:
+        for pixels, _ in loader:
+            yield pixels
+            if stop():
+                return
+
+    logits = look(model, mine())
+    if ranks.any(stop(), device):
+        return None
     logits = ranks.gather(logits, len(loader.dataset))
     targets = torch.tensor(loader.dataset.targets, device=device)
-    _, loss = loss_of(logits, targets, ranks=Ranks())
+    loss = loss_of(logits, targets, ranks=Ranks()).mean
     found = logits.argmax(1)
     matrix = confusion_matrix(targets.cpu().numpy(), found.cpu().numpy(), logits.shape[1])
     named = int((matrix.sum(0) > 0).sum())

@@ -35,7 +35,7 @@ from model.resnext import Bottleneck
 from util.checkpoint import save_checkpoint
 from util.device import autocast, pick_device, pick_precision
 from util.metrics import confusion_matrix, summary
-from util.optimization import plateau_schedule
+from util.optimization import Descent, plateau_schedule
 from util.versions import versions
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
@@ -127,6 +127,7 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         )
     else:
         schedule = plateau_schedule(optimizer, factor=0.7, patience=5)
+    descent = Descent(optimizer, schedule)
 
     run.mkdir(parents=True, exist_ok=True)
     history, last = [], run / "last.pth"
@@ -145,17 +146,12 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
             with arithmetic:
                 logits = model(form.normalise(pixels.to(device)))
             loss = loss_of(logits.float(), targets.to(device))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if recipe.one_cycle:
-                schedule.step()
+            descent.step(loss)
             total += loss.item()
         shown = (pixels for pixels, _ in val_loader)
         found = predict_logits(model, shown, device, form.normalise, arithmetic).argmax(1)
         metrics = summary(confusion_matrix(val_set.targets, found.cpu().numpy(), len(MAPPING)))
-        if not recipe.one_cycle:
-            schedule.step(metrics["macro_f1"])
+        descent.end_epoch(metrics["macro_f1"])
         if metrics["macro_f1"] > max((row["val_macro_f1"] for row in history), default=-1):
             content = {
                 "state_dict": model.state_dict(),

@@ -27,7 +27,9 @@ from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.ready import ready
 from util.device import autocast, pick_device, pick_precision
-from util.optimization import make_optimizer
+from util.distributed import Ranks
+from util.loss import batch_loss
+from util.optimization import Descent, cosine_schedule, make_optimizer
 
 CLASSES = 3
 
@@ -107,19 +109,21 @@ def our_step(size: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model, "adamw", 1e-4, 0.05)
-    arithmetic = autocast(pick_precision("auto", device), device)
-    normalise, loss_fn = form(size).normalise, nn.CrossEntropyLoss()
+    optimizer = make_optimizer(model.parameters(), "adamw", 1e-4, 0.05)
+    dtype = pick_precision("auto", device, scaled=True)
+    schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
+    descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
+    arithmetic, normalise = autocast(dtype, device), form(size).normalise
+    weights = torch.ones(CLASSES, device=device)
 
     def step(pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         images = normalise(pixels.to(device, non_blocking=True))
         with arithmetic:
             logits = model(images)
-        loss = loss_fn(logits.float(), targets.to(device, non_blocking=True))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
+        targets = targets.to(device, non_blocking=True)
+        loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
+        descent.step(loss.share)
+        return loss.mean
 
     return step
 

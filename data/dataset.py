@@ -1,8 +1,9 @@
 """A split of a dataset folder as a torchvision dataset."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from data.folder import read_about, read_split
 from data.mapping import check_mapping
 from data.sampling import Draw
 from data.transforms import InputFormat
+
+log = logging.getLogger(__name__)
 
 
 class RadiographDataset(VisionDataset):
@@ -86,6 +89,28 @@ class RadiographDataset(VisionDataset):
                 image[0] = self.augmentation(image[0], draw.key)
         targets = [self.targets[draw.index] for draw in draws]
         return torch.from_numpy(pixels), torch.tensor(targets)
+
+
+def load_splits(
+    root: str | Path,
+    mapping: dict[str, int],
+    form: InputFormat,
+    augmentation: Augmentation,
+    progress: Callable[[Iterable, str], Iterable],
+) -> list[RadiographDataset]:
+    """What a training reads: the training split, varied, and the validation split as it is.
+
+    progress: wraps the images that are decoded, under a title. The log says which labels are not
+    used.
+    """
+    sets = []
+    for split, vary in {"train": augmentation, "val": None}.items():
+        bar = partial(progress, title=f"Decoding {split}")
+        images = RadiographDataset(root, split, mapping, form, vary, bar)
+        for label, number in images.unused.items():
+            log.info("%s: mapping leaves out %s, %d images", split, label, number)
+        sets.append(images)
+    return sets
 
 
 def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.DataFrame, pd.Series]:

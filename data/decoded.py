@@ -3,8 +3,9 @@
     dataset/decoded/train-256x256-FINGERPRINT-FORM.npy  (images, C, H, W) uint8, as in the table
 
 The name has the dataset's fingerprint, so that an array of another dataset is not used, and what is
-left of one goes; and a hash of the network's input format. An array that is older than an image is
-made anew.
+left of one goes; and a hash of the network's input format and of the table's file names, so that a
+table with another row or order has an array of its own. An array that is older than an image, or
+not whole, is made anew.
 """
 
 import hashlib
@@ -13,8 +14,10 @@ import logging
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from data.folder import read_about
 from data.transforms import InputFormat
 
 CHUNK = 256  # images that are decoded ahead
+DEAD = 3600  # seconds after which a half-written file that does not grow has no writer any more
 
 log = logging.getLogger(__name__)
 
@@ -43,26 +47,45 @@ def decoded(
     """
     fingerprint = read_about(folder)["fingerprint"][:16]
     (height, width), channels = form.size, len(form.mode)
-    name = f"{split}-{width}x{height}-{fingerprint}-{_short(form)}.npy"
+    shape = (len(names), channels, height, width)
+    name = f"{split}-{width}x{height}-{fingerprint}-{_short(form, names)}.npy"
     places = (folder / "decoded", Path(tempfile.gettempdir(), f"covid-next-{os.getuid()}"))
     files = [folder / split / name for name in names]
     changed = max((file.stat().st_mtime_ns for file in files), default=0)
     for place in places:
-        if (place / name).is_file() and (place / name).stat().st_mtime_ns >= changed:
+        _sweep(place)
+        if _is_whole(place / name, shape) and (place / name).stat().st_mtime_ns >= changed:
             return place / name
     home = places[0 if os.access(folder, os.W_OK) else 1]
     home.mkdir(exist_ok=True)
     for stale in set(home.glob(f"{split}-*.npy")) - set(home.glob(f"{split}-*-{fingerprint}-*")):
         stale.unlink(missing_ok=True)
     log.info("%s: %d images are decoded once into %s", split, len(files), home / name)
-    _write(home / name, (len(files), channels, height, width), progress(_read_all(files, form)))
+    _write(home / name, shape, progress(_read_all(files, form)))
     return home / name
 
 
-def _short(form: InputFormat) -> str:
-    """What the pixels depend on, in eight letters."""
-    about = json.dumps([form.size, form.prepared and asdict(form.prepared), form.mode])
+def _short(form: InputFormat, names: Sequence[str]) -> str:
+    """What the pixels and their order depend on, in eight letters."""
+    prepared = form.prepared and asdict(form.prepared)
+    about = json.dumps([form.size, prepared, form.mode, list(names)])
     return hashlib.sha256(about.encode()).hexdigest()[:8]
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether an array of that shape is there, all of it."""
+    try:
+        return np.load(path, mmap_mode="r").shape == shape
+    except (OSError, ValueError, EOFError):  # no file; no array, or one cut short; an empty file
+        return False
+
+
+def _sweep(place: Path) -> None:
+    """Removes what killed processes left half written."""
+    for file in place.glob(".*.npy"):
+        with suppress(OSError):  # another process was faster, or we may only read here
+            if time.time() - file.stat().st_mtime > DEAD:
+                file.unlink()
 
 
 def _read_all(files: Sequence[Path], form: InputFormat) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from torch.utils.data import Sampler
 
 OVERLAP = 0.999  # the beta of Cui et al.; theirs is 0.9 to 0.9999, more for larger sets
@@ -38,13 +39,14 @@ class EpochBatches(Sampler[list[Draw]]):
         rank: int = 0,
         ranks: int = 1,
     ):
-        if min(images, batch_size) < ranks:
-            raise ValueError(
-                f"batch_size: found {min(images, batch_size)} images for {ranks} processes;"
-                " expected one for each at least"
-            )
         self.images, self.chances, self.seed = images, chances, seed
         self.batches = -(-images // batch_size)
+        smallest = images // self.batches
+        if smallest < ranks:
+            raise ValueError(
+                f"batch_size: found {smallest} images in the smallest of {self.batches} batches,"
+                f" for {ranks} processes; expected one for each at least. Raise it, or start fewer"
+            )
         self.rank, self.ranks = rank, ranks
         self.epoch = self.done = 0
 
@@ -55,7 +57,7 @@ class EpochBatches(Sampler[list[Draw]]):
         return self.batches - self.done
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        draw = np.random.default_rng([self.seed, self.epoch])
+        draw = order_stream(self.seed, self.epoch)
         order = np.arange(self.images)
         if self.chances is not None:
             ticks = (order + draw.random()) / self.images
@@ -65,6 +67,14 @@ class EpochBatches(Sampler[list[Draw]]):
         ends = [self.images * k // self.batches for k in range(self.batches + 1)]
         for k in range(self.done, self.batches):
             yield epoch[ends[k] + self.rank : ends[k + 1] : self.ranks]
+
+
+def order_stream(seed: int, epoch: int) -> np.random.Generator:
+    """What the order of an epoch is drawn from: another stream than that of any of its images.
+
+    Without the spawn key it would be that of the image at place 0, as numpy fills up with zeros.
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(1,)))
 
 
 def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:
@@ -142,6 +152,34 @@ def class_weights(
     numbers = shares * len(targets)
     weights = 1 / (1 - OVERLAP**numbers)
     return weights / (shares @ weights)
+
+
+class Plan(NamedTuple):
+    """How the epochs of a run are drawn and weighed.
+
+    chances: of each image, as of `image_chances`. weights: (n_classes,), as of `class_weights`.
+    prior: how common each class seems to the network, (n_classes,), 1 together.
+    """
+
+    chances: np.ndarray | None
+    weights: np.ndarray
+    prior: np.ndarray
+
+
+def plan_epochs(
+    table: pd.DataFrame,
+    targets: Sequence[int],
+    n_classes: int,
+    sampling: str,
+    patient_cap: int | None,
+    loss_weights: str | Sequence[float] | None,
+) -> Plan:
+    """Of the training images: `source` and `patient_id` in the table, class indices in targets."""
+    sources, patients = list(table["source"]), list(table["patient_id"])
+    chances = image_chances(sampling, targets, sources, patients, patient_cap)
+    weights = class_weights(loss_weights, targets, n_classes, chances)
+    prior = class_shares(targets, n_classes, chances) * weights
+    return Plan(chances, weights, prior / prior.sum())
 
 
 def _sizes(groups: Sequence[Hashable]) -> np.ndarray:

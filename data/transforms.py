@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,19 @@ class InputFormat:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) uint8 -> (N, 3, H, W) float32 on the same device, channels last."""
-        values = pixels.float().div_(255).expand(-1, 3, -1, -1)
-        mean, std = (
-            torch.tensor(numbers, device=pixels.device).view(3, 1, 1)
-            for numbers in (self.mean, self.std)
-        )
-        return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
+        factor, shift = _line(tuple(self.mean), tuple(self.std), pixels.device)
+        values = (pixels.float() * factor).add_(shift)
+        return values.contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache
+def _line(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) each: pixels * factor + shift is (pixels / 255 - mean) / std.
+
+    Kept, as a copy to a GPU in each step would wait for the device.
+    """
+    lines = [[1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]]
+    factor, shift = torch.tensor(lines, device=device).view(2, 3, 1, 1)
+    return factor, shift

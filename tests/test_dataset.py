@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, load_splits
 from data.loader import make_loader
 from data.sampling import Draw, EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
@@ -72,6 +72,33 @@ def test_a_label_that_the_mapping_leaves_out_is_not_used_but_counted(folder):
     for k, row in enumerate((0, 1, 3)):
         assert torch.equal(dataset[k][0], whole[row][0])
         assert dataset[k][1] == dataset.targets[k]
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 3, 4], [4, 2, 0, 1, 3]], ids=["dropped", "shuffled"])
+def test_a_table_that_was_changed_by_hand_keeps_each_image_with_its_label(folder, rows):
+    whole = RadiographDataset(folder, "train", MAPPING, FORM)
+    path = folder / "train_metadata.csv"
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *(lines[row] for row in rows)]))
+    dataset = RadiographDataset(folder, "train", MAPPING, FORM)
+    assert dataset.targets == [whole.targets[row] for row in rows]
+    for k, row in enumerate(rows):
+        assert torch.equal(dataset[k][0], whole[row][0])
+
+
+def test_the_splits_of_a_training_are_varied_and_as_they_are(folder, caplog):
+    caplog.set_level("INFO")
+    titles = []
+
+    def bar(images, title):
+        titles.append(title)
+        return images
+
+    train, val = load_splits(folder, {"normal": 0, "pneumonia": 1}, FORM, ORDINARY, bar)
+    assert (train.augmentation, val.augmentation) == (ORDINARY, None)
+    assert (len(train), len(val)) == (4, 1)
+    assert titles == ["Decoding train", "Decoding val"]
+    assert "train: mapping leaves out COVID-19, 1 images" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -82,6 +83,37 @@ def test_an_image_that_was_changed_is_decoded_again(folder):
     os.utime(folder / "train" / NAMES[1], ns=(later, later))
     assert decoded(folder, "train", NAMES, FORM) == path
     assert np.array_equal(np.load(path), expected(folder))
+
+
+@pytest.mark.parametrize("names", [NAMES[:2], NAMES[::-1]], ids=["dropped", "another order"])
+def test_another_table_has_an_array_of_its_own(folder, names):
+    decoded(folder, "train", NAMES, FORM)
+    array = np.load(decoded(folder, "train", names, FORM))
+    assert np.array_equal(array, [FORM.read(folder / "train" / name) for name in names])
+
+
+@pytest.mark.parametrize("cut", [0, 60, -100], ids=["empty", "half a header", "half the images"])
+def test_an_array_that_was_cut_short_is_made_anew(folder, cut):
+    path = decoded(folder, "train", NAMES, FORM)
+    path.write_bytes(path.read_bytes()[:cut])
+    assert np.array_equal(np.load(decoded(folder, "train", NAMES, FORM)), expected(folder))
+
+
+def test_an_array_of_another_shape_is_made_anew(folder):
+    path = decoded(folder, "train", NAMES, FORM)
+    np.save(path, np.zeros((2, 1, 16, 16), np.uint8))
+    assert np.array_equal(np.load(decoded(folder, "train", NAMES, FORM)), expected(folder))
+
+
+def test_what_killed_processes_left_half_written_goes_after_an_hour(folder):
+    path = decoded(folder, "train", NAMES, FORM)
+    dead, alive = (path.with_name(f".{word}{path.name}") for word in ("0123abcd", "89abcdef"))
+    for file, age in ((dead, 4000), (alive, 3000)):
+        file.write_bytes(b"half")
+        os.utime(file, (time.time() - age,) * 2)
+    assert decoded(folder, "train", NAMES, FORM) == path
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def test_a_broken_image_is_named_and_nothing_is_left(folder):

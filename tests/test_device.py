@@ -34,6 +34,28 @@ def test_auto_is_bfloat16_only_where_the_processor_has_it(monkeypatch, native, w
     assert device.pick_precision("float32", torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("native", "scaled", "wanted"),
+    [
+        (True, True, torch.bfloat16),
+        (True, False, torch.bfloat16),
+        (False, True, torch.float16),
+        (False, False, torch.float32),
+    ],
+)
+def test_a_gpu_without_bfloat16_trains_in_float16_and_predicts_in_float32(
+    monkeypatch, native, scaled, wanted
+):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert device.pick_precision("auto", torch.device("cuda"), scaled) == wanted
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_a_precision_has_its_name(name):
+    dtype = device.pick_precision(name, torch.device("cpu"))
+    assert device.precision_name(dtype) == name
+
+
 def test_autocast_computes_in_the_asked_dtype_again_and_again():
     context = device.autocast(torch.bfloat16, torch.device("cpu"))
     for _ in range(2):

@@ -1,10 +1,13 @@
 """The folder of a run: when one begins, when one goes on, with which settings."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
 from util.checkpoint import save_checkpoint
-from util.runs import RESUMABLE, open_run, settle
+from util.files import atomic_path
+from util.runs import RESUMABLE, Progress, open_run, settle, sweep
 
 
 def test_a_run_begins_in_a_folder_that_is_missing_or_empty(tmp_path):
@@ -41,6 +44,82 @@ def test_a_checkpoint_that_is_no_last_does_not_resume(tmp_path):
     save_checkpoint(tmp_path / "last.pth", {"state_dict": {}})
     with pytest.raises(ValueError, match=r"last.pth: no optimizer, scheduler, .* in it"):
         open_run(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("began", "again", "goes_on"),
+    [
+        ("a", "a", True),
+        ("a", "b", False),  # the run of another launch
+        ("", "a", False),  # begun without torchrun
+        ("a", "", False),  # torchrun's id is "none", which says nothing
+        ("", "", False),
+        ("a", None, False),  # the first start
+    ],
+)
+def test_a_process_started_anew_goes_on_with_the_run_of_its_own_launch_alone(
+    tmp_path, began, again, goes_on
+):
+    content = {"state_dict": {}, "step": 7, "launch": began, **dict.fromkeys(RESUMABLE)}
+    save_checkpoint(tmp_path / "last.pth", content)
+    if goes_on:
+        assert open_run(tmp_path, resume=False, again=again)["step"] == 7
+    else:
+        with pytest.raises(FileExistsError, match="holds a run") as error:
+            open_run(tmp_path, resume=False, again=again)
+        assert ("Give torchrun --rdzv-id" in str(error.value)) == (again == "")
+    assert open_run(tmp_path, resume=True, again=again)["step"] == 7
+
+
+def test_a_process_started_anew_before_the_first_save_begins_the_run(tmp_path):
+    assert open_run(tmp_path, resume=False, again="a") is None
+    assert open_run(tmp_path, resume=False, again="") is None
+
+
+def test_half_written_files_of_killed_processes_are_removed_and_no_others(tmp_path):
+    stay = ["last.pth", ".hidden", ".last.pth", "curves.0123abcd.png", ".notes.0123abcd.txt"]
+    for name in stay:
+        (tmp_path / name).touch()
+    for name in ("last.pth", "best.pth", "config.json", "history.csv", "curves.png"):
+        with atomic_path(tmp_path / name) as half:
+            half.touch()
+        (tmp_path / name).rename(half)  # as a killed process leaves it
+    (tmp_path / "last.pth").touch()
+    assert len(list(tmp_path.iterdir())) == len(stay) + 5
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(stay)
+
+
+def test_the_progress_of_a_run_that_goes_on_is_that_of_one_that_never_stopped():
+    def epoch(progress, losses):
+        for loss in losses:
+            progress.count(torch.tensor(loss))
+
+    whole = Progress.of(None, torch.device("cpu"))
+    assert (whole.best, whole.metrics, whole.epoch) == (None, {}, 0)
+    epoch(whole, [1.0, 2.0])
+    assert whole.end_epoch({"macro_f1": 0.5, "loss": 1.0}, [[1]], lr=0.1)
+    epoch(whole, [3.0, 4.0])
+    state = deepcopy({"step": whole.step, **whole.state()})
+    again = Progress.of(state, torch.device("cpu"))
+    assert again == whole
+    for progress in (whole, again):
+        epoch(progress, [8.0])
+        assert not progress.end_epoch({"macro_f1": 0.4, "loss": 2.0}, [[2]], lr=0.2)
+        assert (progress.step, progress.done, progress.epoch, progress.best) == (5, 0, 2, 0.5)
+        assert progress.metrics == {"macro_f1": 0.4, "loss": 2.0}
+        assert progress.history[1] == {
+            "epoch": 2, "train_loss": 5.0, "lr": 0.2, "val_macro_f1": 0.4, "val_loss": 2.0,
+        }  # fmt: skip
+
+
+def test_what_a_run_that_ends_early_leaves_is_told():
+    progress = Progress.of(None, torch.device("cpu"))
+    assert progress.left() == "best validation macro F1 so far: none yet, and no best.pth"
+    for score in (0.4, 0.5, 0.5):
+        progress.count(torch.tensor(1.0))
+        progress.end_epoch({"macro_f1": score}, [])
+    assert progress.left().startswith("best validation macro F1 so far: 0.500, of epoch 2; its")
 
 
 SAVED = {"name": "a", "lr": 0.1, "epochs": 5, "dataset": "x", "device": "cpu", "resume": False}

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from data.sampling import (
@@ -11,6 +12,8 @@ from data.sampling import (
     class_weights,
     even_chances,
     in_order,
+    order_stream,
+    plan_epochs,
 )
 
 TARGETS = [0] * 90 + [1] * 9 + [2]
@@ -76,9 +79,65 @@ def test_the_ranks_share_each_batch_of_one_rank(ranks):
         assert sorted(draw for share in shares for draw in share) == sorted(batch)
 
 
-def test_a_batch_is_not_smaller_than_the_number_of_ranks():
-    with pytest.raises(ValueError, match="batch_size: found 3 images for 4 processes"):
-        EpochBatches(100, 3, ranks=4)
+@pytest.mark.parametrize(
+    ("images", "size", "ranks", "smallest", "batches"),
+    [
+        (100, 3, 4, 2, 34),
+        (1001, 8, 8, 7, 126),
+        (947, 32, 32, 31, 30),
+        (1000, 16, 16, 15, 63),
+        (470, 3, 3, 2, 157),
+        (2, 8, 3, 2, 1),
+    ],
+)
+def test_a_batch_that_has_not_an_image_for_each_rank_is_refused(
+    images, size, ranks, smallest, batches
+):
+    with pytest.raises(ValueError, match="batch_size: found") as caught:
+        EpochBatches(images, size, ranks=ranks)
+    assert str(caught.value) == (
+        f"batch_size: found {smallest} images in the smallest of {batches} batches, for {ranks}"
+        " processes; expected one for each at least. Raise it, or start fewer"
+    )
+    with pytest.raises(ValueError, match="batch_size"):  # the same on all ranks
+        EpochBatches(images, size, rank=ranks - 1, ranks=ranks)
+
+
+@pytest.mark.parametrize(("images", "size", "ranks"), [(1000, 8, 8), (947, 40, 32), (7, 8, 7)])
+def test_where_it_is_not_refused_every_rank_has_an_image_of_every_batch(images, size, ranks):
+    parts = [epoch_of(EpochBatches(images, size, rank=r, ranks=ranks), 0) for r in range(ranks)]
+    assert all(batch for part in parts for batch in part)
+
+
+def test_no_image_of_an_epoch_is_varied_by_what_its_order_was_drawn_from():
+    """Nor is one of the epochs before and after."""
+    batches = EpochBatches(100, 8, seed=3)
+    drawn = {order_stream(3, epoch).bytes(16) for epoch in range(3)}
+    keys = [draw.key for epoch in range(3) for batch in epoch_of(batches, epoch) for draw in batch]
+    varied = {np.random.default_rng(key).bytes(16) for key in keys}
+    assert (len(drawn), len(varied)) == (3, 300)
+    assert not drawn & varied
+
+
+def test_the_order_is_drawn_from_its_own_stream():
+    wanted = order_stream(3, 1).permutation(np.arange(100)).tolist()
+    assert indices(epoch_of(EpochBatches(100, 8, seed=3), 1)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("sampling", "weights", "prior"),
+    [
+        ("shuffle", None, [0.9, 0.09, 0.01]),
+        ("shuffle", "counts", [1 / 3] * 3),
+        ("balanced", None, [1 / 3] * 3),
+        ("shuffle", [0, 1, 9], [0, 0.5, 0.5]),
+    ],
+)
+def test_a_plan_knows_how_common_each_class_seems(sampling, weights, prior):
+    table = pd.DataFrame({"source": ["a"] * 100, "patient_id": PATIENTS})
+    plan = plan_epochs(table, TARGETS, 3, sampling, None, weights)
+    assert (plan.chances is None) == (sampling == "shuffle")
+    assert plan.prior == pytest.approx(prior)
 
 
 def test_in_order_shows_every_image_once_shared_by_the_ranks():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from data.gate import Gate
 from data.transforms import InputFormat
 from model.inference import examine
 from tests.networks import TinyNext
+from util import device, history
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint
 
@@ -117,33 +119,33 @@ def moments_of(monkeypatch, stop_at=None):
         return call
 
     monkeypatch.setattr(train, "save_checkpoint", stopping(train.save_checkpoint))
-    monkeypatch.setattr(train.Watch, "check", stopping(train.Watch.check))
+    monkeypatch.setattr(train.Watch, "first_bad", stopping(train.Watch.first_bad))
     return moments
 
 
 @pytest.mark.parametrize("flags", [("--schedule", "plateau"), ("--sampling", "balanced_source")])
-@pytest.mark.parametrize("moment", range(9))
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
-    fit, monkeypatch, flags, moment
+    fit, monkeypatch, flags
 ):
     """The moments: before the first save of all, and spread over the steps and the saves."""
     flags = ("--epochs", 3, "--lr-reduce-patience", 0, *flags, "--save-minutes", 0)
     with monkeypatch.context() as patch:
         moments = moments_of(patch)
         whole = fit("whole", *flags)
-    stop_at = 1 + (len(moments) - 1) * moment // 8
-    with monkeypatch.context() as patch:
-        moments_of(patch, stop_at)
-        with pytest.raises(KeyboardInterrupt):
-            fit("broken", *flags)
-    started = stop_at > 1  # else nothing was saved, settings included
-    broken = fit("broken", "--resume", *(() if started else flags))
-    assert_same_weights(whole, broken)
-    a, b = (
-        pd.read_csv(run / "history.csv").drop(columns="images_per_second")
-        for run in (whole, broken)
-    )
-    pd.testing.assert_frame_equal(a, b)
+    for stop_at in {1 + (len(moments) - 1) * k // 8 for k in range(9)}:
+        with monkeypatch.context() as patch:
+            moments_of(patch, stop_at)
+            with pytest.raises(KeyboardInterrupt):
+                fit(f"broken{stop_at}", *flags)
+        lost = (1, 2)  # before anything is saved, settings included
+        again = ("--resume", *(flags if stop_at in lost else ()))
+        broken = fit(f"broken{stop_at}", *again)
+        assert_same_weights(whole, broken)
+        a, b = (
+            pd.read_csv(run / "history.csv").drop(columns="images_per_second")
+            for run in (whole, broken)
+        )
+        pd.testing.assert_frame_equal(a, b)
 
 
 def test_a_run_that_saves_seldom_does_again_what_was_not_saved(fit, monkeypatch):
@@ -170,6 +172,83 @@ def test_a_finished_run_resumed_stays_as_it_is(fit):
     before = (folder / "last.pth").read_bytes()
     fit("a", "--epochs", 1, "--resume")
     assert (folder / "last.pth").read_bytes() == before
+
+
+def saves_of(monkeypatch, stop_after=None):
+    """A list of the files that were saved, "" within an epoch; stops the run when it is so long."""
+    saves, steps, save = [], [], train.save_checkpoint
+
+    def stopping(path, content):
+        save(path, content)
+        saves.append("" if content.get("running", (0,))[0] else path.name)
+        steps.append(content["step"])
+        if len(saves) == stop_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "save_checkpoint", stopping)
+    return saves, steps
+
+
+def seen(folder):
+    """What people see of the epochs of a run, but for its speed: history.csv and TensorBoard."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    scalars = {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag not in {"train/step_loss", "epoch/images_per_second"}
+    }
+    figures = [event.step for event in events.Images("epoch/confusion_matrix")]
+    table = pd.read_csv(folder / "history.csv").drop(columns="images_per_second")
+    return table.to_dict("list"), scalars, figures
+
+
+def test_a_run_stopped_after_any_save_at_the_end_of_an_epoch_lacks_nothing_when_it_is_over(
+    fit, monkeypatch
+):
+    """best.pth, last.pth, and what is shown only after both."""
+    flags = ("--epochs", 2, "--save-minutes", 0)
+    validate = train.validate
+
+    def finer(*words):
+        """Few images give few scores; this one rises wherever the loss falls."""
+        matrix, metrics = validate(*words)
+        return matrix, metrics | {"macro_f1": 1 / (1 + metrics["loss"])}
+
+    monkeypatch.setattr(train, "validate", finer)
+    with monkeypatch.context() as patch:
+        saves, _ = saves_of(patch)
+        whole = fit("whole", *flags)
+    assert saves.count("last.pth") == 1 + 2  # as it begins, and at the end of each epoch
+    assert saves.count("best.pth") == 2 + 1  # of both epochs, and with the temperature
+    assert list(filter(None, saves))[1:3] == ["best.pth", "last.pth"]
+    drawn = []
+    plot = history.plot_history
+    monkeypatch.setattr(history, "plot_history", lambda rows, path: drawn.append(plot(rows, path)))
+    for number, file in enumerate(saves, start=1):
+        if not file:
+            continue
+        with monkeypatch.context() as patch:
+            saves_of(patch, number)
+            with pytest.raises(KeyboardInterrupt):
+                fit(f"broken{number}", *flags)
+        drawn.clear()
+        broken = fit(f"broken{number}", "--resume")
+        assert_same_weights(whole, broken)
+        assert seen(whole) == seen(broken), (number, saves)
+        assert drawn, (number, saves)  # curves.png anew
+
+
+def test_what_a_killed_save_left_half_written_goes_when_the_run_goes_on(fit):
+    folder = fit("a", "--epochs", 1)
+    half = [folder / ".last.0123abcd.pth", folder / ".best.89abcdef.pth"]
+    for file in half:
+        file.write_bytes(b"half")
+    with pytest.raises(FileExistsError):
+        fit("a", "--epochs", 1)
+    assert all(file.exists() for file in half)  # another process may be writing
+    fit("a", "--resume")
+    assert not any(file.exists() for file in half)
 
 
 def test_tensorboard_keeps_every_epoch_of_a_run_that_went_on(fit):
@@ -209,12 +288,87 @@ def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(
     assert len(scores) - 1 - scores.idxmax() == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run_says_where_and_keeps_the_checkpoints(fit, tmp_path):
-    flags = ("--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam", "--save-minutes", 0)
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_a_loss_that_is_no_number_stops_the_run_says_where_and_keeps_what_was_saved(
+    fit, tmp_path, minutes
+):
+    flags = ("--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam", "--save-minutes", minutes)
     with pytest.raises(ValueError, match=r"step \d+: the loss is no number any more; lower --lr"):
         fit("a", "--epochs", 3, *flags)
     last = weights(tmp_path / "a")
-    assert all(value.isfinite().all() for name, value in last.items() if "num_batches" not in name)
+    fresh = weights(fit("fresh", "--epochs", 1, "--lr", 1e-12, "--warmup-epochs", 0))
+    for name, value in last.items():
+        if not name.endswith(("num_batches_tracked", "running_mean", "running_var")):
+            torch.testing.assert_close(value, fresh[name], msg=name)  # of the start
+    assert not (tmp_path / "a" / "best.pth").exists()
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
+    fit, tmp_path, monkeypatch, steps
+):
+    """The loss of each step was a number. Broken in the epoch's last step, or in the one before;
+    and, as luck would have it, with the best score."""
+    with monkeypatch.context() as patch:
+        _, ends = saves_of(patch)
+        fit("whole", "--epochs", 2)
+    end = max(ends)
+    step, validate = train.Descent.step, train.validate
+    taken = []
+
+    def lucky(*words):
+        matrix, metrics = validate(*words)
+        return matrix, metrics | {"macro_f1": len(taken) / 100}
+
+    monkeypatch.setattr(train, "validate", lucky)
+
+    def breaking(descent, loss):
+        step(descent, loss)
+        taken.append(loss)
+        if len(taken) == end - steps:
+            with torch.no_grad():
+                descent.parameters[0].fill_(1e30)
+
+    monkeypatch.setattr(train.Descent, "step", breaking)
+    with pytest.raises(ValueError, match=f"step {end}: the loss is no number") as error:
+        fit("a", "--epochs", 2)
+    assert "of epoch 1; its best.pth has no temperature and no gate" in str(error.value)
+    assert "\n" not in str(error.value)
+    best = load_checkpoint(tmp_path / "a" / "best.pth")
+    assert best["epoch"] == 1
+    assert np.isfinite(best["metrics"]["loss"])
+    for file in ("best.pth", "last.pth"):
+        for name, value in weights(tmp_path / "a", file).items():
+            assert value.abs().max() < 1e3, (file, name)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_epoch_whose_validation_loss_is_no_number_is_never_the_best(
+    fit, tmp_path, monkeypatch, bad
+):
+    good = {"accuracy": 0.9, "macro_f1": 0.9, "loss": bad, "classes_named": 3}
+    monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), good))
+    with pytest.raises(ValueError, match="the loss is no number any more"):
+        fit("a", "--epochs", 2)
+    assert not (tmp_path / "a" / "best.pth").exists()
+    assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] == 0
+
+
+def test_weights_that_broke_are_not_saved_within_an_epoch(fit, tmp_path, monkeypatch):
+    step = train.Descent.step
+
+    def breaking(descent, loss):
+        step(descent, loss)
+        if descent.schedule.last_epoch == 3:
+            with torch.no_grad():
+                descent.parameters[0].fill_(1e30)
+
+    monkeypatch.setattr(train.Descent, "step", breaking)
+    with pytest.raises(ValueError, match=r"step 3: the loss is no number any more.* none yet, and"):
+        fit("a", "--epochs", 2, "--save-minutes", 0)
+    last = load_checkpoint(tmp_path / "a" / "last.pth")
+    assert last["step"] == 2
+    assert all(value.abs().max() < 1e3 for value in last["state_dict"].values())
 
 
 def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_checkpoints(
@@ -222,8 +376,11 @@ def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_check
 ):
     """With the weight of one class alone, there is nothing else to learn."""
     flags = ("--loss-weights", 0, 0, 1, "--label-smoothing", 0, "--lr", 0.1, "--epochs", 9)
-    with pytest.raises(ValueError, match=r"step \d+: for 2 epochs every .* was named COVID-19"):
+    with pytest.raises(
+        ValueError, match=r"step \d+: for 2 epochs every .* was named COVID-19"
+    ) as e:
         fit("a", *flags, "--collapse-patience", 2)
+    assert "its best.pth has no temperature and no gate before the run ends" in str(e.value)
     assert load_checkpoint(tmp_path / "a" / "best.pth")["epoch"] >= 1
     fit("b", *flags, "--epochs", 3, "--collapse-patience", "none")
 
@@ -279,7 +436,19 @@ def test_tensorboard_has_what_a_run_is_judged_by(fit):
     )
     assert {"train/batch", "epoch/confusion_matrix"} <= set(tags["images"])
     assert "settings/text_summary" in tags["tensors"]
+    parts = {f"_hparams_/{part}" for part in ("experiment", "session_start_info")}
+    assert parts | {"_hparams_/session_end_info"} <= set(events.summary_metadata)
+
+
+def test_tensorboard_compares_a_run_that_has_not_ended(fit, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        moments_of(patch, 8)
+        with pytest.raises(KeyboardInterrupt):
+            fit("a", "--epochs", 2)
+    events = EventAccumulator(str(tmp_path / "a"))
+    events.Reload()
     assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "_hparams_/session_end_info" not in events.summary_metadata
 
 
 def test_balanced_sampling_does_not_weigh_the_classes_again(fit):
@@ -345,7 +514,10 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
         ("--rotation", -5.0, "0 or more"),
         ("--n-threads", -1, "0 or more"),
         ("--patient-cap", 0, "1 or more"),
-        ("--clip-norm", -1.0, "0 or more"),
+        ("--clip-norm", 0.0, "1e-12 or more"),
+        ("--random-seed", 2**63, "0 to 9223372036854775807"),
+        ("--lr-reduce-factor", 1.0, "0 to below 1"),
+        ("--lr-reduce-factor", "nan", "0 to below 1"),
     ],
 )
 def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, expected):
@@ -353,6 +525,39 @@ def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, e
         fit("a", flag, value)
     assert stop.value.code == 2
     assert capsys.readouterr().err.endswith(f"{flag}: found {value}; expected {expected}\n")
+    assert not list(tmp_path.iterdir())
+
+
+ABOVE_0 = "expected 0 or more, and not all of them 0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--loss-weights", 1, "nan", 1), f"--loss-weights: found 1.0 nan 1.0; {ABOVE_0}"),
+        (("--loss-weights", 1, "inf", 1), f"--loss-weights: found 1.0 inf 1.0; {ABOVE_0}"),
+        (("--loss-weights=-1",), f"--loss-weights: found -1.0; {ABOVE_0}"),
+        (("--loss-weights", 0, 0, 0), f"--loss-weights: found 0.0 0.0 0.0; {ABOVE_0}"),
+        (("--scale", 0, 1), "--scale: found 0.0 1.0; expected the smallest factor, then the"),
+        (("--scale", 1.2, 0.8), "--scale: found 1.2 0.8; expected the smallest factor, then"),
+        (("--scale", 1, "inf"), "--scale: found 1.0 inf; expected the smallest factor, then"),
+        (("--scale", "nan", 1), "--scale: found nan 1.0; expected the smallest factor, then"),
+        (("--name", "../a"), "--name: found '../a'; expected a folder's name. See --ckpts-dir"),
+        (("--name", "/a"), "--name: found '/a'; expected a folder's name"),
+        (("--name", "a/b"), "--name: found 'a/b'; expected a folder's name"),
+        (("--name", ".."), "--name: found '..'; expected a folder's name"),
+        (("--name", ""), "--name: found ''; expected a folder's name"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_one_line_and_status_2(
+    fit, capsys, tmp_path, flags, message
+):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", *flags)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"train.py: {message}")
+    assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -469,3 +674,102 @@ def test_a_run_stopped_at_its_last_look_takes_it_when_resumed(fit, monkeypatch):
 
 def power_cut(*_):
     raise OSError("power cut")
+
+
+class Stop:
+    """In place of a signal: asks to stop from the n-th time on that it is asked after."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def ask_to_stop(monkeypatch, at):
+    monkeypatch.setattr(train, "stop_asked", lambda: nullcontext(Stop(at)))
+
+
+def test_a_run_asked_to_stop_in_its_first_epoch_says_that_there_is_no_best_yet(
+    fit, monkeypatch, caplog, tmp_path
+):
+    caplog.set_level("INFO")
+    fit("decoded", "--epochs", 1)  # so that decoding is not asked
+    ask_to_stop(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        fit("a", "--epochs", 3)
+    assert caplog.messages[-1] == (
+        "Stopped at step 2; best validation macro F1 so far: none yet, and no best.pth."
+        " --resume goes on"
+    )
+    assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] == 2
+
+
+def test_a_run_asked_to_stop_while_it_decodes_stops_there_and_leaves_nothing(
+    fit, script, dataset, monkeypatch, tmp_path
+):
+    fresh = tmp_path / "fresh"
+    shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns("decoded"))
+    ask_to_stop(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        script(train, "--dataset", fresh, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
+    assert not (tmp_path / "a").exists()
+    assert list((fresh / "decoded").iterdir()) == []
+
+
+def test_a_run_asked_to_stop_while_it_validates_saves_the_epochs_steps_and_goes_on_alike(
+    fit, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    whole = fit("whole", "--epochs", 2)
+    steps = load_checkpoint(whole / "last.pth")["step"] // 2
+    with monkeypatch.context() as patch:
+        ask_to_stop(patch, 2 * steps)
+        with pytest.raises(KeyboardInterrupt):
+            fit("a", "--epochs", 2)
+    assert "best validation macro F1 so far: none yet" in caplog.messages[-1]
+    last = load_checkpoint(whole.parent / "a" / "last.pth")
+    assert (last["step"], last["running"][0], last["epoch"]) == (steps, steps, 0)
+    assert_same_weights(whole, fit("a", "--resume"))
+
+
+def test_a_run_asked_to_stop_at_its_last_look_says_what_best_lacks(fit, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    fit("whole", "--epochs", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "finish", power_cut)
+        with pytest.raises(OSError, match="power"):
+            fit("a", "--epochs", 1)
+    ask_to_stop(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        fit("a", "--resume")
+    assert caplog.messages[-1].endswith("has its temperature and its gate; --resume adds them")
+
+
+def test_the_checkpoint_says_which_precision_auto_was(fit, script, monkeypatch, caplog):
+    monkeypatch.setattr(device, "_native_bfloat16", lambda device: True)
+    folder = fit("a", "--epochs", 1, "--precision", "auto")
+    for file in ("best.pth", "last.pth"):
+        assert load_checkpoint(folder / file)["config"]["precision"] == "bfloat16"
+    assert json.loads((folder / "config.json").read_text())["precision"] == "bfloat16"
+    caplog.clear()
+    fit("a", "--resume", "--precision", "auto")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    monkeypatch.setattr(device, "_native_bfloat16", lambda device: False)
+    for flags in ([], ["--precision", "auto"]):
+        caplog.clear()
+        script(train, "--ckpts-dir", folder.parent, "--name", "a", "--resume", *flags)
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert warning.getMessage() == (
+            "precision: the run goes on in bfloat16, as it began; auto would be float32 on this"
+            " device"
+        )
+    assert load_checkpoint(folder / "last.pth")["config"]["precision"] == "bfloat16"
+
+
+def test_a_precision_that_was_asked_for_is_no_reason_for_a_warning(fit, monkeypatch, caplog):
+    monkeypatch.setattr(device, "_native_bfloat16", lambda device: True)
+    fit("a", "--epochs", 1, "--precision", "float32")
+    fit("a", "--resume")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -46,6 +46,35 @@ def test_normalisation_is_torchvisions():
     torch.testing.assert_close(ours, reference(pixels))
 
 
+def test_only_the_first_batch_copies_numbers_to_the_device(monkeypatch):
+    """Each copy to a GPU would wait for what it computes."""
+    form = InputFormat((4, 4), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    pixels = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+    first = form.normalise(pixels)
+    monkeypatch.setattr(torch, "tensor", None)
+    assert torch.equal(form.normalise(pixels), first)
+
+
+def test_a_network_can_be_trained_after_the_first_batch_was_one_of_a_prediction():
+    form = InputFormat((4, 4), (0.3, 0.2, 0.1), (0.6, 0.5, 0.4))
+    pixels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    with torch.inference_mode():
+        form.normalise(pixels)
+    weight = torch.ones(1, requires_grad=True)
+    (form.normalise(pixels) * weight).sum().backward()
+    assert weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("norm", [IMAGENET, PLAIN], ids=["ImageNet", "plain"])
+def test_an_image_alone_is_bit_for_bit_the_one_in_a_batch(norm):
+    pixels = torch.randint(0, 256, (5, 1, 33, 47), dtype=torch.uint8)
+    form = InputFormat((33, 47), **norm)
+    batch = form.normalise(pixels)
+    for k in range(5):
+        assert torch.equal(form.normalise(pixels[k : k + 1])[0], batch[k])
+        assert torch.equal(form.normalise(pixels[k : k + 1].expand(-1, 3, -1, -1))[0], batch[k])
+
+
 def test_the_imagenet_constants_are_torchvisions():
     from torchvision.models import ResNeXt50_32X4D_Weights
 

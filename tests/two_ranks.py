@@ -4,7 +4,10 @@ python3 -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ra
 """
 
 import os
+import signal
 import sys
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ import train
 from tests.networks import TinyNext
 from util.distributed import Ranks, ranks_of_run
 from util.loss import batch_loss
+from util.optimization import Descent, make_optimizer, plateau_schedule
 from util.script import run
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
@@ -34,10 +38,10 @@ def gradients(ranks: Ranks) -> dict[str, torch.Tensor]:
     """Of this rank's part of the batch, after the ranks have taken their mean."""
     model, images, targets = global_batch()
     part = slice(ranks.rank, None, ranks.size)
-    net = ranks.share(model, torch.device("cpu"))
-    loss, mean = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
-    loss.backward()
-    return {"loss": mean, **{name: p.grad for name, p in model.named_parameters()}}
+    net = ranks.share(model, images[:1])
+    loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
+    loss.share.backward()
+    return {"loss": loss.mean, **{name: p.grad for name, p in model.named_parameters()}}
 
 
 def gathered(ranks: Ranks) -> torch.Tensor:
@@ -46,22 +50,59 @@ def gathered(ranks: Ranks) -> torch.Tensor:
     return ranks.gather(rows[ranks.rank :: ranks.size], 7)
 
 
-def fit(words: list[str], die_at: tuple[int, int] | None = None, marker: Path | None = None):
-    """train.py with a small network; at a step, once, a rank dies without a word."""
+def steps_in_one_go_and_in_two(ranks: Ranks) -> list[dict[str, torch.Tensor]]:
+    """The weights after four steps, and after two and, as a run that goes on, two more."""
+    found = []
+    for goes in ([4], [2, 2]):
+        network, images, targets = global_batch()
+        state = None
+        part = slice(ranks.rank, None, ranks.size)
+        for steps in goes:
+            network = deepcopy(network)
+            net = ranks.share(network, images[:1])
+            optimizer = make_optimizer(network.parameters(), "adamw", 0.01, 0.05)
+            descent = Descent(optimizer, plateau_schedule(optimizer, 0.5, 1))
+            if state:
+                descent.load_state_dict(state)
+            network.train()
+            for _ in range(steps):
+                loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
+                descent.step(loss.share)
+            state = deepcopy(descent.state_dict())
+        found.append(dict(network.named_parameters()))
+    return found
+
+
+def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
+    """train.py with a small network; something happens after each step of each rank."""
     train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
     see = train.Watch.see
 
-    def dying(watch, loss, step):
-        if (int(os.environ["RANK"]), step) == die_at and not marker.exists():
-            marker.touch()
-            os._exit(9)
+    def seeing(watch, loss, step):
+        happens(int(os.environ["RANK"]), step)
         see(watch, loss, step)
 
-    if die_at:
-        train.Watch.see = dying
+    train.Watch.see = seeing
     sys.argv = ["train.py", *words]
     args = train.arguments()
     run(lambda: train.main(args), "train.py")
+
+
+def die_once(marker: Path) -> Callable[[int, int], None]:
+    """Rank 1, in step 7, without a word."""
+
+    def die(rank: int, step: int) -> None:
+        if (rank, step) == (1, 7) and not marker.exists():
+            marker.touch()
+            os._exit(9)
+
+    return die
+
+
+def ask_to_stop(rank: int, step: int) -> None:
+    """As Ctrl-C does, rank 1 alone."""
+    if (rank, step) == (1, 7):
+        signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":
@@ -69,9 +110,16 @@ if __name__ == "__main__":
     what, out, *words = sys.argv[1:]
     if what == "parts":
         with ranks_of_run("cpu") as ranks:
-            result = {"gradients": gradients(ranks), "gathered": gathered(ranks)}
+            result = {
+                "gradients": gradients(ranks),
+                "gathered": gathered(ranks),
+                "any": [ranks.any(ranks.rank == k, torch.device("cpu")) for k in (0, 1, 99)],
+                "goes": steps_in_one_go_and_in_two(ranks),
+            }
             torch.save(result, f"{out}/{ranks.rank}.pt")
     elif what == "fit":
         fit(words)
     elif what == "die":
-        fit(words, die_at=(1, 7), marker=Path(out, "died"))
+        fit(words, die_once(Path(out, "died")))
+    elif what == "stop":
+        fit(words, ask_to_stop)

@@ -29,11 +29,23 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of the training step. `auto`: bfloat16 where it is native, else float32."""
+def pick_precision(name: str, device: torch.device, scaled: bool = False) -> torch.dtype:
+    """The dtype of the convolutions. `auto`: bfloat16 where it is native, else float32.
+
+    scaled: whether the loss is scaled, as in training. Then `auto` is float16 on a GPU without
+    native bfloat16. Not otherwise: what a network makes of an image it was not trained on may be
+    too large for float16, which ends at 65504, and nobody would skip that step.
+    """
     if name == "auto":
-        return torch.bfloat16 if _native_bfloat16(device) else torch.float32
+        if _native_bfloat16(device):
+            return torch.bfloat16
+        return torch.float16 if scaled and device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """What pick_precision takes."""
+    return str(dtype).removeprefix("torch.")
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:

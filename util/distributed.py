@@ -15,12 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 class Ranks:
     """Which of the processes of a run this one is: `rank` of `size`, `local_rank` on its machine.
 
+    launch: torchrun's id of the run (--rdzv-id; --standalone draws one), "" where it has none.
     again: whether torchrun started it anew after a failure (--max-restarts).
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    launch: str = ""
     again: bool = False
 
     @property
@@ -34,6 +36,10 @@ class Ranks:
             dist.all_reduce(value)
         return value
 
+    def any(self, mine: bool, device: torch.device) -> bool:
+        """Whether it holds on one rank at least; all wait for each other. device: of the run."""
+        return bool(self.sum(torch.tensor(int(mine), device=device))) if self.size > 1 else mine
+
     def gather(self, part: Tensor, total: int) -> Tensor:
         """(total, ...) of parts (n, ...): rank r has the rows r, r + size, r + 2 size, ..."""
         if self.size == 1:
@@ -45,11 +51,24 @@ class Ranks:
         dist.all_gather(parts, padded)
         return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
-    def share(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model with gradients that are the mean over the ranks."""
+    def share(self, model: nn.Module, sample: Tensor) -> nn.Module:
+        """The model with gradients that are the mean over the ranks.
+
+        sample: an input of the model, on its device. DistributedDataParallel packs the gradients
+        anew after its first pass backward, and how they are packed says in which order three ranks
+        and more add them up. So that a run that goes on adds up as one that never stopped, a pass
+        is thrown away here.
+        """
         if self.size == 1:
             return model
-        return DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+        devices = [sample.device] if sample.device.type == "cuda" else None
+        net = DistributedDataParallel(model, devices)
+        # BatchNorm statistics are each rank's own; copy_from_first makes them one when they count.
+        net.broadcast_buffers = False  # as an argument the name is deprecated, or else unknown
+        model.eval()  # no statistics are changed
+        net(sample).sum().backward()
+        model.zero_grad()
+        return net
 
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
         """Overwrites the tensors with those of the first rank."""
@@ -72,6 +91,7 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     """Joins the processes that torchrun started, for the block: NCCL on CUDA, gloo elsewhere.
 
     device: as of pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
+    ConnectionError, one line, if another process is lost meanwhile.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks()
@@ -86,5 +106,14 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     # Under a name for each start: torch 2.15 would find the addresses of processes that have died.
     store = dist.PrefixStore(f"start {restarts}", store)
     dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
-    yield Ranks(rank, size, local, again=restarts > 0)
+    launch = os.environ["TORCHELASTIC_RUN_ID"]
+    launch = "" if launch == "none" else launch  # torchrun's word for any run without an id
+    try:
+        yield Ranks(rank, size, local, launch, again=restarts > 0)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise ConnectionError(
+                f"rank {rank}: another process failed; its own message says why"
+            ) from error
+        raise
     dist.destroy_process_group()  # after a failure it might wait for the others for ever

@@ -12,28 +12,55 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from util.files import atomic_path
 from util.plots import plot_history
+
+BEST = "best/val_macro_f1"
 
 log = logging.getLogger(__name__)
 
 
 def show_start(writer: SummaryWriter, settings: dict, pixels: Tensor) -> None:
-    """The settings, and a batch (N, 1, H, W) uint8 of augmented images, in TensorBoard."""
+    """In TensorBoard the settings, also as hyper-parameters, by which it compares runs, and a batch
+    (N, 1, H, W) uint8 of augmented images."""
     table = "\n".join(f"|{name}|{value}|" for name, value in settings.items())
     writer.add_text("settings", f"|name|value|\n|---|---|\n{table}")
     writer.add_images("train/batch", pixels)
-
-
-def show_end(writer: SummaryWriter, settings: dict, best: float) -> None:
-    """The settings as hyper-parameters of the run, which TensorBoard compares with other runs'."""
     plain = {
         name: value if isinstance(value, int | float | str) else str(value)
         for name, value in settings.items()
     }
-    writer.add_hparams(plain, {"best/val_macro_f1": best}, run_name=".")
+    for summary in hparams(plain, {BEST: 0.0})[:2]:  # the third would say that the run is over
+        writer.file_writer.add_summary(summary)
+
+
+def show_end(writer: SummaryWriter) -> None:
+    """The run is over."""
+    writer.file_writer.add_summary(hparams({}, {})[2])
     writer.close()
+
+
+def open_history(
+    folder: Path, history: list[dict], confusion: Figure | None, step: int
+) -> SummaryWriter:
+    """Writes to TensorBoard from `step` on.
+
+    A run that was killed between its last save and `show_epoch`, or after it, has left more or less
+    to see than it goes on with: history.csv, curves.png and TensorBoard are brought to `history`.
+    confusion: the confusion matrix of its last epoch, drawn; None if there was none.
+    """
+    table = folder / "history.csv"
+    seen = len(pd.read_csv(table)) if table.exists() else 0
+    lacking = seen < len(history)
+    # What is in TensorBoard from purge_step on is not shown any more.
+    writer = SummaryWriter(folder, purge_step=step if lacking else step + 1)
+    if lacking:
+        _show_row(writer, history, confusion, step)
+    if history:
+        _write(folder, history)
+    return writer
 
 
 def show_epoch(
@@ -43,19 +70,29 @@ def show_epoch(
 
     confusion: its confusion matrix, drawn.
     """
-    row = history[-1]
-    writer.add_figure("epoch/confusion_matrix", confusion, step)
-    for name, value in row.items():
-        if name != "epoch":
-            writer.add_scalar(f"epoch/{name}", value, step)
-    with atomic_path(folder / "history.csv") as path:
-        pd.DataFrame(history).to_csv(path, index=False)
-    plot_history(history, folder / "curves.png")
+    _show_row(writer, history, confusion, step)
+    _write(folder, history)
     text = (
         "Epoch {epoch}: validation macro F1 {val_macro_f1:.3f}, accuracy {val_accuracy:.3f}, loss"
         " {val_loss:.3f}; training loss {train_loss:.3f}, {images_per_second:.0f} images/s"
     )
-    log.info(text.format_map(row) + ("; the best so far" if _age_of_best(history) == 0 else ""))
+    last = "; the best so far" if age_of_best(history) == 0 else ""
+    log.info(text.format_map(history[-1]) + last)
+
+
+def _show_row(writer: SummaryWriter, history: list[dict], confusion: Figure, step: int) -> None:
+    writer.add_figure("epoch/confusion_matrix", confusion, step)
+    for name, value in history[-1].items():
+        if name != "epoch":
+            writer.add_scalar(f"epoch/{name}", value, step)
+    writer.add_scalar(BEST, max(row["val_macro_f1"] for row in history), step)
+    writer.flush()  # before history.csv, which says that it is there
+
+
+def _write(folder: Path, history: list[dict]) -> None:
+    with atomic_path(folder / "history.csv") as path:
+        pd.DataFrame(history).to_csv(path, index=False)
+    plot_history(history, folder / "curves.png")
 
 
 def collapsed(history: list[dict], patience: int | None) -> bool:
@@ -66,10 +103,10 @@ def collapsed(history: list[dict], patience: int | None) -> bool:
 
 def stalled(history: list[dict], patience: int | None) -> bool:
     """Whether the best macro F1 is `patience` epochs ago, or more; never without a patience."""
-    return bool(patience and history) and _age_of_best(history) >= patience
+    return bool(patience and history) and age_of_best(history) >= patience
 
 
-def _age_of_best(history: list[dict]) -> int:
+def age_of_best(history: list[dict]) -> int:
     """Epochs since the first of the highest macro F1s."""
     scores = [row["val_macro_f1"] for row in history]
     return len(scores) - 1 - scores.index(max(scores))

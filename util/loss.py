@@ -1,42 +1,68 @@
 """What training lowers."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from util.distributed import Ranks
 
 
-def batch_loss(
-    logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float, ranks: Ranks
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy over a batch of which this rank has the images `logits` (N, K), twice.
+class Loss(NamedTuple):
+    """Of a batch that the ranks share; each without a dimension, on the device.
 
-    The mean over the images of all ranks, each weighted by `weights` (K,) of its class, as torch's
-    CrossEntropyLoss has it: to look at, without a gradient. Before it, to go backward from: this
-    rank's share of it times the number of ranks, so that the mean of the gradients over the ranks,
-    which DistributedDataParallel takes, is right also where their parts of the batch differ.
+    share: to go backward from: this rank's part of the mean times the number of ranks, so that the
+    mean of the gradients over the ranks, which DistributedDataParallel takes, is right also where
+    their parts of the batch differ. mean: over the images of all ranks, to look at, without a
+    gradient. stops: how many ranks were asked to stop.
+    """
+
+    share: Tensor
+    mean: Tensor
+    stops: Tensor
+
+
+def batch_loss(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    smoothing: float,
+    ranks: Ranks,
+    stop: bool = False,
+) -> Loss:
+    """Cross-entropy over a batch of which this rank has the images `logits` (N, K).
+
+    Each image is weighted by `weights` (K,) of its class, as in torch's CrossEntropyLoss. A batch
+    of images without weight has nothing to say: its loss is 0. stop: whether this rank was asked
+    to; the ranks tell each other along with the loss, which costs them nothing.
     """
     share = cross_entropy(
         logits.float(), targets, weights, reduction="sum", label_smoothing=smoothing
     )
-    total, weight = ranks.sum(torch.stack([share.detach(), weights[targets].sum()]))
-    return share * ranks.size / weight, total / weight
+    asked = share.new_full((), stop)  # written by the device: a copy to it would wait
+    parts = torch.stack([share.detach(), weights[targets].sum(), asked])
+    total, weight, stops = ranks.sum(parts)
+    weight = torch.where(weight > 0, weight, torch.inf)
+    return Loss(share * ranks.size / weight, total / weight, stops)
 
 
 class Watch:
-    """Which step's loss was the first that is no number, without waiting for the device."""
+    """Which step was the first whose loss or weights are no numbers, told without waiting."""
 
     def __init__(self, device: torch.device):
-        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
+        self._first = torch.zeros((), dtype=torch.int64, device=device)
 
-    def see(self, loss: Tensor, step: int) -> None:
-        self.first_bad += step * (~loss.isfinite() & (self.first_bad == 0))
+    def see(self, loss: Tensor | float, step: int) -> None:
+        good = torch.as_tensor(loss, device=self._first.device).isfinite()
+        self._first += step * (~good & (self._first == 0))
 
-    def check(self) -> None:
-        """ValueError with the step, if there was one. Waits for the device."""
-        if step := int(self.first_bad):
-            raise ValueError(
-                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
-                " best.pth and last.pth are from before"
-            )
+    @torch.no_grad()
+    def see_weights(self, tensors: Iterable[Tensor], step: int) -> None:
+        """Weights whose squares do not add up to a number are as lost. Counters are left out."""
+        self.see(nn.utils.get_total_norm([t for t in tensors if t.is_floating_point()]), step)
+
+    def first_bad(self) -> int:
+        """The step, or 0 if there was none. Waits for the device."""
+        return int(self._first)

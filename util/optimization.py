@@ -1,19 +1,74 @@
-"""The optimizer of a run and the course of its learning rate."""
+"""How the weights follow the gradient: the optimizer, its rate, scaling and clipping."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 
-def make_optimizer(model: nn.Module, kind: str, lr: float, weight_decay: float) -> Optimizer:
+class Descent:
+    """The steps of an optimizer, and all that belongs to one.
+
+    schedule: goes on by epochs if it is a plateau_schedule, else by steps. clip_norm: a longer
+    gradient is shortened to it; None leaves it. scaled: whether the loss is multiplied so that the
+    gradient fits float16; a step whose gradient does not is left out, and the factor is lowered.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: LRScheduler,
+        clip_norm: float | None = None,
+        scaled: bool = False,
+    ):
+        self.optimizer, self.schedule, self.clip_norm = optimizer, schedule, clip_norm
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.scaler = torch.amp.GradScaler(self.parameters[0].device.type, enabled=scaled)
+        self.rate = 0.0  # of the last step
+
+    def step(self, loss: Tensor) -> None:
+        """Backward from the loss, then one step; does not wait for the device."""
+        self.scaler.scale(loss).backward()
+        if self.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        self.rate = self.optimizer.param_groups[0]["lr"]
+        if not isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step()
+
+    def end_epoch(self, score: float) -> None:
+        """score: of the validation, higher is better."""
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(score)
+
+    def state_dict(self) -> dict[str, Any]:
+        parts = {"optimizer": self.optimizer, "scheduler": self.schedule, "scaler": self.scaler}
+        return {name: part.state_dict() for name, part in parts.items()} | {"rate": self.rate}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of `state_dict`; what else is in it is left alone."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.rate = state["rate"]
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], kind: str, lr: float, weight_decay: float
+) -> Optimizer:
     """`adamw` (Loshchilov & Hutter, ICLR 2019) or `adam` over all parameters.
 
     Frozen ones have no gradient and stay as they are, until they are thawed. Biases and BatchNorm
     parameters are not decayed: shrinking them regularises nothing.
     """
-    everything = list(model.parameters())
+    everything = list(parameters)
     if not any(p.requires_grad for p in everything):
         raise ValueError("freeze: found every block; expected one at least that is trained")
     groups = [

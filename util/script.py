@@ -4,10 +4,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+Item = TypeVar("Item")
 NOTICE = "Research tool, not a medical device: not for diagnosis."
 
 
@@ -66,6 +67,14 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def until_stopped(items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[Item]:
+    """The items, one by one; KeyboardInterrupt after the one at which `stop` became true."""
+    for item in items:
+        yield item
+        if stop():
+            raise KeyboardInterrupt
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,101 @@
+"""The steps that weights take: when the rate changes, what is clipped, that they go on alike."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from util.optimization import Descent, cosine_schedule, make_optimizer, plateau_schedule
+
+
+def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1):
+    """Of a linear layer that starts the same each time."""
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3)
+    optimizer = make_optimizer(layer.parameters(), kind, lr, 0.01)
+    schedule = (schedule or (lambda o: plateau_schedule(o, 0.5, 0)))(optimizer)
+    return layer, Descent(optimizer, schedule, clip_norm)
+
+
+def fall(layer, steps, taken, times=1.0):
+    images = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    for _ in range(taken):
+        steps.step(times * layer(images).square().mean())
+
+
+def test_a_step_is_torchs_and_leaves_no_gradient():
+    layer, steps = descent()
+    torch.manual_seed(0)
+    other = nn.Linear(4, 3)
+    groups = [{"params": [other.weight], "weight_decay": 0.01}, {"params": [other.bias]}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.0, fused=True)
+    images = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    for _ in range(3):
+        fall(layer, steps, 1)
+        optimizer.zero_grad()
+        other(images).square().mean().backward()
+        optimizer.step()
+    assert torch.equal(layer.weight, other.weight)
+    assert torch.equal(layer.bias, other.bias)
+    assert layer.weight.grad is None
+
+
+def test_a_schedule_by_steps_goes_on_at_each_step():
+    layer, steps = descent(lambda optimizer: cosine_schedule(optimizer, 4, 1))
+    rates = []
+    for _ in range(4):
+        fall(layer, steps, 1)
+        steps.end_epoch(0.0)
+        rates.append(steps.rate)
+    assert rates == pytest.approx([0.05, 0.1, 0.075, 0.025])
+
+
+def test_a_schedule_by_scores_goes_on_at_each_epoch():
+    layer, steps = descent(lambda optimizer: plateau_schedule(optimizer, 0.5, 0))
+    rates = []
+    for score in (0.5, 0.5, 0.6, 0.6):
+        fall(layer, steps, 3)
+        rates.append(steps.rate)
+        steps.end_epoch(score)
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05])
+
+
+@pytest.mark.parametrize(("clip", "wanted"), [(None, 5.0), (1.0, 1.0), (10.0, 5.0)])
+def test_a_gradient_longer_than_asked_is_shortened(clip, wanted):
+    weight = nn.Parameter(torch.zeros(1, 2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    steps = Descent(optimizer, plateau_schedule(optimizer, 0.5, 0), clip)
+    steps.step((weight * torch.tensor([3.0, 4.0])).sum())
+    assert weight.detach().norm().item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_steps_go_on_as_if_they_had_not_been_interrupted():
+    whole, steps = descent(lambda optimizer: cosine_schedule(optimizer, 9, 3), clip_norm=0.5)
+    fall(whole, steps, 3)
+    weights, state = deepcopy([whole.state_dict(), steps.state_dict()])
+    broken, again = descent(lambda optimizer: cosine_schedule(optimizer, 9, 3), clip_norm=0.5)
+    broken.load_state_dict(weights)
+    again.load_state_dict({"step": 3, **state})
+    assert again.rate == steps.rate
+    for layer, one in ((whole, steps), (broken, again)):
+        fall(layer, one, 4)
+    assert torch.equal(whole.weight, broken.weight)
+    assert again.rate == steps.rate
+
+
+def test_biases_are_not_decayed_and_frozen_weights_stay():
+    layer = nn.Linear(4, 3)
+    layer.bias.data.fill_(1)
+    layer.weight.requires_grad = False
+    before = layer.weight.clone()
+    optimizer = make_optimizer(layer.parameters(), "adamw", 0.1, 0.5)
+    Descent(optimizer, plateau_schedule(optimizer, 0.5, 0)).step((layer.bias * 0).sum())
+    assert torch.equal(layer.weight, before)
+    assert torch.equal(layer.bias, torch.ones(3))
+
+
+def test_nothing_to_train_is_refused():
+    layer = nn.Linear(4, 3).requires_grad_(False)
+    with pytest.raises(ValueError, match="freeze: found every block"):
+        make_optimizer(layer.parameters(), "adam", 0.1, 0.0)
