@@ -235,7 +235,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     where = f"on {ranks.size} x {device}" if ranks.size > 1 else f"on {device}"
     log.info("%s: %s, %s in %s", folder, sizes, where, cfg.precision)
 
-    net, quiet = None, None if ranks.first else True
+    net = None
+    quiet = None if ranks.first else True  # tqdm: None hides the bar where there is no terminal
     for epoch in range(progress.epoch, cfg.epochs):
         if stalled(progress.history, cfg.early_stopping_patience):
             log.info("Stopped: no better macro F1 for %d epochs", cfg.early_stopping_patience)
