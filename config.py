@@ -93,6 +93,9 @@ loss_weights: Literal["counts", "effective"] | list[float] | None = "counts"
 label_smoothing: float = 0.1
 # Longest gradient; a longer one is shortened to it. none leaves it.
 clip_norm: float | None = None
+# Validate and keep a running average of the weights: what stays of it at each step, so that 0.99
+# averages about the last 100 steps. none keeps the weights of the last step.
+average_decay: float | None = None
 # Epochs in which every validation image is named alike, after which the run stops; none lets it be.
 collapse_patience: int | None = 10
 

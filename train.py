@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
     demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
     demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
+    demand(parser, cfg, ("average_decay",), 0, 0.99999)
     check_more(parser, cfg)
     return cfg
 
@@ -72,6 +73,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -163,6 +165,12 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         load_strictly(model, state["state_dict"], str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
+    average = None
+    if cfg.average_decay is not None:
+        average = AveragedModel(model, None, None, get_ema_multi_avg_fn(cfg.average_decay), True)
+        if state:
+            average.load_state_dict(state["average"])
+    result = average.module if average else model  # what is validated and, if the best, kept
     watch, saved = Watch(device), time.monotonic()
 
     def check() -> None:
@@ -183,7 +191,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         if not ranks.first:
             return
         content = {
-            "state_dict": model.state_dict(),
+            "state_dict": result.state_dict(),
             "mapping": cfg.mapping,
             "input": asdict(form),
             "config": vars(cfg),
@@ -201,7 +209,9 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         """What it takes to go on with the run, bit for bit."""
         nonlocal saved
         check_weights()
-        more = descent.state_dict() | progress.state()
+        more = descent.state_dict() | progress.state() | {"state_dict": model.state_dict()}
+        if average:
+            more["average"] = average.state_dict()
         save("last.pth", rng=rng_state(), launch=ranks.launch, auto_precision=auto, **more)
         saved = time.monotonic()
 
@@ -258,6 +268,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
                 logits = net(images)
             loss = loss_of(logits, targets, ranks=ranks, stop=stop())
             descent.step(loss.share)
+            if average:
+                average.update_parameters(model)
             progress.count(loss.mean)
             watch.see(loss.mean, progress.step)
             if progress.step % cfg.log_steps == 0:
@@ -274,9 +286,9 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
         # Validate
         check()
-        ranks.copy_from_first(model.buffers())  # each rank has BatchNorm statistics of its own
+        ranks.copy_from_first(result.buffers())  # each rank has BatchNorm statistics of its own
         look = partial(predict_logits, device=device, normalise=form.normalise, autocast=arithmetic)
-        found = validate(model, val_loader, look, loss_of, ranks, stop)
+        found = validate(result, val_loader, look, loss_of, ranks, stop)
         if found is None:
             leave()
         matrix, metrics = found

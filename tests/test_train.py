@@ -123,7 +123,14 @@ def moments_of(monkeypatch, stop_at=None):
     return moments
 
 
-@pytest.mark.parametrize("flags", [("--schedule", "plateau"), ("--sampling", "balanced_source")])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--schedule", "plateau"),
+        ("--sampling", "balanced_source"),
+        ("--average-decay", 0.8),
+    ],
+)
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
     fit, monkeypatch, flags
 ):
@@ -423,6 +430,40 @@ def test_a_clipped_gradient_learns_less(fit):
     free = weights(fit("free", "--epochs", 1))
     clipped = weights(fit("clipped", "--epochs", 1, "--clip-norm", 1e-3))
     assert not torch.equal(free["logits.module.bias"], clipped["logits.module.bias"])
+
+
+def test_averaged_weights_are_the_mean_that_torch_takes_of_those_after_each_step(fit, monkeypatch):
+    kept, step = [], train.Descent.step
+
+    def keeping(descent, loss):
+        step(descent, loss)
+        kept.append([p.detach().clone() for p in descent.parameters])
+
+    monkeypatch.setattr(train.Descent, "step", keeping)
+    plain = fit("plain", "--epochs", 1)
+    mean = kept.pop(0)
+    for weights_after in kept:
+        mean = [0.7 * old + 0.3 * new for old, new in zip(mean, weights_after, strict=True)]
+    kept.clear()
+    averaged = fit("averaged", "--epochs", 1, "--average-decay", 0.7)
+    found = weights(averaged, "best.pth")
+    names = [name for name, _ in TinyNext(3).named_parameters()]
+    for value in mean:
+        assert any(
+            found[name].shape == value.shape and torch.allclose(found[name], value, atol=1e-6)
+            for name in names
+        )
+    for name in names:  # the weights that go on are untouched by it
+        assert torch.equal(weights(averaged)[name], weights(plain)[name])
+        assert not torch.equal(found[name], weights(averaged)[name])
+
+
+def test_averaged_weights_are_what_is_validated(fit):
+    """A mean that all but stays where it began is validated alike in each epoch."""
+    still = pd.read_csv(fit("still", "--epochs", 3, "--average-decay", 0.99999) / "history.csv")
+    moving = pd.read_csv(fit("moving", "--epochs", 3) / "history.csv")
+    assert still["val_loss"].std() < 1e-3 < moving["val_loss"].std()
+    assert list(still["train_loss"]) == list(moving["train_loss"])
 
 
 def test_tensorboard_has_what_a_run_is_judged_by(fit):
