@@ -95,7 +95,7 @@ label_smoothing: float = 0.1
 clip_norm: float | None = None
 # Validate and keep a running average of the weights: what stays of it at each step, so that 0.99
 # averages about the last 100 steps. none keeps the weights of the last step.
-average_decay: float | None = None
+average_decay: float | None = 0.99
 # Epochs in which every validation image is named alike, after which the run stops; none lets it be.
 collapse_patience: int | None = 10
 

@@ -10,7 +10,6 @@ TensorBoard events.
 
 import argparse
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -20,8 +19,9 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import config
-from util.flags import Parser, add_config, demand
+from util.flags import Parser, add_config
 from util.script import run
+from util.settings import check_settings
 
 log = logging.getLogger(__name__)
 ENOUGH = 1000  # images of a split, at least half as many, for what one number or mean is taken of
@@ -32,39 +32,8 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="train.py", description=__doc__)
     add_config(parser, config)
     cfg = parser.parse_args()
-    demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
-    demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
-    demand(parser, cfg, ("width", "height"), 32)
-    demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
-    demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
-    demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
-    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
-    demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
-    demand(parser, cfg, ("average_decay",), 0, 0.99999)
-    check_more(parser, cfg)
+    check_settings(parser, cfg)
     return cfg
-
-
-def check_more(parser: Parser, cfg: argparse.Namespace) -> None:
-    """What is wrong with a setting, beyond a number out of its range, is one line and status 2."""
-    if not 0 <= cfg.lr_reduce_factor < 1:
-        parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
-    low, high = cfg.scale
-    if not 0 < low <= high < math.inf:
-        parser.error(f"--scale: found {low} {high}; expected the smallest factor, then the largest")
-    if isinstance(cfg.loss_weights, list):
-        weights = cfg.loss_weights
-        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
-            found = " ".join(map(str, weights))
-            parser.error(
-                f"--loss-weights: found {found}; expected 0 or more, and not all of them 0"
-            )
-    if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
-        parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
-    if cfg.patient_cap and cfg.sampling == "shuffle":
-        parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
-    if cfg.thaw_epoch and not cfg.freeze:
-        parser.error("--thaw-epoch: found no block that is frozen; give --freeze with it")
 
 
 if __name__ == "__main__":
@@ -73,7 +42,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -92,16 +61,16 @@ from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, pick_device, pick_precision, precision_name
+from util.device import autocast, pick_device
 from util.distributed import Ranks, ranks_of_run
 from util.files import make_folder, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
 from util.metrics import confusion_matrix, summary
-from util.optimization import Descent, cosine_schedule, make_optimizer, plateau_schedule
+from util.optimization import Descent, make_optimizer, make_schedule, running_average
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
-from util.runs import Progress, open_run, settle, sweep
+from util.runs import Progress, open_run, settle, settle_precision, sweep
 from util.script import stop_asked, until_stopped
 from util.versions import versions
 
@@ -152,11 +121,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
     optimizer = make_optimizer(model.parameters(), cfg.optimizer, cfg.lr, cfg.weight_decay)
-    if cfg.schedule == "cosine":
-        warmup = int(cfg.warmup_epochs * batches.batches)
-        schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)
-    else:
-        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
+    schedule = make_schedule(optimizer, cfg, batches.batches)
     descent = Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
 
     # Resume
@@ -167,8 +132,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         set_rng_state(state["rng"])
     average = None
     if cfg.average_decay is not None:
-        average = AveragedModel(model, None, None, get_ema_multi_avg_fn(cfg.average_decay), True)
-        if state:
+        average = AveragedModel(model, None, None, running_average(cfg.average_decay), True)
+        if state and "average" in state:
             average.load_state_dict(state["average"])
     result = average.module if average else model  # what is validated and, if the best, kept
     watch, saved = Watch(device), time.monotonic()
@@ -319,20 +284,6 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         finish(folder / "best.pth", cfg, device, dtype, stop)
     text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth"
     log.info(text, progress.best, folder)
-
-
-def settle_precision(cfg: SimpleNamespace, device: torch.device, auto: bool) -> torch.dtype:
-    """The dtype of the run, from now on by its name in cfg: a run goes on in what it began in.
-
-    auto: whether it was chosen for the device that the run began on.
-    """
-    here = precision_name(pick_precision("auto", device, scaled=True))
-    if auto and cfg.precision not in ("auto", here):
-        text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
-        log.warning(text, cfg.precision, here)
-    dtype = pick_precision(cfg.precision, device, scaled=True)
-    cfg.precision = precision_name(dtype)
-    return dtype
 
 
 def shown(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:

@@ -47,7 +47,8 @@ def arguments() -> argparse.Namespace:
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
         help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
-        " effective, no-weights, no-smoothing, no-warmup, half-augmentation, clipped",
+        " effective, no-weights, no-smoothing, no-warmup, not-averaged, half-augmentation, clipped,"
+        " float32",
     )  # fmt: skip
     study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
     study.add_argument("--epochs", type=int, default=40)

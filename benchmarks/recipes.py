@@ -23,6 +23,8 @@ VARIANTS = {
     "no-weights": ("--loss-weights", "none"),
     "no-smoothing": ("--label-smoothing", 0),
     "no-warmup": ("--warmup-epochs", 0),
+    "not-averaged": ("--average-decay", "none"),
+    "float32": ("--precision", "float32"),
     "half-augmentation": (
         *("--rotation", 5, "--shift", 0.04, "--scale", 0.95, 1.07, "--jitter", 0.15),
     ),

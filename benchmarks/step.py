@@ -1,4 +1,7 @@
-"""Images a second of a training step on a batch in memory: train.py's, and the plain recipe's."""
+"""Images a second of a training step on a batch in memory: train.py's, and the plain recipe's.
+
+In float32, too, which train.py takes where the processor has no bfloat16 of its own.
+"""
 
 import argparse
 from pathlib import Path
@@ -10,6 +13,7 @@ STEPS = 4
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    trials = {"plain": ("plain-step", Path(), STEPS), "ours": ("our-step", Path(), STEPS)}
+    kinds = {"plain": "plain-step", "ours": "our-step", "ours in float32": "our-float32-step"}
+    trials = {name: (kind, Path(), STEPS) for name, kind in kinds.items()}
     taken = by_turns(trials, args.rounds, args.size, args.batch_size, workers=0)
     return rows("step", taken, rates_of_trials(taken))

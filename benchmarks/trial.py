@@ -32,6 +32,7 @@ from util.loss import batch_loss
 from util.optimization import Descent, cosine_schedule, make_optimizer
 
 CLASSES = 3
+OUR_STEPS = {"our-step": "auto", "our-float32-step": "float32"}  # kind -> precision
 
 
 class FullSizeImages(Dataset):
@@ -105,12 +106,14 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     return step
 
 
-def our_step(size: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def our_step(
+    size: int, precision: str = "auto"
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model.parameters(), "adamw", 1e-4, 0.05)
-    dtype = pick_precision("auto", device, scaled=True)
+    dtype = pick_precision(precision, device, scaled=True)
     schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
     descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
     arithmetic, normalise = autocast(dtype, device), form(size).normalise
@@ -140,8 +143,8 @@ def main() -> None:
     if kind == "plain-step":
         images = (pixels / 255).expand(-1, 3, -1, -1).contiguous()
         jobs = [one_batch(plain_step(), images, targets)]
-    elif kind == "our-step":
-        jobs = [one_batch(our_step(size), pixels, targets)]
+    elif kind in OUR_STEPS:
+        jobs = [one_batch(our_step(size, OUR_STEPS[kind]), pixels, targets)]
     elif kind == "forward":
         jobs = [forward_pass(size, batch, folder)]
     elif kind == "epoch":

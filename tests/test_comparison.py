@@ -165,9 +165,6 @@ def test_tables_of_another_length_are_named():
 
 
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch):
-    """But for that of the macro AUROC: 91.9 in these samples, `known` in these and 4,000 more."""
-    known = {"macro_auroc": 93.6}
-
     def report(seed: int, patients: int) -> dict:
         # In place of 1,000, whose spread is within 5 %. Of the truth no interval is asked.
         monkeypatch.setattr("util.comparison.DRAWS", 200 if patients < 1000 else 2)
@@ -175,6 +172,4 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch):
         b, _, _ = population(seed, patients, signal=2.3, model=1)
         return compare(a, b, targets, names, CLASSES)["difference"]
 
-    found = coverage(report)
-    assert outside(found, known) == {}
-    assert {name: found[name] for name in known} == pytest.approx(known, abs=2)
+    assert outside(coverage(report)) == {}

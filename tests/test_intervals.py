@@ -156,6 +156,15 @@ def test_a_bootstrap_interval_is_wilsons_on_the_size_that_its_variance_implies()
     assert bootstrap_interval(np.append(drawn, [np.nan] * 9), values.mean(), 200) == found
 
 
+def test_near_1_a_bootstrap_interval_is_as_wide_as_few_mistakes_make_it():
+    """Of 0.98 with a spread that 100 trials would show, two of them mistakes."""
+    drawn = 0.98 + (0.98 * 0.02 / 100) ** 0.5 * np.tile([-1, 1], 50)
+    found = bootstrap_interval(drawn, 0.98, 1000)
+    assert found == pytest.approx(wilson_interval(0.98, 100 / few_clusters(16) ** 2))
+    assert found[0] < wilson_interval(0.98, 100)[0]
+    assert bootstrap_interval(drawn, 0.98, 10)[0] < found[0]
+
+
 def test_a_variance_seen_between_few_patients_widens_as_students_t_does():
     """The interval of a mean of n values: their standard error is the bootstrap's spread times
     the root of n / (n - 1), and t stands in the place of z.

@@ -1,13 +1,15 @@
 """How the weights follow the gradient: the optimizer, its rate, scaling and clipping."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Descent:
@@ -80,6 +82,13 @@ def make_optimizer(
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
 
 
+def make_schedule(optimizer: Optimizer, cfg: SimpleNamespace, steps: int) -> LRScheduler:
+    """The schedule that the settings ask for. steps: of an epoch."""
+    if cfg.schedule == "plateau":
+        return plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
+    return cosine_schedule(optimizer, cfg.epochs * steps, int(cfg.warmup_epochs * steps))
+
+
 def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> LambdaLR:
     """Step by step: a straight rise over the warm-up, then half a cosine down to 0 at the end.
 
@@ -98,3 +107,17 @@ def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> Lamb
 def plateau_schedule(optimizer: Optimizer, factor: float, patience: int) -> ReduceLROnPlateau:
     """Epoch by epoch: `factor` times the rate after `patience` epochs without a better macro F1."""
     return ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=1e-7)
+
+
+def running_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """What AveragedModel does at each step: `decay` of the average stays, the rest is the new one.
+
+    At step n at most (1 + n) / (10 + n) stays, so that a short run forgets the weights it started
+    with. Polyak & Juditsky (1992), SIAM J. Control Optim. 30:838, on averaging.
+    """
+
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+        stays = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        get_ema_multi_avg_fn(stays)(averaged, current, steps)
+
+    return update

@@ -4,12 +4,14 @@ import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from util.checkpoint import load_checkpoint
+from util.device import pick_precision, precision_name
 from util.history import age_of_best
 
 # Which run it is, and whether it goes on: always as asked now.
@@ -142,3 +144,17 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
                 " and goes on with its own settings. Leave the flag out, or begin another run"
             )
     return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
+
+
+def settle_precision(cfg: SimpleNamespace, device: torch.device, auto: bool) -> torch.dtype:
+    """The dtype of the run, from now on by its name in cfg: a run goes on in what it began in.
+
+    auto: whether it was chosen for the device that the run began on.
+    """
+    here = precision_name(pick_precision("auto", device, scaled=True))
+    if auto and cfg.precision not in ("auto", here):
+        text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
+        log.warning(text, cfg.precision, here)
+    dtype = pick_precision(cfg.precision, device, scaled=True)
+    cfg.precision = precision_name(dtype)
+    return dtype

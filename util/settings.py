@@ -1,0 +1,37 @@
+"""What is wrong with the settings of a run: those of config.py, which are flags of train.py."""
+
+import argparse
+import math
+
+from util.flags import Parser, demand
+
+
+def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
+    """Ends with one line and status 2 if a value is out of its range or makes no sense."""
+    demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
+    demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
+    demand(parser, cfg, ("width", "height"), 32)
+    demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
+    demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
+    demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
+    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
+    demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
+    demand(parser, cfg, ("average_decay",), 0, 0.99999)
+    if not 0 <= cfg.lr_reduce_factor < 1:
+        parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
+    low, high = cfg.scale
+    if not 0 < low <= high < math.inf:
+        parser.error(f"--scale: found {low} {high}; expected the smallest factor, then the largest")
+    if isinstance(cfg.loss_weights, list):
+        weights = cfg.loss_weights
+        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            found = " ".join(map(str, weights))
+            parser.error(
+                f"--loss-weights: found {found}; expected 0 or more, and not all of them 0"
+            )
+    if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
+        parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
+    if cfg.patient_cap and cfg.sampling == "shuffle":
+        parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
+    if cfg.thaw_epoch and not cfg.freeze:
+        parser.error("--thaw-epoch: found no block that is frozen; give --freeze with it")
