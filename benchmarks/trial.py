@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -29,7 +30,7 @@ from model.ready import ready
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.loss import batch_loss
-from util.optimization import Descent, cosine_schedule, make_optimizer
+from util.optimization import Descent, cosine_schedule, make_optimizer, running_average
 
 CLASSES = 3
 OUR_STEPS = {"our-step": "auto", "our-float32-step": "float32"}  # kind -> precision
@@ -71,7 +72,8 @@ def our_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
     mapping = {label: k for k, label in enumerate(about["labels"])}
     vary = Augmentation(config.flip, config.rotation, config.shift, config.scale, config.jitter)
     images = RadiographDataset(folder, "train", mapping, form(size, about), vary)
-    return make_loader(images, EpochBatches(len(images), batch), workers, pin=False)
+    pin = pick_device("auto").type == "cuda"
+    return make_loader(images, EpochBatches(len(images), batch), workers, pin)
 
 
 def forward_pass(size: int, batch: int, folder: Path) -> Callable[[], int]:
@@ -93,12 +95,13 @@ def form(size: int, about: dict | None = None) -> InputFormat:
 
 def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Float32, NCHW, Adam: images (N, 3, H, W) float32 and targets -> loss."""
-    model, loss_fn = COVIDNext50(CLASSES).train(), nn.CrossEntropyLoss()
+    device = pick_device("auto")
+    model, loss_fn = COVIDNext50(CLASSES).to(device).train(), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-3)
 
     def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         optimizer.zero_grad()
-        loss = loss_fn(model(images), targets)
+        loss = loss_fn(model(images.to(device)), targets.to(device))
         loss.backward()
         optimizer.step()
         return loss
@@ -116,6 +119,7 @@ def our_step(
     dtype = pick_precision(precision, device, scaled=True)
     schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
     descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
+    average = AveragedModel(model, None, None, running_average(config.average_decay), True)
     arithmetic, normalise = autocast(dtype, device), form(size).normalise
     weights = torch.ones(CLASSES, device=device)
 
@@ -126,6 +130,7 @@ def our_step(
         targets = targets.to(device, non_blocking=True)
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
         descent.step(loss.share)
+        average.update_parameters(model)
         return loss.mean
 
     return step
