@@ -42,7 +42,6 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -61,13 +60,19 @@ from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, pick_device
+from util.device import autocast, pick_device, precision_name
 from util.distributed import Ranks, ranks_of_run
 from util.files import make_folder, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
 from util.metrics import confusion_matrix, summary
-from util.optimization import Descent, make_optimizer, make_schedule, running_average
+from util.optimization import (
+    Descent,
+    RunningAverage,
+    cosine_schedule,
+    make_optimizer,
+    plateau_schedule,
+)
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
 from util.runs import Progress, open_run, settle, settle_precision, sweep
@@ -89,7 +94,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     cfg = SimpleNamespace(**(settle(asked, given, state["config"]) if state else asked))
     device = pick_device(cfg.device)
     auto = state["auto_precision"] if state else asked["precision"] == "auto"
-    dtype = settle_precision(cfg, device, auto)
+    dtype = settle_precision(cfg.precision, device, auto)
+    cfg.precision = precision_name(dtype)  # from now on the run has it
     arithmetic = autocast(dtype, device)
     classes = class_names(cfg.mapping)
     torch.manual_seed(cfg.random_seed)  # no other generator is drawn from without a seed
@@ -121,21 +127,22 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
     optimizer = make_optimizer(model.parameters(), cfg.optimizer, cfg.lr, cfg.weight_decay)
-    schedule = make_schedule(optimizer, cfg, batches.batches)
+    if cfg.schedule == "cosine":
+        warmup = int(cfg.warmup_epochs * batches.batches)
+        schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)
+    else:
+        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
     descent = Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
+    average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
+    kept = model if average is None else average.model  # what is validated and goes into best.pth
 
     # Resume
     progress = Progress.of(state, device)
     if state:
-        load_strictly(model, state["state_dict"], str(folder / "last.pth"))
+        load_strictly(kept, state["state_dict"], str(folder / "last.pth"))
+        load_strictly(model, state.get("weights", state["state_dict"]), str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
-    average = None
-    if cfg.average_decay is not None:
-        average = AveragedModel(model, None, None, running_average(cfg.average_decay), True)
-        if state and "average" in state:
-            average.load_state_dict(state["average"])
-    result = average.module if average else model  # what is validated and, if the best, kept
     watch, saved = Watch(device), time.monotonic()
 
     def check() -> None:
@@ -156,7 +163,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         if not ranks.first:
             return
         content = {
-            "state_dict": result.state_dict(),
+            "state_dict": kept.state_dict(),
             "mapping": cfg.mapping,
             "input": asdict(form),
             "config": vars(cfg),
@@ -174,9 +181,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         """What it takes to go on with the run, bit for bit."""
         nonlocal saved
         check_weights()
-        more = descent.state_dict() | progress.state() | {"state_dict": model.state_dict()}
-        if average:
-            more["average"] = average.state_dict()
+        more = descent.state_dict() | progress.state() | {"weights": model.state_dict()}
         save("last.pth", rng=rng_state(), launch=ranks.launch, auto_precision=auto, **more)
         saved = time.monotonic()
 
@@ -233,9 +238,9 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
                 logits = net(images)
             loss = loss_of(logits, targets, ranks=ranks, stop=stop())
             descent.step(loss.share)
-            if average:
-                average.update_parameters(model)
             progress.count(loss.mean)
+            if average is not None:
+                average.update(model, progress.step)
             watch.see(loss.mean, progress.step)
             if progress.step % cfg.log_steps == 0:
                 check()
@@ -251,9 +256,9 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
         # Validate
         check()
-        ranks.copy_from_first(result.buffers())  # each rank has BatchNorm statistics of its own
+        ranks.copy_from_first(kept.buffers())  # each rank has BatchNorm statistics of its own
         look = partial(predict_logits, device=device, normalise=form.normalise, autocast=arithmetic)
-        found = validate(result, val_loader, look, loss_of, ranks, stop)
+        found = validate(kept, val_loader, look, loss_of, ranks, stop)
         if found is None:
             leave()
         matrix, metrics = found

@@ -3,6 +3,7 @@
 python3 -m benchmarks.trial KIND SIZE BATCH WORKERS FOLDER REPETITIONS
 """
 
+import itertools
 import json
 import sys
 import time
@@ -13,7 +14,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -30,7 +30,7 @@ from model.ready import ready
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.loss import batch_loss
-from util.optimization import Descent, cosine_schedule, make_optimizer, running_average
+from util.optimization import Descent, RunningAverage, cosine_schedule, make_optimizer
 
 CLASSES = 3
 OUR_STEPS = {"our-step": "auto", "our-float32-step": "float32"}  # kind -> precision
@@ -119,7 +119,8 @@ def our_step(
     dtype = pick_precision(precision, device, scaled=True)
     schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
     descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
-    average = AveragedModel(model, None, None, running_average(config.average_decay), True)
+    average = config.average_decay and RunningAverage(model, config.average_decay)
+    steps = itertools.count(1)
     arithmetic, normalise = autocast(dtype, device), form(size).normalise
     weights = torch.ones(CLASSES, device=device)
 
@@ -130,7 +131,8 @@ def our_step(
         targets = targets.to(device, non_blocking=True)
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
         descent.step(loss.share)
-        average.update_parameters(model)
+        if average:
+            average.update(model, next(steps))
         return loss.mean
 
     return step

@@ -5,7 +5,6 @@ define, or by percentiles where neither says; MONOCHROME1 turned round, so that 
 """
 
 import logging
-import warnings
 import zlib
 from functools import partial
 from io import BytesIO
@@ -29,6 +28,7 @@ from pydicom.uid import (
 
 from data.codestream import frame_size
 from data.pixels import MAX_BYTES, UnreadableImageError, by_table, check_size, to_8bit, usual_range
+from data.quiet import quiet
 from data.record import clean_age, clean_sex, clean_view
 
 # Transfer syntaxes whose frames say their size; RLE goes by the header.
@@ -69,8 +69,7 @@ def read_patient_id(path: Path) -> str:
     """`PatientID` without the spaces around it; empty where the header, or the file, has none."""
     _mute_log()
     try:
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-            warnings.simplefilter("ignore")
+        with quiet(), pydicom.config.disable_value_validation():
             with path.open("rb") as file:
                 if DeflatedExplicitVRLittleEndian.encode() in file.read(4096):
                     return ""  # pydicom would inflate all of it, which may be terabytes

@@ -1,7 +1,6 @@
 """What a person names, files, folders and patterns -> pixels for a network, read ahead."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from glob import glob, has_magic
@@ -19,8 +18,6 @@ from data.transforms import InputFormat
 
 FRONTAL = {"PA", "AP"}  # the first word of a DICOM file's ViewPosition
 AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
-# The modules that warn of odd files.
-READERS = r"(PIL|pydicom|openjpeg|libjpeg|pylibjpeg)\b|data\.(dicom|pixels|radiograph)$"
 
 
 class Input(NamedTuple):
@@ -56,8 +53,6 @@ def read_ahead(
     files: as of `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
     stops the others.
     """
-    # For good, as what `catch_warnings` sets in a thread, another one takes back when it ends.
-    warnings.filterwarnings("ignore", module=READERS)
     files = iter(files)
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
 

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import warnings
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from data.pixels import MAX_BYTES, UnreadableImageError, by_table, check_size, to_8bit, usual_range
+from data.quiet import quiet
 
 # What radiographs come as. Pillow knows more, down to formats that start another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
@@ -35,8 +35,7 @@ def read_radiograph(
             raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
         if about.st_size > MAX_BYTES:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
-        with warnings.catch_warnings():  # of odd files; what matters is an error here
-            warnings.simplefilter("ignore")
+        with quiet():
             image = _read_dicom(path, enough) if _is_dicom(path) else _read_picture(path, enough)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None

@@ -1,7 +1,6 @@
 """A user's own class folders as a split: read as they are, nothing is written."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +49,7 @@ class ClassFolders(Dataset):
                 f"{root}: found class folders {found}; expected some of {', '.join(mapping)}."
                 " Name them after the classes"
             )
-        # Here, too: what `catch_warnings` sets in a thread, another one takes back when it ends.
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
-            warnings.simplefilter("ignore")
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
             seen = list(progress(threads.map(lambda record: _read(record, form), used)))
         self.dropped += [item for item in seen if isinstance(item, Dropped)]
         kept = [item for item in seen if not isinstance(item, Dropped)]

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -159,27 +158,6 @@ def odd_scan(path):
     size = content.rindex(SCAN.tobytes()) - 4
     path.write_bytes(content[:size] + (SCAN.size + 4).to_bytes(4, "little") + content[size + 4 :])
     return path
-
-
-def test_a_thread_that_ends_first_does_not_let_the_warnings_of_another_out(tmp_path, monkeypatch):
-    path = odd_scan(tmp_path / "odd.dcm")
-    heard, other, read_dicom = [], warnings.catch_warnings(), radiograph._read_dicom
-
-    def read_beside_another(file, form):
-        other.__enter__()  # a thread that reads another file
-        return read_input(file, form)
-
-    def read_on_alone(*about):
-        other.__exit__()
-        return read_dicom(*about)
-
-    monkeypatch.setattr("data.inputs.read_input", read_beside_another)
-    monkeypatch.setattr(radiograph, "_read_dicom", read_on_alone)
-    monkeypatch.setattr(warnings, "showwarning", lambda *about: heard.append(about))
-    warnings.simplefilter("always")
-    ((found,),) = read_ahead([path], FORM, 1)
-    assert found.error is None
-    assert not heard
 
 
 def test_a_script_that_reads_odd_files_prints_nothing_of_its_readers(tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
@@ -11,6 +12,7 @@ from util.intervals import (
     clustered_wilson,
     effective_size,
     few_clusters,
+    leaning_interval,
     mean_interval,
     percentile_interval,
     wilson_interval,
@@ -163,6 +165,27 @@ def test_near_1_a_bootstrap_interval_is_as_wide_as_few_mistakes_make_it():
     assert found == pytest.approx(wilson_interval(0.98, 100 / few_clusters(16) ** 2))
     assert found[0] < wilson_interval(0.98, 100)[0]
     assert bootstrap_interval(drawn, 0.98, 10)[0] < found[0]
+
+
+def test_the_leaning_interval_holds_the_percentiles_and_scipys_bca():
+    generator = np.random.default_rng(0)
+    skewed = generator.exponential(size=60)
+    found = stats.bootstrap(
+        (skewed,), np.mean, n_resamples=5000, method="BCa", rng=np.random.default_rng(1)
+    )
+    drawn = found.bootstrap_distribution
+    low, high = leaning_interval(drawn, skewed.mean())
+    expected = found.confidence_interval
+    assert high == pytest.approx(expected.high, abs=0.02)
+    assert high > percentile_interval(drawn, skewed.mean())[1] + 0.02
+    assert low == pytest.approx(percentile_interval(drawn, skewed.mean())[0])
+    mirrored = leaning_interval(-drawn, -skewed.mean())
+    assert mirrored == pytest.approx((-high, -low), abs=0.005)
+
+
+def test_draws_that_do_not_differ_have_no_lean():
+    assert leaning_interval(np.full(50, 0.3), 0.3) == (0.3, 0.3)
+    assert leaning_interval(np.full(50, np.nan), 0.3) == (0.3, 0.3)
 
 
 def test_a_variance_seen_between_few_patients_widens_as_students_t_does():

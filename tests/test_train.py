@@ -49,9 +49,17 @@ def weights(folder, file="last.pth"):
     return load_checkpoint(folder / file)["state_dict"]
 
 
+def last_weights(folder):
+    """Those that training goes on with."""
+    return load_checkpoint(folder / "last.pth")["weights"]
+
+
 def assert_same_weights(one, two):
-    for file in ("last.pth", "best.pth"):
-        a, b = weights(one, file), weights(two, file)
+    for a, b in (
+        (weights(one, "last.pth"), weights(two, "last.pth")),
+        (weights(one, "best.pth"), weights(two, "best.pth")),
+        (last_weights(one), last_weights(two)),
+    ):
         assert list(a) == list(b)
         for name in a:
             assert torch.equal(a[name], b[name]), name
@@ -129,7 +137,8 @@ def moments_of(monkeypatch, stop_at=None):
     [
         ("--schedule", "plateau"),
         ("--sampling", "balanced_source"),
-        ("--average-decay", 0.8),
+        ("--average-decay", 0.4),
+        ("--average-decay", "none"),
     ],
 )
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
@@ -433,44 +442,47 @@ def test_a_clipped_gradient_learns_less(fit):
     assert not torch.equal(free["logits.module.bias"], clipped["logits.module.bias"])
 
 
-def test_averaged_weights_are_the_running_mean_of_those_after_each_step(fit, monkeypatch):
-    kept, descend = [], train.Descent.step
-
-    def keeping(descent, loss):
-        descend(descent, loss)
-        kept.append([p.detach().clone() for p in descent.parameters])
-
-    monkeypatch.setattr(train.Descent, "step", keeping)
-    plain = fit("plain", "--epochs", 1, "--average-decay", "none")
-    mean = kept.pop(0)
-    for step, weights_after in enumerate(kept, start=1):
-        stays = min(0.3, (1 + step) / (10 + step))
-        mean = [torch.lerp(new, old, stays) for old, new in zip(mean, weights_after, strict=True)]
-    kept.clear()
-    averaged = fit("averaged", "--epochs", 1, "--average-decay", 0.3)
-    found = weights(averaged, "best.pth")
-    names = [name for name, _ in TinyNext(3).named_parameters()]
-    for value in mean:
-        assert any(
-            found[name].shape == value.shape and torch.allclose(found[name], value, atol=1e-6)
-            for name in names
-        )
-    for name in names:  # the weights that go on are untouched by it
-        assert torch.equal(weights(averaged)[name], weights(plain)[name])
-        assert not torch.equal(found[name], weights(averaged)[name])
+def test_the_average_is_kept_and_the_weights_go_on_untouched_by_it(fit):
+    plain = fit("plain", "--epochs", 2, "--average-decay", "none")
+    averaged = fit("averaged", "--epochs", 2, "--average-decay", 0.6)
+    for name, weight in weights(plain).items():
+        assert torch.equal(last_weights(plain)[name], weight)
+        assert torch.equal(last_weights(averaged)[name], weight)
+    name = "logits.module.weight"
+    assert not torch.equal(weights(averaged)[name], weights(plain)[name])
 
 
 def test_averaged_weights_are_what_is_validated(fit, dataset):
-    folder = fit("a", "--epochs", 2, "--average-decay", 0.9)
-    history, best = pd.read_csv(folder / "history.csv"), load_checkpoint(folder / "best.pth")
-    network = load_network(best["state_dict"], 3, "best.pth").eval()
-    form = InputFormat.of(best["input"])
-    images = RadiographDataset(dataset, "val", best["mapping"], form)
+    folder = fit("a", "--epochs", 2, "--loss-weights", "none", "--label-smoothing", 0)
+    last = load_checkpoint(folder / "last.pth")
+    form = InputFormat.of(last["input"])
+    images = RadiographDataset(dataset, "val", last["mapping"], form)
     pixels, targets = images.__getitems__(range(len(images)))
-    with torch.no_grad():
-        found = network(form.normalise(pixels)).argmax(1)
-    row = history.iloc[best["epoch"] - 1]
-    assert row["val_accuracy"] == pytest.approx((found == targets).float().mean().item())
+
+    def loss(state):
+        network = load_network(state, 3, "last.pth").eval()
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(network(form.normalise(pixels)), targets)
+
+    assert loss(last["state_dict"]).item() == pytest.approx(last["metrics"]["loss"], rel=1e-5)
+    assert loss(last["weights"]).item() != pytest.approx(last["metrics"]["loss"], rel=1e-5)
+
+
+def test_a_run_from_before_averages_goes_on_without(fit, monkeypatch):
+    """As of an earlier version: neither the setting nor a second copy of the weights."""
+    flags = ("--epochs", 3, "--save-minutes", 0, "--average-decay", "none")
+    whole = fit("whole", *flags)
+    with monkeypatch.context() as patch:
+        saves_of(patch, stop_after=9)
+        with pytest.raises(KeyboardInterrupt):
+            fit("broken", *flags)
+    last = whole.parent / "broken" / "last.pth"
+    state = load_checkpoint(last)
+    del state["weights"], state["config"]["average_decay"]
+    torch.save(state, last)
+    broken = fit("broken", "--resume")
+    assert_same_weights(whole, broken)
+    assert json.loads((broken / "config.json").read_text())["average_decay"] is None
 
 
 def test_tensorboard_has_what_a_run_is_judged_by(fit):
@@ -566,6 +578,9 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
         ("--random-seed", 2**63, "0 to 9223372036854775807"),
         ("--lr-reduce-factor", 1.0, "0 to below 1"),
         ("--lr-reduce-factor", "nan", "0 to below 1"),
+        ("--average-decay", 0.0, "between 0 and 1, or none"),
+        ("--average-decay", 1.0, "between 0 and 1, or none"),
+        ("--average-decay", "nan", "between 0 and 1, or none"),
     ],
 )
 def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, expected):

@@ -1,13 +1,10 @@
 """A user's own class folders, evaluated as they are."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from data import radiograph, unprepared
 from data.folder import COLUMNS
 from data.loader import make_loader
 from data.sample.dicom import write_dicom
@@ -88,26 +85,3 @@ def test_batches_come_in_the_order_of_the_table(folder):
     batches = list(make_loader(images, [[0, 1, 2], [3]], workers=0, pin=False))
     assert torch.cat([targets for _, targets in batches]).tolist() == images.targets
     assert torch.cat([pixels for pixels, _ in batches]).shape == (4, 1, 32, 48)
-
-
-def test_a_thread_that_ends_first_does_not_let_the_warnings_of_another_out(tmp_path, monkeypatch):
-    (tmp_path / "normal").mkdir()
-    Image.new("L", (8, 8)).save(tmp_path / "normal" / "odd.png")
-    heard, other = [], warnings.catch_warnings()
-    read, read_picture = unprepared._read, radiograph._read_picture
-
-    def read_beside_another(*about):
-        other.__enter__()  # a thread that reads another file
-        return read(*about)
-
-    def read_on_alone(*about):
-        other.__exit__()
-        warnings.warn("an odd file", stacklevel=1)
-        return read_picture(*about)
-
-    monkeypatch.setattr(unprepared, "_read", read_beside_another)
-    monkeypatch.setattr(radiograph, "_read_picture", read_on_alone)
-    monkeypatch.setattr(warnings, "showwarning", lambda *about: heard.append(about))
-    warnings.simplefilter("always")
-    assert len(ClassFolders(tmp_path, MAPPING, FORM)) == 1
-    assert not heard

@@ -155,9 +155,9 @@ def calibration(
         score = wilson_interval(errors.mean() / 2, len(names))
     else:
         error = _error_interval(gaps, noise) if len(names) >= FEWEST_CLUSTERS else (0.0, 1.0)
-        # Most of the score is of the few patients with a mistake, and so is what its variance says.
-        few = len(set(patients[~right])) + FEWEST_CLUSTERS
-        score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, min(few, len(names)))
+        # The few patients with a mistake make most of the score, and tell most of its variance.
+        tell = min(len(set(patients[~right])) + FEWEST_CLUSTERS, len(names))
+        score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, tell)
     return {
         "expected_calibration_error": entry(np.abs(gaps).sum(), error),
         "expected_by_chance": float(np.abs(noise).sum(1).mean()),

@@ -10,17 +10,10 @@ from util.intervals import (
     bootstrap,
     entry,
     few_clusters,
-    percentile_interval,
+    leaning_interval,
     wilson_interval,
 )
-from util.metrics import (
-    accuracy,
-    check_table,
-    confusion_matrix,
-    evaluate_predictions,
-    f1,
-    macro_average,
-)
+from util.metrics import accuracy, check_table, confusion_matrix, f1, macro_average
 from util.ranking import auroc
 
 METRICS = ("accuracy", "macro_f1", "macro_auroc")
@@ -46,9 +39,8 @@ def compare(
     bootstrap cannot draw what it has not seen, that of the accuracy is widened by two imagined
     patients, one for each model (after Bonett & Price 2012, J. Educ. Behav. Stat. 37:479), and the
     others for the few patients of the rarest class, as a macro average leans on each class alike,
-    and by what Wilson's interval allows in a class on which the models do not differ at all. Near 1
-    percentiles do not lean enough, so that of the AUROC joins the intervals of the two models by
-    how alike these vary in the draws (MOVER; Zou 2007, Psychol. Methods 12:399).
+    and by what Wilson's interval allows in a class on which the models do not differ at all. They
+    lean as `leaning_interval` does.
 
     McNemar's test (1947), Psychometrika 12:153, has one vote a patient, as images of a patient are
     not independent: for the model that names more of them right. "p" is two-sided and exact.
@@ -57,26 +49,19 @@ def compare(
     targets = np.asarray(targets)
     for model in models:
         check_table(model, targets, patients, classes)
-    names, (_, patients) = patients, np.unique(patients, return_inverse=True)
+    _, patients = np.unique(patients, return_inverse=True)
 
-    def scores(weights: np.ndarray) -> np.ndarray:
-        return np.stack([_scores(model, targets, weights) for model in models], axis=-1)
+    def difference(weights: np.ndarray) -> np.ndarray:
+        a, b = (_scores(model, targets, weights) for model in models)
+        return b - a
 
-    drawn = bootstrap(scores, patients, DRAWS, seed)  # (draws, 3 + 2 K, 2)
-    doubts = _doubts(np.diff(drawn[:, len(METRICS) :])[..., 0], targets, patients)
+    values = difference(np.ones((1, len(targets))))[0, : len(METRICS)]
+    drawn = bootstrap(difference, patients, DRAWS, seed)
+    doubts = _doubts(drawn[:, len(METRICS) :], targets, patients)
     rarest = min(len(set(patients[targets == k])) for k in np.unique(targets))
     wider = [1.0] + [few_clusters(rarest)] * (len(METRICS) - 1)
-    values = np.diff(scores(np.ones((1, len(targets))))[0])[:, 0]
-    distances = [_distances(np.diff(drawn[:, k])[:, 0], values[k]) for k in range(2)]
-    aurocs = [
-        evaluate_predictions(model, targets, names, classes, seed, DRAWS)["macro_auroc"]
-        for model in models
-    ]
-    distances.append(_joined_distances(*aurocs, drawn[:, 2]))
-    found = {
-        name: _entry(values[k], wider[k] * np.array(distances[k]), doubts[k])
-        for k, name in enumerate(METRICS)
-    }
+    columns = zip(METRICS, values, drawn.T, doubts, wider, strict=False)  # the rest are of classes
+    found = {name: _entry(*column) for name, *column in columns}
     right_a, right_b = (model.argmax(1) == targets for model in models)
     votes = mcnemar(right_a, right_b, patients)
     return {"difference": found, "mcnemar": votes, "verdict": _verdict(found, votes)}
@@ -126,33 +111,9 @@ def _doubts(of_class: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> 
     return doubts
 
 
-def _distances(drawn: np.ndarray, value: float) -> tuple[float, float]:
-    """Of the ends of the percentile interval to the value, down and up."""
-    low, high = percentile_interval(drawn, value)
-    return value - low, high - value
-
-
-def _joined_distances(a: dict, b: dict, drawn: np.ndarray) -> tuple[float, float]:
-    """Of the ends of the interval of B less A to its value, from those of two metrics.
-
-    `drawn` (draws, 2) are their bootstrap values, of which the correlation counts.
-    """
-    if a["value"] is None:
-        return np.nan, np.nan
-    drawn = drawn[~np.isnan(drawn).any(1)]
-    alike = np.corrcoef(drawn.T)[0, 1] if len(drawn) and drawn.std(0).min() > 1e-9 else 0.0
-    (a_down, a_up), (b_down, b_up) = (
-        (one["value"] - one["low"], one["high"] - one["value"]) for one in (a, b)
-    )
-    down, up = (
-        max(0.0, x**2 + y**2 - 2 * alike * x * y) ** 0.5
-        for x, y in ((b_down, a_up), (b_up, a_down))
-    )
-    return down, up
-
-
-def _entry(value: float, distances: np.ndarray, doubt: float) -> dict[str, float | None]:
-    down, up = np.hypot(distances, doubt)
+def _entry(value: float, drawn: np.ndarray, doubt: float, wider: float) -> dict[str, float | None]:
+    low, high = leaning_interval(drawn, value)
+    down, up = np.hypot([wider * (value - low), wider * (high - value)], doubt)
     return entry(value, (max(-1.0, value - down), min(1.0, value + up)))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 LEVEL = 0.95
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # 1.96
 FEWEST_CLUSTERS = 4  # with fewer patients a variance between patients is a guess
-MISTAKE = 8  # clusters that one is worth; by simulation, see tests/test_metrics.py
+MISTAKE = 8  # clusters that one is worth: with 5 or 12 tests/test_metrics.py leaves 93 to 97 %
+NONE = 1e-6  # a spread below it is rounding
 CHUNK = 2_000_000  # image weights that the bootstrap holds at once: 16 MB
 
 
@@ -128,18 +129,38 @@ def percentile_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
     return float(min(low, value)), float(max(high, value))
 
 
+def leaning_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
+    """`percentile_interval`, stretched to hold the accelerated one as well (BCa).
+
+    Where one of two models is nearly perfect, their difference can hardly grow, and percentiles of
+    `drawn` (draws,) lean too little. The acceleration is read off the skewness of the draws, which
+    spares the jackknife. Efron (1987), J. Am. Stat. Assoc. 82:171.
+    """
+    low, high = percentile_interval(drawn, value)
+    defined = drawn[~np.isnan(drawn)]
+    if len(defined) == 0 or (spread := defined.std()) < NONE:
+        return low, high
+    below = ((defined < value).mean() + (defined <= value).mean()) / 2
+    standard = NormalDist()
+    bias = standard.inv_cdf(min(max(below, 0.5 / len(defined)), 1 - 0.5 / len(defined)))
+    acceleration = ((defined - defined.mean()) ** 3).mean() / spread**3 / 6
+    shifted = [bias + z for z in (-Z, Z)]
+    levels = [standard.cdf(bias + z / (1 - acceleration * z)) for z in shifted]
+    accelerated = np.quantile(defined, levels)
+    return float(min(low, *accelerated)), float(max(high, *accelerated))
+
+
 def bootstrap_interval(drawn: np.ndarray, value: float, clusters: int) -> tuple[float, float]:
     """Wilson's interval of `value` in [0, 1] on as many trials as would vary like `drawn` (draws,).
 
     Near 0 and 1 percentiles are far too short: for an AUROC of 0.98 on ten patients they hold the
-    truth in 79 of 100 samples, this in 95. There the variance, too, is read off the few trials
-    that differ from the rest, as if a mistake were worth MISTAKE clusters. Where no draw differs,
-    as for a class without a mistake, the bootstrap has seen no variance, and the number of
-    `clusters` stands in.
+    truth in 79 of 100 samples, this in 95. There the variance, too, is known only as well as a few
+    mistakes tell it, each as much as MISTAKE clusters do. Where no draw differs, as for a class
+    without a mistake, the bootstrap has seen no variance, and the number of `clusters` stands in.
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0
-    if variance < 1e-12 or not 0 < value < 1:
+    if variance < NONE**2 or not 0 < value < 1:
         return wilson_interval(value, clusters)
     size = value * (1 - value) / variance
     rarer = size * min(value, 1 - value)

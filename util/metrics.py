@@ -138,7 +138,7 @@ def evaluate_predictions(
     }
     intervals = _wilson_intervals(targets, predictions, patients, len(classes))
     drawn = _bootstrap_scores(probabilities, targets, patients, draws, seed)
-    # A ranking of two sides is known no better than the smaller one allows.
+    # Of a ranking of two sides, the patients of the smaller one count.
     for name, scores in drawn.items():
         sizes = seen if name == "f1" else np.minimum(seen, others)
         columns = zip(scores.T, values[name], sizes, strict=False)  # the last is the macro's

@@ -1,8 +1,8 @@
-"""How the weights follow the gradient: the optimizer, its rate, scaling and clipping."""
+"""How the weights follow the gradient: the optimizer, its rate, scaling, clipping, averaging."""
 
+import copy
 import math
-from collections.abc import Callable, Iterable
-from types import SimpleNamespace
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -82,13 +82,6 @@ def make_optimizer(
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
 
 
-def make_schedule(optimizer: Optimizer, cfg: SimpleNamespace, steps: int) -> LRScheduler:
-    """The schedule that the settings ask for. steps: of an epoch."""
-    if cfg.schedule == "plateau":
-        return plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
-    return cosine_schedule(optimizer, cfg.epochs * steps, int(cfg.warmup_epochs * steps))
-
-
 def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> LambdaLR:
     """Step by step: a straight rise over the warm-up, then half a cosine down to 0 at the end.
 
@@ -109,15 +102,23 @@ def plateau_schedule(optimizer: Optimizer, factor: float, patience: int) -> Redu
     return ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=1e-7)
 
 
-def running_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """What AveragedModel does at each step: `decay` of the average stays, the rest is the new one.
+class RunningAverage:
+    """The mean of a model's weights over its last steps: at each, `decay` of it stays.
 
-    At step n at most (1 + n) / (10 + n) stays, so that a short run forgets the weights it started
-    with. Polyak & Juditsky (1992), SIAM J. Control Optim. 30:838, on averaging.
+    At step n at most n / (n + 9) stays, as in TensorFlow's ExponentialMovingAverage, so that the
+    first steps of a run are soon forgotten: until 1 / (1 - decay) rules, it is the mean of about
+    the last ninth of the steps. BatchNorm statistics are averaged, too.
     """
 
-    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
-        stays = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        get_ema_multi_avg_fn(stays)(averaged, current, steps)
+    def __init__(self, model: nn.Module, decay: float):
+        self.model, self.decay = copy.deepcopy(model), decay
 
-    return update
+    def update(self, model: nn.Module, step: int) -> None:
+        """After step number `step` of the model, from 1 on; does not wait for the device."""
+        stays = min(self.decay, step / (step + 9))
+        states = self.model.state_dict().values(), model.state_dict().values()
+        means, news = ([t for t in state if t.is_floating_point()] for state in states)
+        get_ema_multi_avg_fn(stays)(means, news, step)
+        for count, new in zip(*states, strict=True):
+            if not count.is_floating_point():  # how many batches BatchNorm has seen
+                count.copy_(new)

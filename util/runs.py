@@ -4,7 +4,6 @@ import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -18,6 +17,8 @@ from util.history import age_of_best
 WHICH = {"name", "ckpts_dir", "resume"}
 # What may change when a run goes on: none of it changes what the run computes, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
+# Settings that runs did not have once, and what was done then.
+ONCE = {"average_decay": None}
 # What last.pth holds beyond best.pth.
 RESUMABLE = ("optimizer", "scheduler", "scaler", "rate", "rng", "history", "running")
 # What a killed process leaves of a file that it was writing, see util.files.atomic_path.
@@ -137,6 +138,7 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
 
     ValueError if a setting that is not free was given with another value.
     """
+    saved = ONCE | saved
     for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
@@ -146,15 +148,13 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
     return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
 
 
-def settle_precision(cfg: SimpleNamespace, device: torch.device, auto: bool) -> torch.dtype:
-    """The dtype of the run, from now on by its name in cfg: a run goes on in what it began in.
+def settle_precision(name: str, device: torch.device, auto: bool) -> torch.dtype:
+    """The dtype of a run: a run goes on in what it began in.
 
-    auto: whether it was chosen for the device that the run began on.
+    auto: whether `name` was chosen for the device that the run began on.
     """
     here = precision_name(pick_precision("auto", device, scaled=True))
-    if auto and cfg.precision not in ("auto", here):
+    if auto and name not in ("auto", here):
         text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
-        log.warning(text, cfg.precision, here)
-    dtype = pick_precision(cfg.precision, device, scaled=True)
-    cfg.precision = precision_name(dtype)
-    return dtype
+        log.warning(text, name, here)
+    return pick_precision(name, device, scaled=True)

@@ -16,9 +16,12 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
     demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
     demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
-    demand(parser, cfg, ("average_decay",), 0, 0.99999)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
+    if cfg.average_decay is not None and not 0 < cfg.average_decay < 1:
+        parser.error(
+            f"--average-decay: found {cfg.average_decay}; expected between 0 and 1, or none"
+        )
     low, high = cfg.scale
     if not 0 < low <= high < math.inf:
         parser.error(f"--scale: found {low} {high}; expected the smallest factor, then the largest")

@@ -1,0 +1,36 @@
+"""Silence while an odd file is read, whichever thread reads it."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Silence:
+    """No warnings while anyone is inside.
+
+    `warnings.catch_warnings` is for one thread: of two that overlap, the one that leaves first lets
+    the warnings of the other out, and the one that leaves last keeps them in for good.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            if self.inside == 0:
+                self.before = warnings.catch_warnings()
+                self.before.__enter__()
+                warnings.simplefilter("ignore")
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if self.inside == 0:
+                    self.before.__exit__(None, None, None)
+
+
+quiet = _Silence()
