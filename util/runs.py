@@ -138,7 +138,7 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
 
     ValueError if a setting that is not free was given with another value.
     """
-    saved = ONCE | saved
+    saved = {name: value for name, value in ONCE.items() if name in asked} | saved
     for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
