@@ -161,10 +161,10 @@ def test_a_bootstrap_interval_is_wilsons_on_the_size_that_its_variance_implies()
 def test_near_1_a_bootstrap_interval_is_as_wide_as_few_mistakes_make_it():
     """Of 0.98 with a spread that 100 trials would show, two of them mistakes."""
     drawn = 0.98 + (0.98 * 0.02 / 100) ** 0.5 * np.tile([-1, 1], 50)
-    found = bootstrap_interval(drawn, 0.98, 1000)
+    found = bootstrap_interval(drawn, 0.98, 1000, mistake=8)
     assert found == pytest.approx(wilson_interval(0.98, 100 / few_clusters(16) ** 2))
-    assert found[0] < wilson_interval(0.98, 100)[0]
-    assert bootstrap_interval(drawn, 0.98, 10)[0] < found[0]
+    assert found[0] < bootstrap_interval(drawn, 0.98, 1000)[0]
+    assert bootstrap_interval(drawn, 0.98, 10, mistake=8)[0] < found[0]
 
 
 def test_the_leaning_interval_holds_the_percentiles_and_scipys_bca():

@@ -4,6 +4,7 @@ Two images of one patient say less than two images of two patients, so both meth
 or draw patients.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
@@ -12,8 +13,7 @@ import numpy as np
 LEVEL = 0.95
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # 1.96
 FEWEST_CLUSTERS = 4  # with fewer patients a variance between patients is a guess
-MISTAKE = 8  # clusters that one is worth: with 5 or 12 tests/test_metrics.py leaves 93 to 97 %
-NONE = 1e-6  # a spread below it is rounding
+ROUNDING = 1e-6  # a spread below it is rounding
 CHUNK = 2_000_000  # image weights that the bootstrap holds at once: 16 MB
 
 
@@ -138,7 +138,7 @@ def leaning_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
     """
     low, high = percentile_interval(drawn, value)
     defined = drawn[~np.isnan(drawn)]
-    if len(defined) == 0 or (spread := defined.std()) < NONE:
+    if len(defined) == 0 or (spread := defined.std()) < ROUNDING:
         return low, high
     below = ((defined < value).mean() + (defined <= value).mean()) / 2
     standard = NormalDist()
@@ -150,21 +150,24 @@ def leaning_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
     return float(min(low, *accelerated)), float(max(high, *accelerated))
 
 
-def bootstrap_interval(drawn: np.ndarray, value: float, clusters: int) -> tuple[float, float]:
+def bootstrap_interval(
+    drawn: np.ndarray, value: float, clusters: int, mistake: float = math.inf
+) -> tuple[float, float]:
     """Wilson's interval of `value` in [0, 1] on as many trials as would vary like `drawn` (draws,).
 
     Near 0 and 1 percentiles are far too short: for an AUROC of 0.98 on ten patients they hold the
-    truth in 79 of 100 samples, this in 95. There the variance, too, is known only as well as a few
-    mistakes tell it, each as much as MISTAKE clusters do. Where no draw differs, as for a class
-    without a mistake, the bootstrap has seen no variance, and the number of `clusters` stands in.
+    truth in 79 of 100 samples, this in 95. Where no draw differs, as for a class without a mistake,
+    the bootstrap has seen no variance, and the number of `clusters` stands in.
+
+    mistake: as many clusters as one mistake tells of the variance, where it is known by these only.
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0
-    if variance < NONE**2 or not 0 < value < 1:
+    if variance < ROUNDING**2 or not 0 < value < 1:
         return wilson_interval(value, clusters)
     size = value * (1 - value) / variance
     rarer = size * min(value, 1 - value)
-    return wilson_interval(value, size / few_clusters(min(clusters, MISTAKE * rarer)) ** 2)
+    return wilson_interval(value, size / few_clusters(min(clusters, mistake * rarer)) ** 2)
 
 
 def few_clusters(clusters: float) -> float:

@@ -107,7 +107,8 @@ class RunningAverage:
 
     At step n at most n / (n + 9) stays, as in TensorFlow's ExponentialMovingAverage, so that the
     first steps of a run are soon forgotten: until 1 / (1 - decay) rules, it is the mean of about
-    the last ninth of the steps. BatchNorm statistics are averaged, too.
+    the last ninth of the steps. BatchNorm statistics are averaged, too. (torch's AveragedModel asks
+    the device for its count at each step, and takes means of counts.)
     """
 
     def __init__(self, model: nn.Module, decay: float):
