@@ -42,17 +42,20 @@ def arguments() -> argparse.Namespace:
     growth = kinds.add_parser("growth", help="generate_dataset.py on more and more sample images")
     growth.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000], metavar="N")
     growth.add_argument("--size", type=int, default=64, help="of the drawn images, pixels")
-    study = kinds.add_parser("recipes", help="macro F1 of recipes of training, over seeds")
+    study = kinds.add_parser("recipes", help="what recipes of training score, over seeds")
     study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
         help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
-        " effective, no-weights, no-smoothing, no-warmup, not-averaged, half-augmentation, clipped,"
-        " float32",
+        " effective, no-weights, no-smoothing, no-warmup, batch-16, batch-16-slow, batch-64,"
+        " batch-64-fast, not-averaged, half-augmentation, clipped, float32",
     )  # fmt: skip
     study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
     study.add_argument("--epochs", type=int, default=40)
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
+    study.add_argument(
+        "--no-test", action="store_true", help="leave test unread while a recipe is being settled"
+    )
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     for name, kind in kinds.choices.items():
         if name not in ("step", "predict", "recipes"):

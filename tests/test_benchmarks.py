@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import config
 import generate_dataset
 from benchmarks import __main__ as benchmarks
 from benchmarks import generate, growth, measure, plain, recipes, rivals, table, trial
@@ -213,7 +214,7 @@ def fake_training(tmp_path, trained, scores):
             out = Path(words[words.index("--out") + 1])
             out.mkdir()
             seed = int(out.parent.name[-1])
-            said = {"macro_f1": {"value": scores[seed]}}
+            said = {"macro_f1": {"value": scores[seed]}, "macro_auroc": {"value": 0.9}}
             (out / "metrics.json").write_text(json.dumps(said))
             return
         trained.append(words)
@@ -222,7 +223,8 @@ def fake_training(tmp_path, trained, scores):
         else:
             folder = Path(words[4])
         folder.mkdir(exist_ok=True)
-        pd.DataFrame({"val_macro_f1": [0.5, 0.8]}).to_csv(folder / "history.csv", index=False)
+        rows = {"val_macro_f1": [0.5, 0.8], "val_loss": [0.9, 0.7]}
+        pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
 
     return fake
 
@@ -233,9 +235,18 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monke
     words = ["--seeds", "1", "2", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
     plain, ours = run(["recipes", "--recipes", "plain", "ours", *words])
     assert (plain["recipe"], ours["recipe"], ours["seeds"]) == ("plain", "ours", 2)
-    assert ours["validation"] == 0.8
-    assert (ours["test"], ours["deviation of test"]) == pytest.approx((0.7, 0.02**0.5))
+    assert (ours["validation F1"], ours["loss"], ours["test AUROC"]) == (0.8, 0.7, 0.9)
+    assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
+
+
+def test_while_a_recipe_is_settled_test_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {}))
+    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path), "--no-test"]
+    (row,) = run(["recipes", *words])
+    assert row["validation F1"] == 0.8
+    assert "test F1" not in row
+    assert not list(tmp_path.glob("*/evaluation-test"))
 
 
 def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(
@@ -245,15 +256,40 @@ def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
     words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
     run(["recipes", *words, "--seeds", "1"])
-    (tmp_path / "ours-2").mkdir()
-    (tmp_path / "ours-2" / "last.pth").touch()
+    settings_of_run(tmp_path / "ours-2", random_seed=2)
     run(["recipes", *words, "--seeds", "1", "2"])
     assert ["--resume" in call for call in trained] == [False, True]
+
+
+def settings_of_run(folder, **other):
+    """What train.py leaves at the start of `ours` over two epochs, but for `other` settings."""
+    ours = {"backbone_weights": None, "lr": 1e-3, "batch_size": 32, "warmup_epochs": 4.0}
+    ours |= {"epochs": 2, "width": 96, "height": 96, "precision": "bfloat16"}
+    defaults = {name: getattr(config, name) for name in config.__annotations__}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(defaults | ours | other))
+
+
+@pytest.mark.parametrize("other", [{"random_seed": 1}, {"average_decay": 0.9}, {"epochs": 3}])
+def test_a_run_of_other_settings_is_no_run_of_the_recipe(tmp_path, other):
+    settings_of_run(tmp_path / "ours-2", **{"random_seed": 2} | other)
+    name, value = next(iter(other.items()))
+    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path), "--seeds", "2"]
+    with pytest.raises(ValueError, match=f"ours-2/config.json: {name} is {value}; expected "):
+        run(["recipes", *words])
 
 
 def test_an_unknown_recipe_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="--recipes: found best; expected some of original, plain"):
         run(["recipes", "--recipes", "ours", "best", "--ckpts-dir", str(tmp_path)])
+
+
+def test_the_help_names_every_recipe(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "recipes", "-h"])
+    with pytest.raises(SystemExit):
+        benchmarks.arguments()
+    said = "".join(capsys.readouterr().out.split())  # lines break at hyphens, too
+    assert not [name for name in (*recipes.RIVALS, *recipes.VARIANTS) if name not in said]
 
 
 def test_every_rival_is_one_of_the_recipes():
