@@ -65,7 +65,7 @@ from util.distributed import Ranks, ranks_of_run
 from util.files import make_folder, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
-from util.metrics import confusion_matrix, summary
+from util.metrics import confusion_matrix, macro_auroc, summary
 from util.optimization import (
     Descent,
     RunningAverage,
@@ -375,10 +375,11 @@ def validate(
     logits = ranks.gather(logits, len(loader.dataset))
     targets = torch.tensor(loader.dataset.targets, device=device)
     loss = loss_of(logits, targets, ranks=Ranks()).mean
-    found = logits.argmax(1)
-    matrix = confusion_matrix(targets.cpu().numpy(), found.cpu().numpy(), logits.shape[1])
+    probabilities, known = logits.softmax(1).cpu().numpy(), targets.cpu().numpy()
+    matrix = confusion_matrix(known, logits.argmax(1).cpu().numpy(), logits.shape[1])
+    scores = summary(matrix) | {"macro_auroc": macro_auroc(probabilities, known)}
     named = int((matrix.sum(0) > 0).sum())
-    return matrix, {"loss": loss.item(), **summary(matrix), "classes_named": named}
+    return matrix, {"loss": loss.item(), **scores, "classes_named": named}
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--epochs", type=int, default=40)
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument(
+        "--folds", action="store_true", help="cross-validate in three folds of train and validation"
+    )
+    study.add_argument(
         "--no-test", action="store_true", help="leave test unread while a recipe is being settled"
     )
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")

@@ -1,20 +1,22 @@
 """What recipes of training score on validation and test, from random weights, over seeds.
 
 A run is DIR/RECIPE-SEED. One that is there is not trained again, one that was stopped goes on. A
-recipe is settled on validation, with --no-test: first by the loss, which differs less between seeds
-than macro F1 does.
+recipe is settled with --folds, which validates on each image of train and validation once.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 from math import nan
 from pathlib import Path
-from statistics import mean, stdev
 
+import numpy as np
 import pandas as pd
 
 import config
+from benchmarks.folds import make_folds
 from benchmarks.measure import measure
 from benchmarks.table import Row
 from util.flags import Parser, add_config
@@ -42,49 +44,53 @@ VARIANTS = {
     "clipped": ("--clip-norm", 1),
 }
 
+# What validation says, as the mean of the LAST epochs: the best one is a matter of luck. A rival's
+# history has no loss.
+VALIDATION = {"F1": "val_macro_f1", "AUROC": "val_macro_auroc", "loss": "val_loss"}
+LAST = 5
+NONE = pd.Series([nan])
+
 RIVALS = ("original", "plain", "plain-zero-init")  # of benchmarks.rivals
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """A row for each recipe: means over the seeds, and standard deviations between them.
-
-    Validation has the highest macro F1 of a run, and the loss of its last epoch, which a rival's
-    history does not have.
-    """
+    """A row for each recipe: means over its runs, and standard deviations between them."""
     if unknown := set(args.recipes) - {*VARIANTS, *RIVALS}:
         known = ", ".join([*RIVALS, *VARIANTS])
         raise ValueError(f"--recipes: found {min(unknown)}; expected some of {known}")
+    homes = {args.ckpts_dir: args.dataset}
+    if args.folds:
+        folds = make_folds(args.dataset, args.ckpts_dir / "folds")
+        homes = {args.ckpts_dir / fold.name: fold for fold in folds}
     rows = []
     for recipe in args.recipes:
-        runs = [Path(args.ckpts_dir, f"{recipe}-{seed}") for seed in args.seeds]
-        for folder, seed in zip(runs, args.seeds, strict=True):
-            train(recipe, folder, seed, args)
-        histories = [pd.read_csv(folder / "history.csv") for folder in runs]
-        scores = {"validation F1": [history["val_macro_f1"].max() for history in histories]}
-        if recipe in VARIANTS:
-            scores["loss"] = [history["val_loss"].iloc[-1] for history in histories]
-        else:
-            scores["loss"] = [nan]
-        if not args.no_test:
-            found = [test_metrics(folder, args.dataset) for folder in runs]
-            scores["test F1"] = [metrics["macro_f1"]["value"] for metrics in found]
-            scores["test AUROC"] = [metrics["macro_auroc"]["value"] for metrics in found]
-        row = {"recipe": recipe, "seeds": len(runs)}
+        scores = defaultdict(list)
+        for seed, (home, dataset) in product(args.seeds, homes.items()):
+            folder = home / f"{recipe}-{seed}"
+            train(recipe, folder, seed, dataset, args)
+            history = pd.read_csv(folder / "history.csv")
+            for name, column in VALIDATION.items():
+                scores[name].append(history.get(column, NONE).iloc[-LAST:].mean())
+            if not (args.folds or args.no_test):
+                found = test_metrics(folder, dataset)
+                scores["test F1"].append(found["macro_f1"]["value"])
+                scores["test AUROC"].append(found["macro_auroc"]["value"])
+        row = {"recipe": recipe, "runs": len(args.seeds) * len(homes)}
         for name, values in scores.items():
-            row |= {name: mean(values), f"+- {name}": spread(values)}
+            row |= {name: float(np.mean(values)), f"+- {name}": spread(values)}
         rows.append(row)
     return rows
 
 
-def train(recipe: str, folder: Path, seed: int, args: argparse.Namespace) -> None:
+def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Namespace) -> None:
     """Unless the run is at its end. ValueError if the one that is there is of another recipe."""
     history = folder / "history.csv"
     done = history.is_file() and len(pd.read_csv(history)) == args.epochs
     if recipe not in VARIANTS:
-        words = ("-m", "benchmarks.rivals", recipe, args.dataset, folder, "--seed", seed)
+        words = ("-m", "benchmarks.rivals", recipe, dataset, folder, "--seed", seed)
         words += ("--size", args.size, "--epochs", args.epochs)
     else:
-        words = ("train.py", "--dataset", args.dataset, "--epochs", args.epochs)
+        words = ("train.py", "--dataset", dataset, "--epochs", args.epochs)
         words += ("--width", args.size, "--height", args.size, "--random-seed", seed)
         words += ("--ckpts-dir", folder.parent, "--name", folder.name)
         words += OURS + VARIANTS[recipe]
@@ -119,4 +125,4 @@ def test_metrics(folder: Path, dataset: Path) -> dict:
 
 
 def spread(values: list[float]) -> float:
-    return stdev(values) if len(values) > 1 else nan
+    return float(np.std(values, ddof=1)) if len(values) > 1 else nan

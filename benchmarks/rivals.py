@@ -34,7 +34,7 @@ from model.inference import predict_logits
 from model.resnext import Bottleneck
 from util.checkpoint import save_checkpoint
 from util.device import autocast, pick_device, pick_precision
-from util.metrics import confusion_matrix, summary
+from util.metrics import confusion_matrix, macro_auroc, summary
 from util.optimization import Descent, plateau_schedule
 from util.versions import versions
 
@@ -149,8 +149,10 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
             descent.step(loss)
             total += loss.item()
         shown = (pixels for pixels, _ in val_loader)
-        found = predict_logits(model, shown, device, form.normalise, arithmetic).argmax(1)
-        metrics = summary(confusion_matrix(val_set.targets, found.cpu().numpy(), len(MAPPING)))
+        said = predict_logits(model, shown, device, form.normalise, arithmetic).softmax(1)
+        said, targets = said.cpu().numpy(), np.array(val_set.targets)
+        metrics = summary(confusion_matrix(targets, said.argmax(1), len(MAPPING)))
+        metrics["macro_auroc"] = macro_auroc(said, targets)
         descent.end_epoch(metrics["macro_f1"])
         if metrics["macro_f1"] > max((row["val_macro_f1"] for row in history), default=-1):
             content = {

@@ -1,5 +1,6 @@
 import importlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import config
 import generate_dataset
 from benchmarks import __main__ as benchmarks
 from benchmarks import generate, growth, measure, plain, recipes, rivals, table, trial
+from data.folder import read_about, read_split
 from data.sample import write_sample
 from data.transforms import InputFormat
 from model.weights import check_fit
@@ -222,7 +224,7 @@ def fake_training(tmp_path, trained, scores):
             folder = tmp_path / words[words.index("--name") + 1]
         else:
             folder = Path(words[4])
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         rows = {"val_macro_f1": [0.5, 0.8], "val_loss": [0.9, 0.7]}
         pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
 
@@ -234,8 +236,9 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monke
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
     words = ["--seeds", "1", "2", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
     plain, ours = run(["recipes", "--recipes", "plain", "ours", *words])
-    assert (plain["recipe"], ours["recipe"], ours["seeds"]) == ("plain", "ours", 2)
-    assert (ours["validation F1"], ours["loss"], ours["test AUROC"]) == (0.8, 0.7, 0.9)
+    assert (plain["recipe"], ours["recipe"], ours["runs"]) == ("plain", "ours", 2)
+    assert (ours["F1"], ours["loss"], ours["test AUROC"]) == pytest.approx((0.65, 0.8, 0.9))
+    assert math.isnan(ours["AUROC"])  # a run of before it was in the history
     assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
 
@@ -244,7 +247,7 @@ def test_while_a_recipe_is_settled_test_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {}))
     words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path), "--no-test"]
     (row,) = run(["recipes", *words])
-    assert row["validation F1"] == 0.8
+    assert row["F1"] == pytest.approx(0.65)
     assert "test F1" not in row
     assert not list(tmp_path.glob("*/evaluation-test"))
 
@@ -259,6 +262,35 @@ def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on
     settings_of_run(tmp_path / "ours-2", random_seed=2)
     run(["recipes", *words, "--seeds", "1", "2"])
     assert ["--resume" in call for call in trained] == [False, True]
+
+
+def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together(
+    dataset, tmp_path, monkeypatch
+):
+    dataset = shutil.copytree(dataset, tmp_path / "set")
+    everything = pd.concat([read_split(dataset, split) for split in ("train", "val")])
+    images = everything[["source", "original"]].to_dict("records")
+    copies = [{"kind": "near", "images": [images[k], images[-1 - k]]} for k in range(8)]
+    about = read_about(dataset) | {"duplicates": copies}
+    (dataset / "dataset.json").write_text(json.dumps(about))
+    trained = []
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {}))
+    words = ["--folds", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path), "--seeds", "1"]
+    (row,) = run(["recipes", "--recipes", "plain", *words, "--epochs", "2"])
+    assert row["runs"] == 3
+    folds = [Path(words[3]) for words in trained]
+    seen = [{split: read_split(fold, split) for split in ("train", "val")} for fold in folds]
+    held_out = pd.concat([fold["val"] for fold in seen])
+    assert sorted(held_out["filename"]) == sorted(everything["filename"])
+    for fold in seen:
+        assert len(fold["train"]) + len(fold["val"]) == len(everything)
+        assert 0.28 < len(fold["val"]) / len(everything) < 0.39
+        assert not set(fold["train"]["patient_id"]) & set(fold["val"]["patient_id"])
+        for group in copies:
+            mine = {image["original"] for image in group["images"]}
+            sides = [bool(mine & set(fold[split]["original"])) for split in ("train", "val")]
+            assert sum(sides) < 2
+    assert len({read_about(fold)["fingerprint"] for fold in [dataset, *folds]}) == 4
 
 
 def settings_of_run(folder, **other):

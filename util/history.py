@@ -1,8 +1,8 @@
 """A run, epoch by epoch: what people see of it, and whether it stands still.
 
 A row of the history has epoch, train_loss, lr (of the epoch's last step), images_per_second, and
-val_loss, val_accuracy, val_macro_f1, val_macro_precision, val_macro_recall, val_classes_named (how
-many classes were named at all).
+val_loss, val_accuracy, val_macro_f1, val_macro_precision, val_macro_recall, val_macro_auroc,
+val_classes_named (how many classes were named at all).
 """
 
 import logging

@@ -18,7 +18,7 @@ from util.intervals import (
     percentile_interval,
     row_counts,
 )
-from util.ranking import rank_scores, ratio
+from util.ranking import auroc, rank_scores, ratio
 
 RANKINGS = ("auroc", "average_precision")
 MISTAKE = 8  # of an AUROC, for bootstrap_interval; 5 and 12 cover less well in simulations
@@ -95,6 +95,15 @@ def summary(matrix: np.ndarray) -> dict[str, float]:
         for score in (f1, precision, recall)
     }
     return {"accuracy": float(accuracy(matrix)), **macro}
+
+
+def macro_auroc(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Mean AUROC of the classes that occur: `probabilities` (n, K), `targets` (n,) class indices.
+
+    NaN where only one occurs.
+    """
+    matrix = confusion_matrix(targets, targets, probabilities.shape[1])
+    return float(macro_average(auroc(probabilities, targets), matrix))
 
 
 # ---- All of them, with intervals ----
