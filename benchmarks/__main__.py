@@ -47,18 +47,16 @@ def arguments() -> argparse.Namespace:
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
         help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
-        " effective, no-weights, no-smoothing, no-warmup, batch-16, batch-16-slow, batch-64,"
-        " batch-64-fast, not-averaged, half-augmentation, clipped, float32",
+        " effective, no-weights, no-smoothing, no-warmup, batch-16, batch-64, not-averaged,"
+        " half-augmentation, clipped, float32",
     )  # fmt: skip
     study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
     study.add_argument("--epochs", type=int, default=40)
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument(
-        "--folds", action="store_true", help="cross-validate in three folds of train and validation"
-    )
-    study.add_argument(
-        "--no-test", action="store_true", help="leave test unread while a recipe is being settled"
-    )
+        "--folds", action="store_true",
+        help="cross-validate in three folds of train and validation, and leave test unread",
+    )  # fmt: skip
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     for name, kind in kinds.choices.items():
         if name not in ("step", "predict", "recipes"):

@@ -6,7 +6,7 @@ test split is left alone.
 
 import hashlib
 import json
-from itertools import chain
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -24,32 +24,33 @@ def make_folds(dataset: Path, folder: Path, seed: int = 0) -> list[Path]:
     about = read_about(dataset)
     splits = [read_split(dataset, split).assign(split=split) for split in SPLITS[:2]]
     table = pd.concat(splits, ignore_index=True)
-    twice = {
-        (image["source"], image["original"]): k
+    twice = [
+        (image["patient_id"], k)
         for k, group in enumerate(about["duplicates"], start=1)
         for image in group["images"]
-    }
-    keys = zip(table["source"], table["original"], strict=True)
-    patients = join_patients(list(table["patient_id"]), [twice.get(key) for key in keys])
+    ]
+    ids, groups = zip(*[(patient, 0) for patient in table["patient_id"]], *twice, strict=True)
+    patients = join_patients(ids, groups)[: len(table)]
     strata = list(zip(table["label"], table["source"], strict=True))
-    part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed), index=table.index)
+    part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed))
     folds = [folder / f"fold-{k}" for k in range(1, 4)]
     for fold, held_out in zip(folds, SPLITS, strict=True):
-        if not (fold / "dataset.json").is_file():
-            _write(fold, dataset, about, table, part == held_out)
+        _write(fold, dataset, about, table, part == held_out)
     return folds
 
 
 def _write(
     fold: Path, dataset: Path, about: dict, table: pd.DataFrame, held_out: pd.Series
 ) -> None:
+    names = [about["fingerprint"], *sorted(table["filename"][held_out])]
+    fingerprint = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    done = fold / "dataset.json"
+    if done.is_file() and read_about(fold)["fingerprint"] == fingerprint:
+        return
+    shutil.rmtree(fold, ignore_errors=True)
     for split, rows in {"train": table[~held_out], "val": table[held_out]}.items():
-        (fold / split).mkdir(parents=True, exist_ok=True)
+        (fold / split).mkdir(parents=True)
         for name, home in zip(rows["filename"], rows["split"], strict=True):
-            link = fold / split / name
-            link.unlink(missing_ok=True)
-            link.symlink_to((dataset / home / name).resolve())
+            (fold / split / name).symlink_to((dataset / home / name).resolve())
         rows.drop(columns="split").to_csv(fold / f"{split}_metadata.csv", index=False)
-    names = "\n".join(chain([about["fingerprint"]], sorted(table["filename"][held_out])))
-    fingerprint = hashlib.sha256(names.encode()).hexdigest()
-    (fold / "dataset.json").write_text(json.dumps(about | {"fingerprint": fingerprint}))
+    done.write_text(json.dumps(about | {"fingerprint": fingerprint}))

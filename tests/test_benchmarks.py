@@ -243,15 +243,6 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monke
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
 
 
-def test_while_a_recipe_is_settled_test_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {}))
-    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path), "--no-test"]
-    (row,) = run(["recipes", *words])
-    assert row["F1"] == pytest.approx(0.65)
-    assert "test F1" not in row
-    assert not list(tmp_path.glob("*/evaluation-test"))
-
-
 def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(
     tmp_path, monkeypatch
 ):
@@ -269,8 +260,9 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
 ):
     dataset = shutil.copytree(dataset, tmp_path / "set")
     everything = pd.concat([read_split(dataset, split) for split in ("train", "val")])
-    images = everything[["source", "original"]].to_dict("records")
+    images = everything[["patient_id", "original"]].to_dict("records")
     copies = [{"kind": "near", "images": [images[k], images[-1 - k]]} for k in range(8)]
+    copies.append({"kind": "exact", "images": [images[0], images[0]]})
     about = read_about(dataset) | {"duplicates": copies}
     (dataset / "dataset.json").write_text(json.dumps(about))
     trained = []
@@ -278,6 +270,7 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
     words = ["--folds", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path), "--seeds", "1"]
     (row,) = run(["recipes", "--recipes", "plain", *words, "--epochs", "2"])
     assert row["runs"] == 3
+    assert "test F1" not in row
     folds = [Path(words[3]) for words in trained]
     seen = [{split: read_split(fold, split) for split in ("train", "val")} for fold in folds]
     held_out = pd.concat([fold["val"] for fold in seen])

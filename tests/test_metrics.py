@@ -15,6 +15,7 @@ from util.metrics import (
     confusion_matrix,
     evaluate_predictions,
     f1,
+    macro_auroc,
     macro_average,
     precision,
     recall,
@@ -146,6 +147,13 @@ def test_images_of_one_class_alone_leave_auroc_and_specificity_undefined():
     assert metrics["macro_auroc"]["value"] is None
     assert metrics["per_class"]["normal"]["specificity"]["value"] is None
     assert metrics["accuracy"]["value"] == pytest.approx(2 / 3)
+
+
+def test_the_macro_auroc_is_of_the_classes_that_occur():
+    scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.55, 0.35, 0.1]])
+    assert macro_auroc(scores, np.array([0, 1, 1])) == 1
+    assert macro_auroc(scores, np.array([1, 0, 1])) == 0.0
+    assert np.isnan(macro_auroc(scores, np.array([1, 1, 1])))
 
 
 def test_the_result_is_json_without_nan():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import model.weights
@@ -94,6 +95,16 @@ def test_best_is_the_epoch_of_the_highest_validation_macro_f1(fit):
     assert list(history["epoch"]) == [1, 2, 3, 4]
     assert best["epoch"] == row["epoch"]
     assert best["metrics"]["macro_f1"] == pytest.approx(row["val_macro_f1"])
+
+
+def test_the_history_has_scikit_learns_macro_auroc_of_the_validation(fit, dataset):
+    folder = fit("a", "--epochs", 1)
+    best = load_checkpoint(folder / "best.pth")
+    logits, targets = best["validation"]["logits"], np.array(best["validation"]["targets"])
+    said = logits.double().softmax(1).numpy()
+    expected = np.mean([roc_auc_score(targets == k, said[:, k]) for k in range(3)])
+    (found,) = pd.read_csv(folder / "history.csv")["val_macro_auroc"]
+    assert found == best["metrics"]["macro_auroc"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
