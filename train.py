@@ -105,7 +105,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
     model, form = build_model(cfg, preparation(about), state)
-    vary = Augmentation(cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter)
+    moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
+    vary = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
     bar = partial(shown, unit=" images", stop=stop)
     with ranks.one_by_one():
         train_set, val_set = load_splits(cfg.dataset, cfg.mapping, form, vary, bar)

@@ -48,14 +48,15 @@ def arguments() -> argparse.Namespace:
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
         help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
         " effective, no-weights, no-smoothing, no-warmup, batch-16, batch-64, not-averaged,"
-        " half-augmentation, clipped, float32",
+        " full-augmentation, half-augmentation, clipped, float32",
     )  # fmt: skip
     study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
     study.add_argument("--epochs", type=int, default=40)
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument(
         "--folds", action="store_true",
-        help="cross-validate in three folds of train and validation, and leave test unread",
+        help="cross-validate in three folds of train and validation, one for each seed, and leave"
+        " test unread",
     )  # fmt: skip
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     for name, kind in kinds.choices.items():
@@ -72,6 +73,8 @@ def arguments() -> argparse.Namespace:
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
+    if args.benchmark == "recipes" and args.folds and len(args.seeds) > 3:
+        chosen.error(f"--seeds: found {len(args.seeds)}; expected one for each of the three folds")
     if args.benchmark in ("predict", "all"):
         demand(chosen, args, ("images",), 2)
     return args

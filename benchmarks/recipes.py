@@ -1,14 +1,14 @@
 """What recipes of training score on validation and test, from random weights, over seeds.
 
 A run is DIR/RECIPE-SEED. One that is there is not trained again, one that was stopped goes on. A
-recipe is settled with --folds, which validates on each image of train and validation once.
+recipe is settled with --folds, which validates on each image of train and validation once: on the
+first third with the first seed, and so on.
 """
 
 import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import product
 from math import nan
 from pathlib import Path
 
@@ -22,7 +22,10 @@ from benchmarks.table import Row
 from util.flags import Parser, add_config
 from util.runs import FREE, ONCE
 
-OURS = ("--backbone-weights", "none", "--lr", "1e-3", "--batch-size", 32, "--warmup-epochs", 4)
+OURS = (
+    *("--backbone-weights", "none", "--lr", "1e-3", "--batch-size", 32, "--warmup-epochs", 4),
+    *("--augmentation-warmup-epochs", 25),
+)
 # Flags of train.py, beside these.
 VARIANTS = {
     "ours": (),
@@ -36,8 +39,10 @@ VARIANTS = {
     "batch-64": ("--batch-size", 64, "--average-decay", 0.98),
     "not-averaged": ("--average-decay", "none"),
     "float32": ("--precision", "float32"),
+    "full-augmentation": ("--augmentation-warmup-epochs", 0),
     "half-augmentation": (
-        *("--rotation", 5, "--shift", 0.04, "--scale", 0.95, 1.07, "--jitter", 0.15),
+        *("--augmentation-warmup-epochs", 0, "--rotation", 5, "--shift", 0.04),
+        *("--scale", 0.95, 1.07, "--jitter", 0.15),
     ),
     "clipped": ("--clip-norm", 1),
 }
@@ -55,14 +60,15 @@ def run(args: argparse.Namespace) -> list[Row]:
     if unknown := set(args.recipes) - {*VARIANTS, *RIVALS}:
         known = ", ".join([*RIVALS, *VARIANTS])
         raise ValueError(f"--recipes: found {min(unknown)}; expected some of {known}")
-    homes = {args.ckpts_dir: args.dataset}
+    runs = [(seed, args.ckpts_dir, args.dataset) for seed in args.seeds]
     if args.folds:
         folds = make_folds(args.dataset, args.ckpts_dir / "folds")
-        homes = {args.ckpts_dir / fold.name: fold for fold in folds}
+        parts = zip(args.seeds, folds, strict=False)  # fewer seeds: a first look
+        runs = [(seed, args.ckpts_dir / fold.name, fold) for seed, fold in parts]
     rows = []
     for recipe in args.recipes:
         scores = defaultdict(list)
-        for seed, (home, dataset) in product(args.seeds, homes.items()):
+        for seed, home, dataset in runs:
             folder = home / f"{recipe}-{seed}"
             train(recipe, folder, seed, dataset, args)
             history = pd.read_csv(folder / "history.csv")
@@ -73,7 +79,7 @@ def run(args: argparse.Namespace) -> list[Row]:
                 found = test_metrics(folder, dataset)
                 scores["test F1"].append(found["macro_f1"]["value"])
                 scores["test AUROC"].append(found["macro_auroc"]["value"])
-        row = {"recipe": recipe, "runs": len(args.seeds) * len(homes)}
+        row = {"recipe": recipe, "runs": len(runs)}
         for name, values in scores.items():
             row |= {name: float(np.mean(values)), f"+- {name}": spread(values)}
         rows.append(row)

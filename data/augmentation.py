@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+FIRST = 0.2  # of the strength is left in the first epoch of a warm-up
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -13,7 +15,10 @@ class Augmentation:
 
     flip: probability of a mirror image. rotation: degrees to either side. shift: part of the width
     and height. scale: smallest and largest factor. jitter: of brightness and contrast, 0.3 is 70 to
-    130 %, as in torchvision's ColorJitter.
+    130 %, as in torchvision's ColorJitter. warmup: epochs over which all but the flip grow from
+    FIRST of that to the whole; 0 has the whole from the start. Random weights learn faster from
+    images that are varied little, but overfit them later (strength grows in EfficientNetV2, too:
+    Tan & Le, arXiv:2104.00298).
     """
 
     flip: float
@@ -21,20 +26,31 @@ class Augmentation:
     shift: float
     scale: tuple[float, float]
     jitter: float
+    warmup: float = 0.0
 
     def __post_init__(self):
         cv2.setNumThreads(0)  # its threads would not live on in a loader's process, which waits
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
-        """(H, W) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone.
+        """(H, W) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone: seed,
+        epoch, place in the epoch.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
         black outside) and ColorJitter one after the other. On one channel, and with one
         interpolation and one table for all of them, it takes a twentieth of the time.
         """
-        draw = np.random.default_rng(key)
-        pixels = self._move(pixels, draw)
-        return self._expose(pixels, draw) if self.jitter else pixels
+        vary, draw = self.in_epoch(key[1]), np.random.default_rng(key)
+        pixels = vary._move(pixels, draw)
+        return vary._expose(pixels, draw) if vary.jitter else pixels
+
+    def in_epoch(self, epoch: int) -> "Augmentation":
+        """As strong as it is in an epoch, the first being 0."""
+        if epoch >= self.warmup:
+            return self
+        strength = FIRST + (1 - FIRST) * epoch / self.warmup
+        low, high = (1 + strength * (factor - 1) for factor in self.scale)
+        rotation, shift, jitter = (strength * of for of in (self.rotation, self.shift, self.jitter))
+        return Augmentation(self.flip, rotation, shift, (low, high), jitter)
 
     def _move(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         height, width = pixels.shape

@@ -246,6 +246,7 @@ CHECKPOINT = {
         "shift": 0.08,
         "scale": (0.9, 1.15),
         "jitter": 0.3,
+        "augmentation_warmup_epochs": 25.0,
         "weights": None,
         "backbone_weights": None,
         "freeze": None,

@@ -1,5 +1,7 @@
 """Varied images: of torchvision's distribution, and a function of their key alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,34 @@ def test_what_is_drawn_depends_on_the_key_alone():
     keys = [(1, 2, 4), (1, 3, 3), (2, 2, 3), (3, 2, 1)]
     others = [ORDINARY(image, key).tobytes() for key in keys]
     assert len({one.tobytes(), *others}) == 5
+
+
+GROWING = replace(ORDINARY, warmup=4)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "strength"), [(0, 0.2), (1, 0.4), (2, 0.6), (3, 0.8), (4, 1.0), (99, 1.0)]
+)
+def test_in_a_warm_up_all_but_the_flip_grows_from_a_fifth_to_the_whole(epoch, strength):
+    now = GROWING.in_epoch(epoch)
+    assert now.flip == ORDINARY.flip
+    assert now.rotation == pytest.approx(strength * ORDINARY.rotation)
+    assert now.shift == pytest.approx(strength * ORDINARY.shift)
+    assert now.scale == pytest.approx((1 - 0.1 * strength, 1 + 0.15 * strength))
+    assert now.jitter == pytest.approx(strength * ORDINARY.jitter)
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 4])
+def test_an_image_is_varied_as_strongly_as_the_epoch_in_its_key_says(epoch):
+    image = scan(64, 64)
+    vary = replace(GROWING.in_epoch(epoch), warmup=0)
+    for k in range(20):
+        key = (7, epoch, k)
+        assert np.array_equal(GROWING(image, key), vary(image, key))
+
+
+def test_without_a_warm_up_every_epoch_has_the_whole():
+    assert ORDINARY.in_epoch(0) == ORDINARY.in_epoch(50) == ORDINARY
 
 
 def test_no_image_is_ever_turned_upside_down():

@@ -133,6 +133,7 @@ def parse(words):
         (["generate", "--workers", "0"], "--workers: found 0; expected 1 or more"),
         (["generate", "--rounds", "0"], "--rounds: found 0; expected 1 or more"),
         (["growth", "--images", "5"], "--images: found 5; expected 16 or more"),
+        (["recipes", "--folds", "--seeds", "1", "2", "3", "4"], "--seeds: found 4; expected one"),
     ],
 )
 def test_a_wrong_argument_is_status_2_and_one_line(capsys, words, message):
@@ -267,10 +268,11 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
     (dataset / "dataset.json").write_text(json.dumps(about))
     trained = []
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {}))
-    words = ["--folds", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path), "--seeds", "1"]
-    (row,) = run(["recipes", "--recipes", "plain", *words, "--epochs", "2"])
+    words = ["--folds", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path), "--epochs", "2"]
+    (row,) = run(["recipes", "--recipes", "plain", *words, "--seeds", "7", "8", "9"])
     assert row["runs"] == 3
     assert "test F1" not in row
+    assert [Path(words[4]).name for words in trained] == ["plain-7", "plain-8", "plain-9"]
     folds = [Path(words[3]) for words in trained]
     seen = [{split: read_split(fold, split) for split in ("train", "val")} for fold in folds]
     held_out = pd.concat([fold["val"] for fold in seen])
@@ -289,7 +291,13 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
 def settings_of_run(folder, **other):
     """What train.py leaves at the start of `ours` over two epochs, but for `other` settings."""
     ours = {"backbone_weights": None, "lr": 1e-3, "batch_size": 32, "warmup_epochs": 4.0}
-    ours |= {"epochs": 2, "width": 96, "height": 96, "precision": "bfloat16"}
+    ours |= {
+        "augmentation_warmup_epochs": 25.0,
+        "epochs": 2,
+        "width": 96,
+        "height": 96,
+        "precision": "bfloat16",
+    }
     defaults = {name: getattr(config, name) for name in config.__annotations__}
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(defaults | ours | other))

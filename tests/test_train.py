@@ -125,6 +125,14 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
     assert not torch.equal(weights(one)["logits.module.weight"], other["logits.module.weight"])
 
 
+def test_a_warm_up_of_the_augmentation_changes_what_its_epochs_teach(fit):
+    flags = ("--epochs", 1, "--augmentation-warmup-epochs")
+    whole, slow, slower = (weights(fit(f"warm-{k}", *flags, k)) for k in (0, 1, 5))
+    assert not torch.equal(whole["logits.module.weight"], slow["logits.module.weight"])
+    # Both show a fifth of it in their first epoch.
+    assert torch.equal(slower["logits.module.weight"], slow["logits.module.weight"])
+
+
 def moments_of(monkeypatch, stop_at=None):
     """A list that grows at each look at the loss and before each save; stops the run at one."""
     moments = []
@@ -150,6 +158,7 @@ def moments_of(monkeypatch, stop_at=None):
         ("--sampling", "balanced_source"),
         ("--average-decay", 0.4),
         ("--average-decay", "none"),
+        ("--augmentation-warmup-epochs", 2.5),
     ],
 )
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
@@ -583,6 +592,7 @@ def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message
         ("--label-smoothing", 2.0, "0 to 1"),
         ("--early-stopping-patience", 0, "1 or more"),
         ("--rotation", -5.0, "0 or more"),
+        ("--augmentation-warmup-epochs", -1.0, "0 or more"),
         ("--n-threads", -1, "0 or more"),
         ("--patient-cap", 0, "1 or more"),
         ("--clip-norm", 0.0, "1e-12 or more"),

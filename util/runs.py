@@ -18,7 +18,7 @@ WHICH = {"name", "ckpts_dir", "resume"}
 # What may change when a run goes on: none of it changes what the run computes, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 # Settings that runs did not have once, and what was done then.
-ONCE = {"average_decay": None}
+ONCE = {"average_decay": None, "augmentation_warmup_epochs": 0.0}
 # What last.pth holds beyond best.pth.
 RESUMABLE = ("optimizer", "scheduler", "scaler", "rate", "rng", "history", "running")
 # What a killed process leaves of a file that it was writing, see util.files.atomic_path.

@@ -13,8 +13,9 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("width", "height"), 32)
     demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
     demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
-    demand(parser, cfg, ("n_threads", "lr_reduce_patience", "warmup_epochs"), 0)
-    demand(parser, cfg, ("weight_decay", "rotation", "jitter", "save_minutes"), 0)
+    demand(parser, cfg, ("n_threads", "lr_reduce_patience", "save_minutes"), 0)
+    demand(parser, cfg, ("warmup_epochs", "augmentation_warmup_epochs"), 0)
+    demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
     demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
