@@ -50,8 +50,8 @@ shift: float = 0.08
 scale: tuple[float, float] = (0.9, 1.15)
 # Brightness and contrast, as a part of themselves: exposure differs between machines.
 jitter: float = 0.3
-# Epochs over which rotation, shift, scale and jitter grow from a fifth to the whole; 0: at once. With
-# random weights 25 of 40 reached in 14 and 29 epochs the AUROC that took 40 without (two folds).
+# Epochs over which rotation, shift, scale and jitter grow from a fifth to the whole; 0: at once.
+# With random weights 25 of 40 reached in 14 and 29 the AUROC that took 40 without (two folds).
 augmentation_warmup_epochs: float = 0.0
 
 # ---- Model ----
