@@ -16,7 +16,7 @@ from data.patients import join_patients
 from data.split import SPLITS, split_patients
 
 
-def make_folds(dataset: Path, folder: Path, seed: int = 0) -> list[Path]:
+def make_folds(dataset: Path, folder: Path) -> list[Path]:
     """`folder`/fold-1 to fold-3, dataset folders of links, unless they are there.
 
     Patients, and radiographs that were found twice, stay on one side.
@@ -32,7 +32,7 @@ def make_folds(dataset: Path, folder: Path, seed: int = 0) -> list[Path]:
     ids, groups = zip(*[(patient, 0) for patient in table["patient_id"]], *twice, strict=True)
     patients = join_patients(ids, groups)[: len(table)]
     strata = list(zip(table["label"], table["source"], strict=True))
-    part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed))
+    part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed=0))
     folds = [folder / f"fold-{k}" for k in range(1, 4)]
     for fold, held_out in zip(folds, SPLITS, strict=True):
         _write(fold, dataset, about, table, part == held_out)
