@@ -12,6 +12,7 @@ import argparse
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,8 @@ from util.script import run
 from util.settings import check_settings
 
 log = logging.getLogger(__name__)
-ENOUGH = 1000  # images of a split, at least half as many, for what one number or mean is taken of
-HEAR = 10  # steps on GPUs between two questions whether a rank was asked to stop, which wait
+ENOUGH = 1000  # images of a split at most that the last look is taken of, evenly through it
+HEAR = 10  # steps: so rarely GPUs ask each other whether to stop, as asking waits for the device
 
 
 def arguments() -> argparse.Namespace:
@@ -60,9 +61,9 @@ from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, pick_device, precision_name
+from util.device import autocast, explained, pick_device, precision_name
 from util.distributed import Ranks, ranks_of_run
-from util.files import make_folder, write_json
+from util.files import claimed, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
 from util.metrics import confusion_matrix, macro_auroc, summary
@@ -81,10 +82,11 @@ from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
-    with ranks_of_run(args.device) as ranks, stop_asked() as stop:
+    with ranks_of_run(args.device) as ranks, stop_asked() as stop, explained():
         if not ranks.first:
             logging.getLogger().setLevel(logging.ERROR)
-        train(vars(args), ranks, stop)
+        with claimed(Path(args.ckpts_dir, args.name)) if ranks.first else nullcontext():
+            train(vars(args), ranks, stop)
 
 
 def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None:
@@ -104,19 +106,19 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     about = read_about(Path(cfg.dataset))
     if state and state["fingerprint"] != about["fingerprint"]:
         raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
-    model, form = build_model(cfg, preparation(about), state)
     moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
     vary = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
     bar = partial(shown, unit=" images", stop=stop)
-    with ranks.one_by_one():
+    with ranks.one_by_one():  # who comes later finds what was downloaded and decoded
+        model, form = build_model(cfg, preparation(about), state)
         train_set, val_set = load_splits(cfg.dataset, cfg.mapping, form, vary, bar)
     n_classes, choice = len(classes), (cfg.sampling, cfg.patient_cap, cfg.loss_weights)
     plan = plan_epochs(train_set.table, train_set.targets, n_classes, *choice)
     part = (ranks.rank, ranks.size)
     batches = EpochBatches(len(train_set), cfg.batch_size, plan.chances, cfg.random_seed, *part)
-    loader = partial(make_loader, workers=cfg.n_threads, pin=device.type == "cuda")
-    train_loader = loader(train_set, batches)
-    val_loader = loader(val_set, in_order(len(val_set), cfg.batch_size, *part))
+    pin = device.type == "cuda"
+    train_loader = make_loader(train_set, batches, cfg.n_threads, pin)
+    val_loader = make_loader(val_set, in_order(len(val_set), cfg.batch_size, *part), 0, pin)
 
     # Model, optimizer
     if cfg.sync_batchnorm:
@@ -141,7 +143,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     progress = Progress.of(state, device)
     if state:
         load_strictly(kept, state["state_dict"], str(folder / "last.pth"))
-        load_strictly(model, state.get("weights", state["state_dict"]), str(folder / "last.pth"))
+        load_strictly(model, state["weights"], str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
     watch, saved = Watch(device), time.monotonic()
@@ -202,7 +204,6 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         raise KeyboardInterrupt
 
     if ranks.first:
-        make_folder(folder)
         sweep(folder)
     if not state:
         save_last()  # so that a run killed in its first epoch goes on with its settings
@@ -211,6 +212,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         figure = draw_confusion_matrix(progress.matrix, classes) if progress.history else None
         writer = open_history(folder, progress.history, figure, progress.step)
         write_json(folder / "config.json", vars(cfg))
+        batches.begin(cfg.epochs - 1)  # when the augmentation is at its strongest
         show_start(writer, vars(cfg), train_set.__getitems__(next(iter(batches)))[0])
     sizes = f"{len(train_set)} training and {len(val_set)} validation images"
     where = f"on {ranks.size} x {device}" if ranks.size > 1 else f"on {device}"
@@ -241,7 +243,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
             descent.step(loss.share)
             progress.count(loss.mean)
             if average is not None:
-                average.update(model, progress.step)
+                average.update(progress.step)
             watch.see(loss.mean, progress.step)
             if progress.step % cfg.log_steps == 0:
                 check()

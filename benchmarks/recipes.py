@@ -20,7 +20,7 @@ from benchmarks.folds import make_folds
 from benchmarks.measure import measure
 from benchmarks.table import Row
 from util.flags import Parser, add_config
-from util.runs import FREE, ONCE
+from util.runs import FREE
 
 OURS = (
     *("--backbone-weights", "none", "--lr", "1e-3", "--batch-size", 32, "--warmup-epochs", 4),
@@ -110,7 +110,7 @@ def check(file: Path, words: Sequence[object]) -> None:
     parser = Parser(prog="train.py")
     add_config(parser, config)
     asked = vars(parser.parse_args([str(word) for word in words]))
-    saved = ONCE | json.loads(file.read_text())
+    saved = json.loads(file.read_text())
     for name in sorted(asked.keys() - FREE - {"given"}):
         wanted = json.loads(json.dumps(asked[name]))  # a tuple is a list there
         if wanted != "auto" and saved.get(name) != wanted:

@@ -1,4 +1,4 @@
-"""One recipe at one job, in a process of its own; prints images a second, by repetition and job.
+"""One recipe at one job, in a process of its own; prints images a second, by repetition.
 
 python3 -m benchmarks.trial KIND SIZE BATCH WORKERS FOLDER REPETITIONS
 """
@@ -132,7 +132,7 @@ def our_step(
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
         descent.step(loss.share)
         if average:
-            average.update(model, next(steps))
+            average.update(next(steps))
         return loss.mean
 
     return step
@@ -145,21 +145,20 @@ def main() -> None:
     torch.manual_seed(0)
     targets = torch.arange(batch) % CLASSES
     pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8)
-    loader = {"plain-loader": plain_loader, "our-loader": our_loader, "epoch": our_loader}.get(kind)
+    loader = {"plain-loader": plain_loader, "our-loader": our_loader, "steps": our_loader}.get(kind)
     batches = loader(size, batch, workers, folder) if loader else []
     if kind == "plain-step":
         images = (pixels / 255).expand(-1, 3, -1, -1).contiguous()
-        jobs = [one_batch(plain_step(), images, targets)]
+        job = partial(through, [(images, targets)], plain_step())
     elif kind in OUR_STEPS:
-        jobs = [one_batch(our_step(size, OUR_STEPS[kind]), pixels, targets)]
+        job = partial(through, [(pixels, targets)], our_step(size, OUR_STEPS[kind]))
     elif kind == "forward":
-        jobs = [forward_pass(size, batch, folder)]
-    elif kind == "epoch":
-        step = our_step(size)
-        jobs = [partial(through, batches, step), partial(in_memory, len(batches), pixels, step)]
+        job = forward_pass(size, batch, folder)
+    elif kind == "steps":  # as many as an epoch has
+        job = partial(through, [(pixels, targets)] * len(batches), our_step(size))
     else:
-        jobs = [partial(through, batches, lambda *_: 0.0)]
-    rates = [[timed(job) for job in jobs] for _ in range(1 + repetitions)]
+        job = partial(through, batches, lambda *_: 0.0)
+    rates = [timed(job) for _ in range(1 + repetitions)]
     print(json.dumps(rates[1:]))  # the first one starts processes and chooses algorithms
 
 
@@ -171,15 +170,6 @@ def through(batches: Iterable, step: Callable) -> int:
         images += len(shown)
     float(last)  # waits for the device
     return images
-
-
-def in_memory(steps: int, pixels: torch.Tensor, step: Callable) -> int:
-    """As many steps on one batch."""
-    return through([(pixels, torch.arange(len(pixels)) % CLASSES)] * steps, step)
-
-
-def one_batch(step: Callable, images: torch.Tensor, targets: torch.Tensor) -> Callable[[], int]:
-    return partial(through, [(images, targets)], step)
 
 
 def timed(job: Callable[[], int]) -> float:

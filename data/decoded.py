@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,13 @@ def decoded(
 
     It is made if it is not there; where the dataset's folder cannot be written to, in the folder
     for temporary files. UnreadableImageError names an image that is broken; OSError if the disk is
-    full. progress: wraps the images that are decoded, as tqdm does.
+    full. progress: wraps the files that are decoded, as tqdm does.
     """
     fingerprint = read_about(folder)["fingerprint"][:16]
     (height, width), channels = form.size, len(form.mode)
     shape = (len(names), channels, height, width)
     name = f"{split}-{width}x{height}-{fingerprint}-{_short(form, names)}.npy"
-    places = (folder / "decoded", Path(tempfile.gettempdir(), f"covid-next-{os.getuid()}"))
+    places = (folder / "decoded", _elsewhere(folder))
     files = [folder / split / name for name in names]
     changed = max((file.stat().st_mtime_ns for file in files), default=0)
     for place in places:
@@ -57,12 +58,18 @@ def decoded(
         if _is_whole(place / name, shape) and (place / name).stat().st_mtime_ns >= changed:
             return place / name
     home = places[0 if os.access(folder, os.W_OK) else 1]
-    home.mkdir(exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     for stale in set(home.glob(f"{split}-*.npy")) - set(home.glob(f"{split}-*-{fingerprint}-*")):
         stale.unlink(missing_ok=True)
     log.info("%s: %d images are decoded once into %s", split, len(files), home / name)
-    _write(home / name, shape, progress(_read_all(files, form)))
+    _write(home / name, shape, _read_all(progress(files), form))
     return home / name
+
+
+def _elsewhere(folder: Path) -> Path:
+    """The folder for temporary files has one for each dataset of each user."""
+    dataset = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir(), f"covid-next-{os.getuid()}", dataset)
 
 
 def _short(form: InputFormat, names: Sequence[str]) -> str:
@@ -88,11 +95,12 @@ def _sweep(place: Path) -> None:
                 file.unlink()
 
 
-def _read_all(files: Sequence[Path], form: InputFormat) -> Iterator[np.ndarray]:
+def _read_all(files: Iterable[Path], form: InputFormat) -> Iterator[np.ndarray]:
     """In order, on all cores: Pillow lets other threads run while it decodes."""
+    files = iter(files)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for begin in range(0, len(files), CHUNK):
-            yield from threads.map(form.read, files[begin : begin + CHUNK])
+        while chunk := list(islice(files, CHUNK)):
+            yield from threads.map(form.read, chunk)
 
 
 def _write(path: Path, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> None:
@@ -107,5 +115,9 @@ def _write(path: Path, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> 
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # a write that fails does not say to what
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Batches of a dataset, read ahead in other processes."""
 
+import signal
 from collections.abc import Iterable
 
 import cv2
@@ -26,7 +27,7 @@ def make_loader(
         num_workers=workers,
         collate_fn=_as_it_is,
         pin_memory=pin,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_settle_in,
         prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,
     )
@@ -37,6 +38,7 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return batch
 
 
-def _one_thread(worker: int) -> None:
-    """The processes share the cores; their threads would wait in line."""
-    cv2.setNumThreads(0)
+def _settle_in(worker: int) -> None:
+    """Of a process that reads."""
+    cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who reads ahead lets it be

@@ -139,7 +139,7 @@ def class_weights(
         return np.ones(n_classes)
     if not isinstance(kind, str):
         if len(kind) != n_classes:
-            raise ValueError(f"--loss-weights: found {len(kind)} numbers; expected {n_classes}")
+            raise ValueError(f"loss_weights: found {len(kind)} numbers; expected {n_classes}")
         return np.array(kind)
     shares = class_shares(targets, n_classes, chances)
     if not shares.all():

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import resource
 import sys
 from dataclasses import asdict
 
@@ -47,6 +48,15 @@ def content(folder):
     """Every file below the folder, with its bytes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def small_files():
+    """No file can grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
+    yield 2**14
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

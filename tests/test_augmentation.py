@@ -93,16 +93,19 @@ def test_flip_mirrors_left_and_right_as_often_as_asked(chance, mirrored):
 
 
 class Drawn:
-    """In place of a random generator: tells what was drawn, low and high by turns or as given."""
+    """In place of a random generator: draws what it is told to, from the ranges of ORDINARY."""
 
-    def __init__(self, mirrored, angle, shift, scale):
+    def __init__(self, mirrored, angle, shift, scale, shape):
+        reach = 0.08 * np.array(shape[::-1])
         self.values = iter([angle, np.array(shift, float), scale])
+        self.ranges = iter([(-10, 10), (-reach, reach), (0.9, 1.15)])
         self.mirrored = mirrored
 
     def random(self):
         return 0.0 if self.mirrored else 1.0
 
-    def uniform(self, *range_):
+    def uniform(self, low, high):
+        assert np.allclose((low, high), next(self.ranges))
         return next(self.values)
 
 
@@ -112,7 +115,7 @@ class Drawn:
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80)])
 def test_moving_is_torchvisions_affine_after_its_flip(shape, mirrored, angle, shift, scale):
     image = scan(*shape)
-    ours = ORDINARY._move(image, Drawn(mirrored, angle, shift, scale)).astype(float)
+    ours = ORDINARY._move(image, Drawn(mirrored, angle, shift, scale, shape)).astype(float)
     theirs = Image.fromarray(image)
     theirs = F.horizontal_flip(theirs) if mirrored else theirs
     theirs = F.affine(

@@ -189,7 +189,7 @@ def test_both_loaders_vary_images_alike(few_sources, tmp_path, script):
     for file in (tmp_path / "set" / "train").iterdir():
         shutil.copy(file, full)
     torch.manual_seed(0)
-    plain_images = torch.cat([images for images, _ in trial.plain_loader(64, 8, 0, full)] * 1)
+    plain_images = torch.cat([images for images, _ in trial.plain_loader(64, 8, 0, full)])
     ours = torch.cat([pixels for pixels, _ in trial.our_loader(64, 8, 0, tmp_path / "set")]) / 255
     assert len(plain_images) == len(ours)
     for statistic in (torch.mean, torch.std):
@@ -226,7 +226,8 @@ def fake_training(tmp_path, trained, scores):
         else:
             folder = Path(words[4])
         folder.mkdir(parents=True, exist_ok=True)
-        rows = {"val_macro_f1": [0.5, 0.8], "val_loss": [0.9, 0.7]}
+        rows = {"val_macro_f1": [0.5, 0.8], "val_macro_auroc": [0.7, 0.9]}
+        rows |= {"val_loss": [0.9, 0.7]} if words[0] == "train.py" else {}
         pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
 
     return fake
@@ -239,7 +240,8 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monke
     plain, ours = run(["recipes", "--recipes", "plain", "ours", *words])
     assert (plain["recipe"], ours["recipe"], ours["runs"]) == ("plain", "ours", 2)
     assert (ours["F1"], ours["loss"], ours["test AUROC"]) == pytest.approx((0.65, 0.8, 0.9))
-    assert math.isnan(ours["AUROC"])  # a run of before it was in the history
+    assert ours["AUROC"] == plain["AUROC"] == pytest.approx(0.8)
+    assert math.isnan(plain["loss"])  # a rival tells none
     assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
 

@@ -134,23 +134,38 @@ def test_where_the_dataset_cannot_be_written_to_it_lies_in_the_temporary_folder(
     assert np.array_equal(np.load(path), expected(folder))
 
 
-def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(folder, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
+def test_datasets_that_cannot_be_written_to_leave_each_others_arrays_alone(
+    make_dataset, tmp_path, monkeypatch
+):
+    folders = []
+    for name in ("one", "two"):
+        folders.append(make_dataset(*PAIRS).rename(tmp_path / name))
+        about = json.loads((folders[-1] / "dataset.json").read_text())
+        text = json.dumps(about | {"fingerprint": name * 10})
+        (folders[-1] / "dataset.json").write_text(text)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in folders)
+    paths = [decoded(folder, "train", NAMES, FORM) for folder in folders]
+    assert all(path.is_relative_to(tmp_path / "temporary") for path in paths)
+    assert all(path.is_file() for path in paths)
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        decoded(folder, "train", NAMES, FORM)
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(folder, small_files):
+    large = InputFormat((256, 256), **PLAIN)
+    with pytest.raises(OSError, match=r"File too large: '.*/decoded/train-256x256-.*\.npy'$"):
+        decoded(folder, "train", NAMES, large)
     assert list((folder / "decoded").iterdir()) == []
 
 
-def test_the_bar_sees_every_image(folder):
+def test_the_bar_sees_every_file_and_knows_how_many_there_are(folder):
     seen = []
 
-    def progress(images):
-        for image in images:
-            seen.append(image)
-            yield image
+    def progress(files):
+        assert len(files) == 3
+        for file in files:
+            seen.append(file.name)
+            yield file
 
     decoded(folder, "train", NAMES, FORM, progress)
-    assert len(seen) == 3
+    assert seen == NAMES

@@ -6,6 +6,26 @@ import torch
 from util import device
 
 
+def test_a_network_that_cannot_be_compiled_is_one_line():
+    def broken(graph, inputs):
+        raise OSError("no compiler")
+
+    message = r"^--compile: torch could not compile the network \(.*\); leave it out"
+    with pytest.raises(ValueError, match=message), device.explained():
+        torch.compile(lambda x: x + 1, backend=broken)(torch.ones(1))
+
+
+def test_a_gpu_whose_memory_is_full_is_one_line():
+    message = r"^device: out of memory; lower --batch-size, or"
+    with pytest.raises(ValueError, match=message), device.explained():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+
+def test_any_other_error_stays_what_it_is():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), device.explained():
+        torch.ones(2, 3) @ torch.ones(2, 3)
+
+
 def test_auto_takes_what_is_here():
     wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if torch.backends.mps.is_available():

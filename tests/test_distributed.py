@@ -1,5 +1,7 @@
 """Two processes on one machine, by gloo, as torchrun starts them: they do what one does."""
 
+import os
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -149,4 +151,49 @@ def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
     flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
     done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
     assert done.returncode != 0
-    assert "train.py: --loss-weights: found 2 numbers; expected 3" in done.stderr
+    assert "train.py: loss_weights: found 2 numbers; expected 3" in done.stderr
+
+
+def test_a_rank_that_fails_alone_is_heard_and_ends_the_others(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 3)
+    done = torchrun("fail", tmp_path, *flags)
+    assert done.returncode != 0
+    assert done.stderr.count("train.py: no such luck") == 1
+    assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
+
+
+def agents(dataset, folder, what, restarts, shared=False):
+    """Two torchruns on this machine, as on two machines; their statuses and what they said."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
+    flags += ("--save-minutes", 0)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    command += ["--nproc-per-node", "1", "--max-restarts", str(restarts), "--rdzv-id", "job"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}"]
+    command += ["-m", "tests.two_ranks", what, str(folder), *map(str, flags)]
+    own = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(int(not shared))}
+    pipe = subprocess.PIPE
+    running = [
+        subprocess.Popen(command, cwd=ROOT, env=own, stderr=pipe, text=True) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in running]
+    return [process.returncode for process in running], "".join(said)
+
+
+def test_on_two_machines_a_rank_that_dies_is_started_again_and_the_run_ends_alike(
+    fitted, dataset, tmp_path
+):
+    """The machine on which nothing died counts no restart of its own."""
+    statuses, said = agents(dataset, tmp_path, "die", restarts=1)
+    assert (statuses, (tmp_path / "died").exists()) == ([0, 0], True), said
+    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_restarts_on_two_machines_that_could_not_meet_again_are_refused(dataset, tmp_path):
+    statuses, said = agents(dataset, tmp_path, "fit", restarts=1, shared=True)
+    assert 0 not in statuses
+    assert "train.py: --max-restarts: several machines find each other again only in a new" in said

@@ -1,10 +1,14 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from util.files import atomic_path, write_json
+from util.files import atomic_path, claimed, write_json
+
+ROOT = Path(__file__).parent.parent
 
 
 def names(folder: Path) -> list[str]:
@@ -55,6 +59,44 @@ def test_the_new_file_is_readable_by_others_as_any_file_is(tmp_path):
     with atomic_path(tmp_path / "atomic") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path, small_files):
+    with pytest.raises(OSError, match=r"last.txt'$"), atomic_path(tmp_path / "last.txt") as path:
+        path.write_bytes(bytes(2 * small_files))
+    assert names(tmp_path) == []
+
+
+CLAIM = """
+import sys; from util.files import claimed
+with claimed(sys.argv[1]):
+    print("mine", flush=True); sys.stdin.read()
+"""
+
+
+def claim(folder):
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", CLAIM, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_folder_is_one_processs_until_that_ends_or_is_killed(tmp_path):
+    with claim(tmp_path / "run") as first:
+        assert first.stdout.readline() == "mine\n"
+        (tmp_path / "run" / "last.pth").touch()
+        with claim(tmp_path / "run") as second:
+            assert "another process is writing it; let it end" in second.communicate()[1]
+        first.kill()
+        first.wait()
+    with claimed(tmp_path / "run"):
+        pass
+    assert names(tmp_path / "run") == ["last.pth"]
+
+
+def test_a_claimed_folder_in_which_nothing_was_written_goes_again(tmp_path):
+    with claimed(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
+    assert names(tmp_path) == []
 
 
 def test_json_holds_null_for_what_is_not_a_number_and_plain_values_for_numpys(tmp_path):

@@ -81,6 +81,7 @@ def test_without_flags_every_name_has_the_modules_value(parser):
 
 def test_given_names_what_was_on_the_command_line_even_at_its_default(parser):
     assert parser.parse_args(["--kind", "adamw", "--patience=3"]).given == {"kind", "patience"}
+    assert parser.parse_args(["--no-resume"]).given == {"resume"}
 
 
 @pytest.mark.parametrize(

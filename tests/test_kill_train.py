@@ -27,8 +27,10 @@ train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
 see = train.Watch.see
 train.Watch.see = lambda *words: (time.sleep(0.02), see(*words))
 for line in sys.stdin:
-    said, *words = json.loads(line)
+    said, method, *words = json.loads(line)
     if (child := os.fork()) == 0:
+        os.setpgid(0, 0)
+        torch.multiprocessing.set_start_method(method, force=True)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
         torch.set_num_threads(1)
         sys.argv = ["train.py", *words]
@@ -44,11 +46,12 @@ for line in sys.stdin:
 
 
 class Process:
-    """One run of train.py in a process that `server` starts."""
+    """One run of train.py in a process that `server` starts. method: how that starts others."""
 
-    def __init__(self, server, said, words):
+    def __init__(self, server, said, method, words):
         self.server, self.said = server, said
-        server.stdin.write(json.dumps([str(word) for word in (said, *words)]).encode() + b"\n")
+        words = [str(word) for word in (said, method, *words)]
+        server.stdin.write(json.dumps(words).encode() + b"\n")
         self.pid = int(server.stdout.readline())
 
     def alive(self):
@@ -70,14 +73,14 @@ def begin(dataset, tmp_path):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
     )  # fmt: skip
 
-    def start(name, *flags):
+    def start(name, *flags, method="fork"):
         words = [
             "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name, "--device", "cpu",
             "--precision", "float32", "--width", 32, "--height", 32, "--backbone-weights", "none",
             "--n-threads", 1, "--epochs", 12, "--batch-size", 8, "--lr", 0.01,
             "--save-minutes", 0, *flags,
         ]  # fmt: skip
-        return Process(server, tmp_path / "said.txt", words)
+        return Process(server, tmp_path / "said.txt", method, words)
 
     yield start
     server.stdin.close()
@@ -118,12 +121,17 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path, number):
-    process = begin("a", "--save-minutes", 60, "--epochs", 4)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path, number, method):
+    process = begin("a", "--save-minutes", 60, "--epochs", 4, method=method)
     wait_for((tmp_path / "a" / "history.csv").exists, process)
-    process.kill(number)
-    assert process.wait() == 130
+    if number == signal.SIGINT:  # a terminal sends it to the processes that read ahead, too
+        os.killpg(process.pid, number)
+    else:
+        process.kill(number)
+    assert process.wait() == 130, process.said.read_text()
     said = process.said.read_text()
+    assert "Stopping after this step; Ctrl-C once more stops at once" in said
     assert "best validation macro F1 so far: 0." in said
     assert said.endswith("train.py: interrupted\n")
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0

@@ -15,13 +15,13 @@ from util.optimization import (
 )
 
 
-def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1):
+def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1, scaled=False):
     """Of a linear layer that starts the same each time."""
     torch.manual_seed(0)
     layer = nn.Linear(4, 3)
     optimizer = make_optimizer(layer.parameters(), kind, lr, 0.01)
     schedule = (schedule or (lambda o: plateau_schedule(o, 0.5, 0)))(optimizer)
-    return layer, Descent(optimizer, schedule, clip_norm)
+    return layer, Descent(optimizer, schedule, clip_norm, scaled)
 
 
 def fall(layer, steps, taken, times=1.0):
@@ -76,6 +76,29 @@ def test_a_gradient_longer_than_asked_is_shortened(clip, wanted):
     assert weight.detach().norm().item() == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_a_scaled_loss_takes_the_step_of_the_loss(clip):
+    """The gradient is scaled back before it is measured for clipping."""
+    layer, steps = descent(clip_norm=clip, kind="adam")
+    other, scaled = descent(clip_norm=clip, kind="adam", scaled=True)
+    for one, its in ((layer, steps), (other, scaled)):
+        one.weight.data.mul_(1e-3)  # so that gradients are of the size of Adam's epsilon
+        its.optimizer.param_groups[0]["eps"] = 1e-2
+        fall(one, its, 3)
+    assert scaled.scaler.get_scale() > 1
+    torch.testing.assert_close(other.weight, layer.weight, rtol=1e-5, atol=1e-7)
+
+
+def test_a_scaled_step_whose_gradient_is_no_number_is_left_out_and_the_scale_is_lowered():
+    layer, steps = descent(scaled=True)
+    before, scale = layer.weight.clone(), steps.scaler.get_scale()
+    fall(layer, steps, 1, times=float("inf"))
+    assert torch.equal(layer.weight, before)
+    assert steps.scaler.get_scale() < scale
+    fall(layer, steps, 1)
+    assert not torch.equal(layer.weight, before)
+
+
 def test_steps_go_on_as_if_they_had_not_been_interrupted():
     whole, steps = descent(lambda optimizer: cosine_schedule(optimizer, 9, 3), clip_norm=0.5)
     fall(whole, steps, 3)
@@ -121,7 +144,7 @@ def test_a_running_average_forgets_its_first_steps_then_keeps_to_its_decay(decay
         layer[0].weight.data.fill_(step)
         layer[1].running_var.fill_(2 * step)
         layer[1].num_batches_tracked.fill_(step)
-        average.update(layer, step)
+        average.update(step)
         assert average.model[0].weight.item() == pytest.approx(wanted, abs=1e-5)
         assert average.model[1].num_batches_tracked == step
     assert average.model[1].running_var.item() != 2 * len(expected)

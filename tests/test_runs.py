@@ -27,6 +27,15 @@ def test_with_resume_the_run_goes_on_from_last(tmp_path):
     assert open_run(tmp_path, resume=True)["step"] == 7
 
 
+def test_a_run_whose_best_was_lost_is_told_so_before_it_trains_on(tmp_path):
+    extra = dict.fromkeys(RESUMABLE) | {"history": [{}, {}]}
+    save_checkpoint(tmp_path / "last.pth", {"state_dict": {}, **extra})
+    with pytest.raises(FileNotFoundError, match=r"last.pth of 2 epochs but no best.pth; put"):
+        open_run(tmp_path, resume=True)
+    save_checkpoint(tmp_path / "best.pth", {"state_dict": {}})
+    assert open_run(tmp_path, resume=True)["history"] == [{}, {}]
+
+
 def test_with_resume_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / ".last.1234.pth").write_bytes(b"half")  # as a save that was killed leaves it
@@ -42,7 +51,7 @@ def test_a_best_without_a_last_is_not_overwritten_by_resume(tmp_path):
 
 def test_a_checkpoint_that_is_no_last_does_not_resume(tmp_path):
     save_checkpoint(tmp_path / "last.pth", {"state_dict": {}})
-    with pytest.raises(ValueError, match=r"last.pth: no optimizer, scheduler, .* in it"):
+    with pytest.raises(ValueError, match=r"last.pth: no weights, optimizer, .* in it"):
         open_run(tmp_path, resume=True)
 
 

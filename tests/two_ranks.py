@@ -99,6 +99,12 @@ def die_once(marker: Path) -> Callable[[int, int], None]:
     return die
 
 
+def fail(rank: int, step: int) -> None:
+    """Rank 1 alone."""
+    if (rank, step) == (1, 7):
+        raise ValueError("no such luck")
+
+
 def ask_to_stop(rank: int, step: int) -> None:
     """As Ctrl-C does, rank 1 alone."""
     if (rank, step) == (1, 7):
@@ -121,5 +127,7 @@ if __name__ == "__main__":
         fit(words)
     elif what == "die":
         fit(words, die_once(Path(out, "died")))
+    elif what == "fail":
+        fit(words, fail)
     elif what == "stop":
         fit(words, ask_to_stop)

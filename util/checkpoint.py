@@ -51,8 +51,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     try:
         with atomic_path(path) as temporary:
             torch.save(content, temporary)
-    except RuntimeError as error:  # torch's word for a disk that is full
-        raise OSError(f"{path}: could not be written ({str(error).splitlines()[0]})") from None
+    except RuntimeError:  # torch's word for a disk that is full, which says something else
+        raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

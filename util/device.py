@@ -1,6 +1,7 @@
 """The device of a run and the arithmetic that suits it."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -53,6 +54,24 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """ValueError, one line, for what torch says in many: full memory, a network not compiled."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            "device: out of memory; lower --batch-size, or --width and --height"
+        ) from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        raise ValueError(
+            f"--compile: torch could not compile the network ({type(error).__name__}); leave it"
+            " out, or give torch what it needs, such as a C++ compiler"
+        ) from error
 
 
 def _native_bfloat16(device: torch.device) -> bool:

@@ -16,7 +16,7 @@ class Ranks:
     """Which of the processes of a run this one is: `rank` of `size`, `local_rank` on its machine.
 
     launch: torchrun's id of the run (--rdzv-id; --standalone draws one), "" where it has none.
-    again: whether torchrun started it anew after a failure (--max-restarts).
+    again: whether torchrun started the processes anew after a failure (--max-restarts).
     """
 
     rank: int = 0
@@ -78,12 +78,16 @@ class Ranks:
 
     @contextmanager
     def one_by_one(self) -> Iterator[None]:
-        """The block runs on one process of each machine first, then on the others."""
-        if self.size > 1 and self.local_rank > 0:
-            dist.barrier()
-        yield
-        if self.size > 1 and self.local_rank == 0:
-            dist.barrier()
+        """The block runs on the first process, then on one of each other machine, then on the rest.
+
+        So what is made there is made once, also where the machines share a folder.
+        """
+        turn = 0 if self.first else 1 if self.local_rank == 0 else 2
+        for now in range(3):
+            if now == turn:
+                yield
+            if self.size > 1:
+                dist.barrier()
 
 
 @contextmanager
@@ -91,25 +95,36 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     """Joins the processes that torchrun started, for the block: NCCL on CUDA, gloo elsewhere.
 
     device: as of pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
-    ConnectionError, one line, if another process is lost meanwhile.
+    ConnectionError, one line, if another process is lost meanwhile; ValueError where torchrun would
+    not bring the processes together again after a failure.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks()
         return
     cuda = torch.cuda.is_available() and device.startswith(("auto", "cuda"))
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT", "MASTER_PORT")
-    rank, size, local, restarts, port = (int(os.environ[name]) for name in names)
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_WORLD_SIZE", "MASTER_PORT")
+    rank, size, local, machines, port = (int(os.environ[name]) for name in names)
+    counts = ("TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS")
+    restarts, restarts_allowed = (int(os.environ[name]) for name in counts)
     if cuda:
         torch.cuda.set_device(local)
-    ours = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    store = dist.TCPStore(os.environ["MASTER_ADDR"], port, size, ours)
-    # Under a name for each start: torch 2.15 would find the addresses of processes that have died.
-    store = dist.PrefixStore(f"start {restarts}", store)
+    of_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], port, size, rank == 0 and not of_agent)
+    if of_agent:  # one store for all starts, in which torch 2.15 finds processes that have died
+        if machines > 1 and restarts_allowed:
+            raise ValueError(
+                "--max-restarts: several machines find each other again only in a new store; give"
+                " --rdzv-backend c10d and set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each of them"
+            )
+        store = dist.PrefixStore(f"start {restarts}", store)
     dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
+    # A machine that only joins the others again, or another in its place, has counted no restart.
+    again = torch.tensor(restarts, device="cuda" if cuda else "cpu")
+    dist.all_reduce(again, dist.ReduceOp.MAX)
     launch = os.environ["TORCHELASTIC_RUN_ID"]
     launch = "" if launch == "none" else launch  # torchrun's word for any run without an id
     try:
-        yield Ranks(rank, size, local, launch, again=restarts > 0)
+        yield Ranks(rank, size, local, launch, again=bool(again))
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ConnectionError(

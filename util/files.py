@@ -1,11 +1,13 @@
 """Files that are either whole or not there."""
 
+import errno
+import fcntl
 import json
 import math
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; it replaces `path` when the block ends well.
 
     A reader, or a run that is killed, sees the old file or the new one, never half of one. When the
-    block raises, what it wrote is removed and `path` stays as it was. The suffix is kept, for
-    writers that choose a format by it. The folder must exist.
+    block raises, what it wrote is removed and `path` stays as it was; an error of the disk, such as
+    that it is full, names `path`. The suffix is kept, for writers that choose a format by it. The
+    folder must exist.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
@@ -27,6 +30,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:  # the bytes must be on the disk before the name is
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # a write that fails does not say to what
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,6 +53,30 @@ def make_folder(path: str | Path) -> Path:
     check_folder(path)
     Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[None]:
+    """For the block, the folder is this process's: made if need be, and gone again if it is empty.
+
+    FileExistsError while another process has claimed it, OSError if it cannot be made. A file
+    system without locks lets everyone in.
+    """
+    lock = make_folder(folder) / ".lock"
+    with lock.open("w") as file:
+        try:  # unlike flock, it ends with this process, also where a child has outlived that
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise FileExistsError(
+                    f"{folder}: another process is writing it; let it end, or choose another folder"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # there is something in it
+                lock.parent.rmdir()
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -122,7 +122,7 @@ def _names(source: str) -> list[tuple[str, str, str]]:
 def _add_flag(group: Any, name: str, hint: Any, value: Any, text: str) -> None:
     flag = f"--{name.replace('_', '-')}"
     if hint is bool:
-        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=value, help=text)
+        group.add_argument(flag, action=_Switch, default=value, help=text)
         return
     kinds = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
     words, metavar = None, _metavar(kinds)
@@ -133,6 +133,14 @@ def _add_flag(group: Any, name: str, hint: Any, value: Any, text: str) -> None:
     group.add_argument(
         flag, action=_Store, nargs=words, kinds=kinds, default=value, metavar=metavar, help=text
     )
+
+
+class _Switch(argparse.BooleanOptionalAction):
+    """--name and --no-name."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        _note(namespace, self.dest)
 
 
 class _Store(argparse.Action):
@@ -147,11 +155,15 @@ class _Store(argparse.Action):
         for kind in self.kinds:
             try:
                 setattr(namespace, self.dest, _convert(kind, words))
-                namespace.given = getattr(namespace, "given", set()) | {self.dest}
+                _note(namespace, self.dest)
                 return
             except ValueError:
                 continue
         parser.error(f"{option_string}: found {' '.join(words)}; expected {_metavar(self.kinds)}")
+
+
+def _note(namespace: argparse.Namespace, name: str) -> None:
+    namespace.given = getattr(namespace, "given", set()) | {name}
 
 
 def _convert(kind: Any, words: list[str]) -> Any:

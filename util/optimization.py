@@ -107,19 +107,24 @@ class RunningAverage:
 
     At step n at most n / (n + 9) stays, as in TensorFlow's ExponentialMovingAverage, so that the
     first steps of a run are soon forgotten: until 1 / (1 - decay) rules, it is the mean of about
-    the last ninth of the steps. BatchNorm statistics are averaged, too. (torch's AveragedModel asks
-    the device for its count at each step, and takes means of counts.)
+    the last ninth of the steps. BatchNorm statistics are averaged, too. The model's tensors are to
+    be changed in place from now on. (torch's AveragedModel asks the device for its count at each
+    step, and takes means of counts.)
     """
 
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = copy.deepcopy(model), decay
+        pairs = list(
+            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        )
+        means = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._means, self._weights = map(list, zip(*means, strict=True))
+        # How many batches BatchNorm has seen.
+        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """After step number `step` of the model, from 1 on; does not wait for the device."""
         stays = min(self.decay, step / (step + 9))
-        states = self.model.state_dict().values(), model.state_dict().values()
-        means, news = ([t for t in state if t.is_floating_point()] for state in states)
-        get_ema_multi_avg_fn(stays)(means, news, step)
-        for count, new in zip(*states, strict=True):
-            if not count.is_floating_point():  # how many batches BatchNorm has seen
-                count.copy_(new)
+        get_ema_multi_avg_fn(stays)(self._means, self._weights, step)
+        for count, new in self._counts:
+            count.copy_(new)

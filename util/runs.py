@@ -17,10 +17,8 @@ from util.history import age_of_best
 WHICH = {"name", "ckpts_dir", "resume"}
 # What may change when a run goes on: none of it changes what the run computes, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
-# Settings that runs did not have once, and what was done then.
-ONCE = {"average_decay": None, "augmentation_warmup_epochs": 0.0}
 # What last.pth holds beyond best.pth.
-RESUMABLE = ("optimizer", "scheduler", "scaler", "rate", "rng", "history", "running")
+RESUMABLE = ("weights", "optimizer", "scheduler", "scaler", "rate", "rng", "history", "running")
 # What a killed process leaves of a file that it was writing, see util.files.atomic_path.
 HALF_WRITTEN = re.compile(r"\.(last|best|config|history|curves)\.[0-9a-f]{8}\.\w+")
 
@@ -108,6 +106,11 @@ def open_run(folder: Path, resume: bool, again: str | None = None) -> dict[str, 
             raise ValueError(
                 f"{last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
             )
+        if state["history"] and not (folder / "best.pth").is_file():
+            raise FileNotFoundError(
+                f"{folder}: found last.pth of {len(state['history'])} epochs but no best.pth; put"
+                " it back, or begin another run"
+            )
         return state
     there = sorted(path.name for path in folder.glob("[!.]*"))
     if there and again == "":
@@ -138,7 +141,6 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
 
     ValueError if a setting that is not free was given with another value.
     """
-    saved = {name: value for name, value in ONCE.items() if name in asked} | saved
     for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(

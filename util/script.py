@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 Item = TypeVar("Item")
+log = logging.getLogger(__name__)
 NOTICE = "Research tool, not a medical device: not for diagnosis."
 
 
@@ -60,6 +61,7 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        log.info("Stopping after this step; Ctrl-C once more stops at once")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

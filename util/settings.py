@@ -35,6 +35,15 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
             )
     if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
         parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
+    if cfg.schedule == "plateau" and "warmup_epochs" in cfg.given:
+        parser.error("--warmup-epochs: plateau has no warm-up; leave it out")
+    if cfg.schedule == "cosine" and (
+        idle := cfg.given & {"lr_reduce_factor", "lr_reduce_patience"}
+    ):
+        flag = min(idle).replace("_", "-")
+        parser.error(f"--{flag}: cosine waits for no standstill; give --schedule plateau with it")
+    if cfg.weights and cfg.backbone_weights and "backbone_weights" in cfg.given:
+        parser.error("--backbone-weights: the trunk is in --weights; leave one of them out")
     if cfg.patient_cap and cfg.sampling == "shuffle":
         parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
     if cfg.thaw_epoch and not cfg.freeze:
