@@ -878,3 +878,15 @@ def test_a_precision_that_was_asked_for_is_no_reason_for_a_warning(fit, monkeypa
     fit("a", "--epochs", 1, "--precision", "float32")
     fit("a", "--resume")
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++, which is not here")
+def test_a_compiled_network_learns_what_it_learns_without(fit, monkeypatch):
+    compile_, asked = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or compile_(net))
+    eager = fit("eager", "--epochs", 1)
+    assert not asked
+    compiled = fit("compiled", "--epochs", 1, "--compile")
+    assert len(asked) == 1
+    for name, value in weights(eager).items():
+        torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-2, atol=1e-3, msg=name)
