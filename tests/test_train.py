@@ -880,7 +880,7 @@ def test_a_precision_that_was_asked_for_is_no_reason_for_a_warning(fit, monkeypa
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++, which is not here")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++, with which torch compiles")
 def test_a_compiled_network_learns_what_it_learns_without(fit, monkeypatch):
     compile_, asked = torch.compile, []
     monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or compile_(net))
