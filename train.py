@@ -66,6 +66,7 @@ from util.distributed import Ranks, ranks_of_run
 from util.files import claimed, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
+from util.memory import keep_freed_memory
 from util.metrics import confusion_matrix, macro_auroc, summary
 from util.optimization import (
     Descent,
@@ -85,6 +86,7 @@ def main(args: argparse.Namespace) -> None:
     with ranks_of_run(args.device) as ranks, stop_asked() as stop, explained():
         if not ranks.first:
             logging.getLogger().setLevel(logging.ERROR)
+        keep_freed_memory()
         with claimed(Path(args.ckpts_dir, args.name)) if ranks.first else nullcontext():
             train(vars(args), ranks, stop)
 

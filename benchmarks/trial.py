@@ -30,6 +30,7 @@ from model.ready import ready
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.loss import batch_loss
+from util.memory import keep_freed_memory
 from util.optimization import Descent, RunningAverage, cosine_schedule, make_optimizer
 
 CLASSES = 3
@@ -113,6 +114,7 @@ def our_step(
     size: int, precision: str = "auto"
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
+    keep_freed_memory()
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model.parameters(), "adamw", 1e-4, 0.05)
