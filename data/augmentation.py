@@ -1,7 +1,7 @@
 """Varied training images: mirrored, moved, turned, scaled, and of other exposure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,8 @@ class Augmentation:
     130 %, as in torchvision's ColorJitter. warmup: epochs over which all but the flip grow from
     FIRST of that to the whole; 0 has the whole from the start. Random weights learn faster from
     images that are varied little, but overfit them later (strength grows in EfficientNetV2, too:
-    Tan & Le, arXiv:2104.00298).
+    Tan & Le, arXiv:2104.00298). size: (height, width) of what comes out; None: as it went in. From
+    finer images (see `InputFormat.finer`) it is as sharp as an image that is not moved.
     """
 
     flip: float
@@ -27,12 +28,13 @@ class Augmentation:
     scale: tuple[float, float]
     jitter: float
     warmup: float = 0.0
+    size: tuple[int, int] | None = None
 
     def __post_init__(self):
         cv2.setNumThreads(0)  # its threads would not live on in a loader's process, which waits
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
-        """(H, W) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone: seed,
+        """(h, w) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone: seed,
         epoch, place in the epoch.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
@@ -50,7 +52,14 @@ class Augmentation:
         strength = FIRST + (1 - FIRST) * epoch / self.warmup
         low, high = (1 + strength * (factor - 1) for factor in self.scale)
         rotation, shift, jitter = (strength * of for of in (self.rotation, self.shift, self.jitter))
-        return Augmentation(self.flip, rotation, shift, (low, high), jitter)
+        return replace(
+            self, rotation=rotation, shift=shift, scale=(low, high), jitter=jitter, warmup=0.0
+        )
+
+    @property
+    def moves(self) -> bool:
+        """Whether an image is turned, shifted or scaled, so that its pixels are sampled anew."""
+        return bool(self.rotation or self.shift) or tuple(self.scale) != (1, 1)
 
     def _move(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         height, width = pixels.shape
@@ -59,7 +68,8 @@ class Augmentation:
         reach = self.shift * np.array([width, height])
         shift = draw.uniform(-reach, reach).round()
         scale = draw.uniform(*self.scale)
-        if not angle and scale == 1 and not shift.any():
+        size = np.array(self.size or pixels.shape)
+        if not angle and scale == 1 and not shift.any() and (size == pixels.shape).all():
             return pixels[:, ::-1] if mirrored else pixels
         along, across = scale * np.cos(angle), scale * np.sin(angle)
         turn = np.array([[along, -across], [across, along]])
@@ -67,7 +77,10 @@ class Augmentation:
             turn[:, 0] *= -1
         middle = (np.array([width, height]) - 1) / 2
         matrix = np.column_stack([turn, middle + shift - turn @ middle])
-        return cv2.warpAffine(pixels, matrix, (width, height))
+        factor = size[::-1] / (width, height)  # then brought to the size, at once
+        matrix *= factor[:, None]
+        matrix[:, 2] += (factor - 1) / 2  # the middle of the first pixel is at 0
+        return cv2.warpAffine(pixels, matrix, size[::-1].tolist())
 
     def _expose(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """Brightness, then contrast around the mean, or the other way about."""

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class RadiographDataset(VisionDataset):
           train/covid-chestxray-00001.png ...
 
     Pixels are (C, H, W) uint8 at the network's size; InputFormat.normalise makes its input of
-    them, on the device that it runs on. They come from one array that all processes share
+    them, on the device that it runs on. With an augmentation that has a size of its own, they are
+    of that size, and `form` is what it is given. They come from one array that all processes share
     (data.decoded); `progress` wraps the images when that is made.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
@@ -85,8 +87,10 @@ class RadiographDataset(VisionDataset):
         draws = [item if isinstance(item, Draw) else Draw(item, (0, 0, item)) for item in items]
         pixels = self._pixels[self._rows[[draw.index for draw in draws]]]
         if self.augmentation:
-            for image, draw in zip(pixels, draws, strict=True):
-                image[0] = self.augmentation(image[0], draw.key)
+            pairs = zip(pixels[:, 0], draws, strict=True)
+            pixels = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])[
+                :, None
+            ]
         targets = [self.targets[draw.index] for draw in draws]
         return torch.from_numpy(pixels), torch.tensor(targets)
 
@@ -100,13 +104,15 @@ def load_splits(
 ) -> list[RadiographDataset]:
     """What a training reads: the training split, varied, and the validation split as it is.
 
-    progress: wraps the images that are decoded, under a title. The log says which labels are not
-    used.
+    Both at the size of `form`; what is moved is finer before. progress: wraps the images that are
+    decoded, under a title. The log says which labels are not used.
     """
     sets = []
-    for split, vary in {"train": augmentation, "val": None}.items():
+    varied = replace(augmentation, size=form.size)
+    fine = form.finer() if augmentation.moves else form
+    for split, read, vary in (("train", fine, varied), ("val", form, None)):
         bar = partial(progress, title=f"Decoding {split}")
-        images = RadiographDataset(root, split, mapping, form, vary, bar)
+        images = RadiographDataset(root, split, mapping, read, vary, bar)
         for label, number in images.unused.items():
             log.info("%s: mapping leaves out %s, %d images", split, label, number)
         sets.append(images)

@@ -1,7 +1,7 @@
 """Radiograph -> tensor, in one way for training, evaluation and prediction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from data.radiograph import read_radiograph, resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, for a fresh trunk
+FINER = 1.4  # of 1.25, 1.4 and 1.5, what leaves real images most nearly as sharp as unmoved ones
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ class InputFormat:
         """From the dict in a checkpoint."""
         prepared = values.get("prepared")
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
+
+    def finer(self) -> "InputFormat":
+        """For images that are moved before they come to `size`: up to FINER times as fine, but no
+        finer than the dataset's are.
+
+        An image that is sampled twice, first at `size` and then to move it, is blurred, and none
+        that is predicted is: second differences of real images at 96 pixels shrank to 0.78 of
+        themselves, and so stay as they are to 2 %.
+        """
+        there = self.prepared.size if self.prepared else 0
+        factor = max(1, min(FINER, there / max(self.size)))
+        return replace(self, size=tuple(round(factor * side) for side in self.size))
 
     def open(self, path: str | Path) -> Image.Image:
         """Any file as read_radiograph reads it, no larger than needed; its errors."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,8 @@ from torchvision.transforms import v2 as T
 from torchvision.transforms.v2 import functional as F
 
 from data.augmentation import Augmentation
+from data.preparation import Preparation
+from data.transforms import PLAIN, InputFormat
 
 ORDINARY = Augmentation(flip=0.5, rotation=10.0, shift=0.08, scale=(0.9, 1.15), jitter=0.3)
 STILL = Augmentation(flip=0.0, rotation=0.0, shift=0.0, scale=(1.0, 1.0), jitter=0.0)
@@ -123,6 +126,46 @@ def test_moving_is_torchvisions_affine_after_its_flip(shape, mirrored, angle, sh
     )
     off = np.abs(ours - np.asarray(theirs, float))[2:-2, 2:-2]
     assert np.quantile(off, 0.95) <= 2  # an edge of the black around may lie a pixel elsewhere
+
+
+@pytest.mark.parametrize("size", [(48, 80), (43, 72), (24, 40)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_to_another_size_it_is_moved_first_and_then_brought_there(size, mirrored):
+    image = scan(48, 80)
+
+    def drawn():
+        return Drawn(mirrored, 7.0, (5, -3), 1.15, image.shape)
+
+    ours = replace(ORDINARY, size=size)._move(image, drawn()).astype(float)
+    moved = torch.from_numpy(ORDINARY._move(image, drawn()))[None]
+    theirs = F.resize(moved, list(size), T.InterpolationMode.BILINEAR, antialias=False)[0].numpy()
+    off = np.abs(ours - theirs)[2:-2, 2:-2]
+    assert np.quantile(off, 0.95) <= 3
+    assert ours.shape == size
+
+
+def test_an_image_of_another_size_comes_at_the_size_without_being_moved_too():
+    image = scan(48, 80)
+    small = replace(STILL, size=(24, 40))(image, (0, 0, 0)).astype(float)
+    assert np.abs(small - image.reshape(24, 2, 40, 2).mean((1, 3))).max() <= 1
+
+
+def test_from_finer_images_a_moved_one_is_about_as_sharp_as_one_that_is_not():
+    """Of a picture whose finest lines are faint, as in a radiograph."""
+    noise = np.random.default_rng(0).normal(128, 40, (256, 256))
+    grain = Image.fromarray(cv2.GaussianBlur(noise, (0, 0), 2).clip(0, 255).astype(np.uint8))
+    form = InputFormat((64, 64), **PLAIN, prepared=Preparation(256))
+    vary = replace(ORDINARY, scale=(1.0, 1.0), shift=0.0, jitter=0.0, size=form.size)
+
+    def sharpness(image):
+        return np.diff(image[10:-10, 10:-10].astype(float), n=2).std()
+
+    def of_moved(form):
+        return np.mean([sharpness(vary(form.fit(grain)[0], (0, 0, k))) for k in range(50)])
+
+    still = sharpness(form.fit(grain)[0])
+    assert of_moved(form) < 0.8 * still
+    assert of_moved(form.finer()) == pytest.approx(still, rel=0.15)
 
 
 @pytest.mark.parametrize("jitter", [0.3, 0.8])

@@ -1,6 +1,7 @@
 """A split as a dataset: which images, decoded once, in which batches, by how many processes."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
 from data.loader import make_loader
+from data.preparation import Preparation
 from data.sampling import Draw, EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
 
@@ -95,10 +97,22 @@ def test_the_splits_of_a_training_are_varied_and_as_they_are(folder, caplog):
         return images
 
     train, val = load_splits(folder, {"normal": 0, "pneumonia": 1}, FORM, ORDINARY, bar)
-    assert (train.augmentation, val.augmentation) == (ORDINARY, None)
+    assert (train.augmentation, val.augmentation) == (replace(ORDINARY, size=(16, 16)), None)
     assert (len(train), len(val)) == (4, 1)
     assert titles == ["Decoding train", "Decoding val"]
     assert "train: mapping leaves out COVID-19, 1 images" in caplog.text
+
+
+def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(folder):
+    form = InputFormat((8, 8), **PLAIN, prepared=Preparation(16))
+    moved, _ = load_splits(folder, MAPPING, form, ORDINARY, lambda images, title: images)
+    assert moved._pixels.shape == (5, 1, 11, 11)
+    assert moved[0][0].shape == (1, 8, 8)
+    still = replace(ORDINARY, flip=0, rotation=0, shift=0, scale=(1, 1), jitter=0)
+    train, _ = load_splits(folder, MAPPING, form, still, lambda images, title: images)
+    wanted = RadiographDataset(folder, "train", MAPPING, form)
+    for k in range(5):
+        assert torch.equal(train[k][0], wanted[k][0])
 
 
 @pytest.mark.parametrize(

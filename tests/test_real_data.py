@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 import generate_dataset
+from data.augmentation import Augmentation
 from data.gate import Gate
 from data.preparation import Preparation
 from data.sources.tables import read_rows
-from data.transforms import InputFormat
+from data.transforms import PLAIN, InputFormat
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 COVID = DATA / "covid-chestxray-dataset"
@@ -121,3 +122,25 @@ def test_the_input_gate_lets_frontal_radiographs_pass_and_doubts_the_rest(real, 
     for pixels in others.values():
         doubted = [reason is not None for reason in gate.doubts(np.stack(pixels))]
         assert np.mean(doubted) >= 0.9
+
+
+def test_training_images_are_as_sharp_as_those_that_are_predicted(real):
+    """Second differences, of every 10th image at 96 pixels, moved and not."""
+    form = InputFormat((96, 96), **PLAIN, prepared=Preparation(256))
+    vary = Augmentation(0.5, 10.0, 0.0, (1.0, 1.0), 0.0, size=form.size)
+
+    def sharpness(pixels):
+        return np.diff(pixels[10:-10, 10:-10].astype(float), n=2).std()
+
+    def kept(form):
+        """The part of an unmoved image's that is left when it is moved."""
+        files = sorted((real / "train").glob("*.png"))[::10]
+        pairs = ((form.read(file)[0], form.finer().read(file)[0]) for file in files)
+        return np.array([
+            [sharpness(vary(image, (0, 0, k))) / sharpness(still) for image in (still, fine)]
+            for k, (still, fine) in enumerate(pairs)
+        ]).mean(0)  # fmt: skip
+
+    twice, once = kept(form)
+    assert twice < 0.85
+    assert once == pytest.approx(1, abs=0.05)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,21 @@ def test_an_image_of_any_size_has_the_networks_size_and_three_normal_channels(mo
     assert tensor.is_contiguous(memory_format=torch.channels_last)
     assert tensor.min() >= -2
     assert tensor.max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("size", "prepared", "finer"),
+    [
+        ((100, 100), 256, (140, 140)),
+        ((50, 100), 120, (60, 120)),  # no finer than the dataset, and of the same proportions
+        ((256, 256), 256, (256, 256)),
+        ((300, 200), 256, (300, 200)),
+        ((96, 96), None, (96, 96)),
+    ],
+)
+def test_finer_is_so_many_times_the_size_where_the_dataset_has_it(size, prepared, finer):
+    form = InputFormat(size, **IMAGENET, prepared=prepared and Preparation(prepared))
+    assert form.finer() == replace(form, size=finer)
 
 
 @pytest.mark.parametrize("norm", [IMAGENET, PLAIN], ids=["ImageNet", "plain"])
