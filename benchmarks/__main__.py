@@ -59,6 +59,10 @@ def arguments() -> argparse.Namespace:
         " test unread",
     )  # fmt: skip
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
+    study.add_argument(
+        "--results", type=Path, default=Path(__file__).with_name("recipes.csv"), metavar="FILE",
+        help="table of runs that have ended, which are not made again",
+    )  # fmt: skip
     for name, kind in kinds.choices.items():
         if name not in ("step", "predict", "recipes"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")

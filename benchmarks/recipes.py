@@ -1,13 +1,13 @@
 """What recipes of training score on validation and test, from random weights, over seeds.
 
-A run is DIR/RECIPE-SEED. One that is there is not trained again, one that was stopped goes on. A
-recipe is settled with --folds, which validates on each image of train and validation once: on the
-first third with the first seed, and so on.
+A run is DIR/RECIPE-SEED. One that was stopped goes on, and one that has ended gets a line in the
+table of results, with which it is not made again. A recipe is settled with --folds, which validates
+on each image of train and validation once: on the first third with the first seed, and so on.
 """
 
 import argparse
+import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
@@ -16,11 +16,15 @@ import numpy as np
 import pandas as pd
 
 import config
+from benchmarks import ledger
 from benchmarks.folds import make_folds
 from benchmarks.measure import measure
 from benchmarks.table import Row
+from data.folder import read_about
+from util.device import pick_device, pick_precision, precision_name
 from util.flags import Parser, add_config
 from util.runs import FREE
+from util.versions import commit, machine, versions
 
 OURS = (
     *("--backbone-weights", "none", "--lr", "1e-3", "--batch-size", 32, "--warmup-epochs", 4),
@@ -67,23 +71,60 @@ def run(args: argparse.Namespace) -> list[Row]:
         runs = [(seed, args.ckpts_dir / fold.name, fold) for seed, fold in parts]
     rows = []
     for recipe in args.recipes:
-        scores = defaultdict(list)
-        for seed, home, dataset in runs:
-            folder = home / f"{recipe}-{seed}"
-            train(recipe, folder, seed, dataset, args)
-            history = pd.read_csv(folder / "history.csv")
-            for name, column in VALIDATION.items():
-                told = history[column].iloc[-LAST:].mean() if column in history else nan
-                scores[name].append(told)
-            if not args.folds:
-                found = test_metrics(folder, dataset)
-                scores["test F1"].append(found["macro_f1"]["value"])
-                scores["test AUROC"].append(found["macro_auroc"]["value"])
+        scores = [scores_of(recipe, *one, args) for one in runs]
         row = {"recipe": recipe, "runs": len(runs)}
-        for name, values in scores.items():
+        for name in ledger.SCORES[: len(VALIDATION) if args.folds else None]:
+            values = [score[name] for score in scores]
             row |= {name: float(np.mean(values)), f"+- {name}": spread(values)}
         rows.append(row)
     return rows
+
+
+def scores_of(
+    recipe: str, seed: int, home: Path, dataset: Path, args: argparse.Namespace
+) -> dict[str, float]:
+    """As in the table of results, to which a run that was not there is added."""
+    job = {
+        "recipe": recipe,
+        "seed": seed,
+        "data": read_about(dataset)["fingerprint"][:16],
+        "size": args.size,
+        "epochs": args.epochs,
+        "settings": digest(recipe),
+    }
+    if (scores := ledger.find(args.results, job)) is None:
+        folder = home / f"{recipe}-{seed}"
+        train(recipe, folder, seed, dataset, args)
+        last = pd.read_csv(folder / "history.csv").iloc[-LAST:]
+        scores = {name: last[c].mean() if c in last else nan for name, c in VALIDATION.items()}
+        if not args.folds:
+            found = test_metrics(folder, dataset)
+            scores["test F1"] = found["macro_f1"]["value"]
+            scores["test AUROC"] = found["macro_auroc"]["value"]
+        ledger.add(args.results, job, scores, made_with(recipe))
+    return scores
+
+
+def digest(recipe: str) -> str:
+    """Eight letters for all of a recipe's settings: those of another recipe have others."""
+    if recipe in VARIANTS:
+        settings = asked(OURS + VARIANTS[recipe])
+    else:
+        from benchmarks.rivals import RECIPES  # seconds of imports, so only where they are due
+
+        settings = RECIPES[recipe]
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+
+
+def made_with(recipe: str) -> dict[str, str]:
+    device = pick_device("auto")
+    precision = asked(VARIANTS.get(recipe, ()))["precision"]
+    return {
+        "precision": precision_name(pick_precision(precision, device, scaled=True)),
+        "machine": machine(device),
+        "torch": versions()["torch"],
+        "commit": commit() or "unknown",
+    }
 
 
 def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Namespace) -> None:
@@ -107,17 +148,22 @@ def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Na
 
 def check(file: Path, words: Sequence[object]) -> None:
     """ValueError unless the settings of a run, in `file`, are those that the flags would give."""
-    parser = Parser(prog="train.py")
-    add_config(parser, config)
-    asked = vars(parser.parse_args([str(word) for word in words]))
     saved = json.loads(file.read_text())
-    for name in sorted(asked.keys() - FREE - {"given"}):
-        wanted = json.loads(json.dumps(asked[name]))  # a tuple is a list there
+    for name, value in asked(words).items():
+        wanted = json.loads(json.dumps(value))  # a tuple is a list there
         if wanted != "auto" and saved.get(name) != wanted:
             raise ValueError(
                 f"{file}: {name} is {saved.get(name)}; expected {wanted}. The run is of another"
                 " recipe: move it away, or give another --ckpts-dir"
             )
+
+
+def asked(words: Sequence[object]) -> dict[str, object]:
+    """The settings that flags of train.py give, but those that change no result, in order."""
+    parser = Parser(prog="train.py")
+    add_config(parser, config)
+    settings = vars(parser.parse_args([str(word) for word in words]))
+    return {name: settings[name] for name in sorted(settings.keys() - FREE - {"given"})}
 
 
 def test_metrics(folder: Path, dataset: Path) -> dict:

@@ -17,7 +17,7 @@ from PIL import Image
 import config
 import generate_dataset
 from benchmarks import __main__ as benchmarks
-from benchmarks import generate, growth, measure, plain, recipes, rivals, table, trial
+from benchmarks import generate, growth, ledger, measure, plain, recipes, rivals, table, trial
 from data.folder import read_about, read_split
 from data.sample import write_sample
 from data.transforms import InputFormat
@@ -233,11 +233,17 @@ def fake_training(tmp_path, trained, scores):
     return fake
 
 
-def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monkeypatch):
+def study(dataset, tmp_path):
+    """The flags of a study that leaves all it makes below tmp_path."""
+    words = ["recipes", "--epochs", "2", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path)]
+    return [*words, "--results", str(tmp_path / "results.csv")]
+
+
+def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(dataset, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
-    words = ["--seeds", "1", "2", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
-    plain, ours = run(["recipes", "--recipes", "plain", "ours", *words])
+    words = ["--recipes", "plain", "ours", "--seeds", "1", "2"]
+    plain, ours = run([*study(dataset, tmp_path), *words])
     assert (plain["recipe"], ours["recipe"], ours["runs"]) == ("plain", "ours", 2)
     assert (ours["F1"], ours["loss"], ours["test AUROC"]) == pytest.approx((0.65, 0.8, 0.9))
     assert ours["AUROC"] == plain["AUROC"] == pytest.approx(0.8)
@@ -247,15 +253,39 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(tmp_path, monke
 
 
 def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(
-    tmp_path, monkeypatch
+    dataset, tmp_path, monkeypatch
 ):
     trained = []
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
-    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path)]
-    run(["recipes", *words, "--seeds", "1"])
+    words = [*study(dataset, tmp_path), "--recipes", "ours"]
+    run([*words, "--seeds", "1"])
     settings_of_run(tmp_path / "ours-2", random_seed=2)
-    run(["recipes", *words, "--seeds", "1", "2"])
+    run([*words, "--seeds", "1", "2"])
     assert ["--resume" in call for call in trained] == [False, True]
+
+
+@pytest.mark.parametrize("recipe", ["plain", "ours"])
+def test_a_run_in_the_table_is_made_on_no_machine_again_and_another_is(
+    dataset, tmp_path, monkeypatch, recipe
+):
+    trained = []
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
+    words = [*study(dataset, tmp_path), "--recipes", recipe]
+    rows = run([*words, "--seeds", "1"])
+    shutil.rmtree(tmp_path / f"{recipe}-1")
+    again = run([*words, "--seeds", "1"])
+    assert again == [pytest.approx(row, nan_ok=True) for row in rows]
+    assert len(trained) == 1
+    run([*words, "--seeds", "1", "2"])
+    assert len(trained) == 2
+    line = pd.read_csv(tmp_path / "results.csv", dtype=str).iloc[0]
+    assert line["data"] == read_about(dataset)["fingerprint"][:16]
+    assert line[list(ledger.HOW)].notna().all()
+    shutil.rmtree(tmp_path / f"{recipe}-2")
+    monkeypatch.setitem(rivals.RECIPES, "plain", replace(rivals.PLAIN_GOOD, smoothing=0.0))
+    monkeypatch.setattr(recipes, "OURS", (*recipes.OURS, "--weight-decay", 1))
+    run([*words, "--seeds", "2"])
+    assert len(trained) == 3  # by other settings
 
 
 def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together(
@@ -270,8 +300,8 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
     (dataset / "dataset.json").write_text(json.dumps(about))
     trained = []
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {}))
-    words = ["--folds", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path), "--epochs", "2"]
-    (row,) = run(["recipes", "--recipes", "plain", *words, "--seeds", "7", "8", "9"])
+    words = [*study(dataset, tmp_path), "--folds", "--recipes", "plain"]
+    (row,) = run([*words, "--seeds", "7", "8", "9"])
     assert row["runs"] == 3
     assert "test F1" not in row
     assert [Path(words[4]).name for words in trained] == ["plain-7", "plain-8", "plain-9"]
@@ -306,12 +336,12 @@ def settings_of_run(folder, **other):
 
 
 @pytest.mark.parametrize("other", [{"random_seed": 1}, {"average_decay": 0.9}, {"epochs": 3}])
-def test_a_run_of_other_settings_is_no_run_of_the_recipe(tmp_path, other):
+def test_a_run_of_other_settings_is_no_run_of_the_recipe(dataset, tmp_path, other):
     settings_of_run(tmp_path / "ours-2", **{"random_seed": 2} | other)
     name, value = next(iter(other.items()))
-    words = ["--recipes", "ours", "--epochs", "2", "--ckpts-dir", str(tmp_path), "--seeds", "2"]
+    words = [*study(dataset, tmp_path), "--recipes", "ours", "--seeds", "2"]
     with pytest.raises(ValueError, match=f"ours-2/config.json: {name} is {value}; expected "):
-        run(["recipes", *words])
+        run(words)
 
 
 def test_an_unknown_recipe_is_one_line(tmp_path):
