@@ -17,8 +17,7 @@ def faults():
     for _ in range(4):
         torch.ones(2**24)  # 64 MiB, freed at once
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - began
-faults()
-print(faults())
+print(min(faults() for _ in range(6)))  # the first ones find no room of their size yet
 """
 
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import model.weights
 import train
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, load_splits
 from data.gate import Gate
 from data.sampling import EpochBatches
 from data.transforms import InputFormat
@@ -511,7 +511,7 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
     best = load_checkpoint(fit("a", *warm, *flags, "--batch-size", 8) / "best.pth")
     whole = Augmentation(0, 7, 0.1, (1, 1.2), 0.9)
     form = InputFormat.of(best["input"])
-    images = RadiographDataset(dataset, "train", best["mapping"], form, whole)
+    images, _ = load_splits(dataset, best["mapping"], form, whole, lambda items, title: items)
     batches = EpochBatches(len(images), 8, seed=7)
     batches.begin(2)
     assert torch.equal(seen[0], images.__getitems__(next(iter(batches)))[0])
