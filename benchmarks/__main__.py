@@ -46,9 +46,9 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
-        help="original, plain, plain-zero-init, or train.py's: ours, balanced, balanced-source,"
-        " effective, no-weights, no-smoothing, no-warmup, batch-16, batch-64, not-averaged,"
-        " full-augmentation, half-augmentation, clipped, float32",
+        help="original, plain, plain-zero-init, or train.py's: ours, adamw, adamw-growing,"
+        " growing, balanced, balanced-source, effective, no-weights, no-smoothing, no-warmup,"
+        " batch-16, batch-64, not-averaged, half-augmentation, clipped, float32",
     )  # fmt: skip
     study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
     study.add_argument("--epochs", type=int, default=40)
@@ -58,6 +58,9 @@ def arguments() -> argparse.Namespace:
         help="cross-validate in three folds of train and validation, one for each seed, and leave"
         " test unread",
     )  # fmt: skip
+    study.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time; a GPU has room for many"
+    )
     study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     study.add_argument(
         "--results", type=Path, default=Path(__file__).with_name("recipes.csv"), metavar="FILE",
@@ -72,7 +75,7 @@ def arguments() -> argparse.Namespace:
         words = ["all", *words]
     args = parser.parse_args(words)
     chosen = kinds.choices[args.benchmark]
-    lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1, "epochs": 1}
+    lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1, "epochs": 1, "jobs": 1}
     for name in lowest.keys() & vars(args):
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "growth" and min(args.images) < 16:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,7 +13,7 @@ from tempfile import TemporaryFile
 import psutil
 
 ROOT = Path(__file__).parent.parent
-INTERVAL = 0.05  # seconds from one look at the memory to the next
+INTERVAL = 0.05  # seconds from one look at the memory to the next, where that is of interest
 
 
 def source_flags(folders: Mapping[str, Path]) -> list[str]:
@@ -34,8 +35,11 @@ class Measured:
     said: str = ""
 
 
-def measure(*words: object) -> Measured:
-    """Runs `python WORDS` in the root of the project. ChildProcessError if it fails."""
+def measure(*words: object, interval: float = INTERVAL) -> Measured:
+    """Runs `python WORDS` in the root of the project. ChildProcessError if it fails.
+
+    interval: seconds from one look at the memory to the next.
+    """
     start, cpu, peak = time.perf_counter(), _cpu_of_children(), 0
     with (
         TemporaryFile("w+") as errors,  # a pipe that nobody reads would fill up
@@ -49,7 +53,8 @@ def measure(*words: object) -> Measured:
     ):
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
-            time.sleep(INTERVAL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(interval)
         seconds = time.perf_counter() - start
         if process.returncode:
             errors.seek(0)

@@ -43,7 +43,10 @@ def by_turns(
 
 def rates_of_trials(taken: Mapping[str, Sequence[Measured]]) -> Rates:
     """Of `benchmarks.trial`, which says the rate of each repetition itself."""
-    return {name: [median(json.loads(run.said)) for run in runs] for name, runs in taken.items()}
+    return {
+        name: [median(json.loads(run.said)["rates"]) for run in runs]
+        for name, runs in taken.items()
+    }
 
 
 def rows(benchmark: str, taken: Mapping[str, Sequence[Measured]], rates: Rates) -> list[Row]:

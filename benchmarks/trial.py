@@ -1,4 +1,5 @@
-"""One recipe at one job, in a process of its own; prints images a second, by repetition.
+"""One recipe at one job, in a process of its own; prints images a second, by repetition, and the
+MiB of tensors that a GPU held at a time.
 
 python3 -m benchmarks.trial KIND SIZE BATCH WORKERS FOLDER REPETITIONS
 """
@@ -34,7 +35,12 @@ from util.memory import keep_freed_memory
 from util.optimization import Descent, RunningAverage, cosine_schedule, make_optimizer
 
 CLASSES = 3
-OUR_STEPS = {"our-step": "auto", "our-float32-step": "float32"}  # kind -> precision
+OUR_STEPS = {  # kind -> settings of our_step
+    "our-step": {},
+    "our-float32-step": {"precision": "float32"},
+    "our-compiled-step": {"compiled": True},
+}
+AT_ONCE = 20  # steps of a repetition on a GPU, which is waited for at its end
 
 
 class FullSizeImages(Dataset):
@@ -111,13 +117,13 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
 
 
 def our_step(
-    size: int, precision: str = "auto"
+    size: int, precision: str = "auto", compiled: bool = False
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
     keep_freed_memory()
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model.parameters(), "adamw", 1e-4, 0.05)
+    optimizer = make_optimizer(model, "adamw", 1e-4, 0.05)
     dtype = pick_precision(precision, device, scaled=True)
     schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
     descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
@@ -125,11 +131,12 @@ def our_step(
     steps = itertools.count(1)
     arithmetic, normalise = autocast(dtype, device), form(size).normalise
     weights = torch.ones(CLASSES, device=device)
+    net = torch.compile(model) if compiled else model
 
     def step(pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         images = normalise(pixels.to(device, non_blocking=True))
         with arithmetic:
-            logits = model(images)
+            logits = net(images)
         targets = targets.to(device, non_blocking=True)
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
         descent.step(loss.share)
@@ -145,15 +152,17 @@ def main() -> None:
     size, batch, workers = map(int, numbers)
     folder, repetitions = Path(sys.argv[5]), int(sys.argv[6])
     torch.manual_seed(0)
-    targets = torch.arange(batch) % CLASSES
-    pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8)
+    device = pick_device("auto")
+    at_once = 1 if device.type == "cpu" else AT_ONCE
+    targets = torch.arange(batch, device=device) % CLASSES
+    pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, device=device)
     loader = {"plain-loader": plain_loader, "our-loader": our_loader, "steps": our_loader}.get(kind)
     batches = loader(size, batch, workers, folder) if loader else []
     if kind == "plain-step":
         images = (pixels / 255).expand(-1, 3, -1, -1).contiguous()
-        job = partial(through, [(images, targets)], plain_step())
+        job = partial(through, [(images, targets)] * at_once, plain_step())
     elif kind in OUR_STEPS:
-        job = partial(through, [(pixels, targets)], our_step(size, OUR_STEPS[kind]))
+        job = partial(through, [(pixels, targets)] * at_once, our_step(size, **OUR_STEPS[kind]))
     elif kind == "forward":
         job = forward_pass(size, batch, folder)
     elif kind == "steps":  # as many as an epoch has
@@ -161,7 +170,9 @@ def main() -> None:
     else:
         job = partial(through, batches, lambda *_: 0.0)
     rates = [timed(job) for _ in range(1 + repetitions)]
-    print(json.dumps(rates[1:]))  # the first one starts processes and chooses algorithms
+    rates = rates[1:]  # the first one starts processes and chooses algorithms
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else None
+    print(json.dumps({"rates": rates, "gpu": gpu}))
 
 
 def through(batches: Iterable, step: Callable) -> int:

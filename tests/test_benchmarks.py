@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pytest
@@ -211,7 +212,7 @@ def test_help_answers_before_the_heavy_imports(words):
 def fake_training(tmp_path, trained, scores):
     """In place of a command: its run's history, and what evaluation says of it."""
 
-    def fake(*words):
+    def fake(*words, interval):
         words = [str(word) for word in words]
         if words[0] == "evaluate.py":
             out = Path(words[words.index("--out") + 1])
@@ -262,6 +263,22 @@ def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on
     settings_of_run(tmp_path / "ours-2", random_seed=2)
     run([*words, "--seeds", "1", "2"])
     assert ["--resume" in call for call in trained] == [False, True]
+
+
+def test_runs_are_made_at_the_same_time_as_many_as_asked(dataset, tmp_path, monkeypatch):
+    together = Barrier(3, timeout=60)
+    fake = fake_training(tmp_path, [], {1: 0.6, 2: 0.8, 3: 0.7})
+
+    def waiting(*words, interval):
+        if words[0] != "evaluate.py":
+            together.wait()
+        fake(*words, interval=interval)
+
+    monkeypatch.setattr(recipes, "measure", waiting)
+    table = tmp_path / "results.csv"
+    [row] = run([*study(dataset, tmp_path), "--recipes", "ours", "--jobs", "3"])
+    assert row["test F1"] == pytest.approx(0.7)
+    assert sorted(pd.read_csv(table)["seed"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("recipe", ["plain", "ours"])
@@ -322,9 +339,9 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
 
 def settings_of_run(folder, **other):
     """What train.py leaves at the start of `ours` over two epochs, but for `other` settings."""
-    ours = {"backbone_weights": None, "lr": 1e-3, "batch_size": 32, "warmup_epochs": 4.0}
+    ours = {"backbone_weights": None, "optimizer": "muon", "lr": 3e-3, "batch_size": 32}
     ours |= {
-        "augmentation_warmup_epochs": 25.0,
+        "warmup_epochs": 4.0,
         "epochs": 2,
         "width": 96,
         "height": 96,

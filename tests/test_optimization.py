@@ -19,7 +19,7 @@ def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1, scaled=False):
     """Of a linear layer that starts the same each time."""
     torch.manual_seed(0)
     layer = nn.Linear(4, 3)
-    optimizer = make_optimizer(layer.parameters(), kind, lr, 0.01)
+    optimizer = make_optimizer(layer, kind, lr, 0.01)
     schedule = (schedule or (lambda o: plateau_schedule(o, 0.5, 0)))(optimizer)
     return layer, Descent(optimizer, schedule, clip_norm, scaled)
 
@@ -118,7 +118,7 @@ def test_biases_are_not_decayed_and_frozen_weights_stay():
     layer.bias.data.fill_(1)
     layer.weight.requires_grad = False
     before = layer.weight.clone()
-    optimizer = make_optimizer(layer.parameters(), "adamw", 0.1, 0.5)
+    optimizer = make_optimizer(layer, "adamw", 0.1, 0.5)
     Descent(optimizer, plateau_schedule(optimizer, 0.5, 0)).step((layer.bias * 0).sum())
     assert torch.equal(layer.weight, before)
     assert torch.equal(layer.bias, torch.ones(3))
@@ -127,7 +127,7 @@ def test_biases_are_not_decayed_and_frozen_weights_stay():
 def test_nothing_to_train_is_refused():
     layer = nn.Linear(4, 3).requires_grad_(False)
     with pytest.raises(ValueError, match="freeze: found every block"):
-        make_optimizer(layer.parameters(), "adam", 0.1, 0.0)
+        make_optimizer(layer, "adam", 0.1, 0.0)
 
 
 # Weights 1, 2, 3, 4 after four steps of a model that began at 10. What stays is 1/10, 2/11, 3/12,

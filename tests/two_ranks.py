@@ -60,7 +60,7 @@ def steps_in_one_go_and_in_two(ranks: Ranks) -> list[dict[str, torch.Tensor]]:
         for steps in goes:
             network = deepcopy(network)
             net = ranks.share(network, images[:1])
-            optimizer = make_optimizer(network.parameters(), "adamw", 0.01, 0.05)
+            optimizer = make_optimizer(network, "adamw", 0.01, 0.05)
             descent = Descent(optimizer, plateau_schedule(optimizer, 0.5, 1))
             if state:
                 descent.load_state_dict(state)

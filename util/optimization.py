@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from util.muon import Muon
 
 
 class Descent:
@@ -62,21 +63,32 @@ class Descent:
         self.rate = state["rate"]
 
 
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], kind: str, lr: float, weight_decay: float
-) -> Optimizer:
-    """`adamw` (Loshchilov & Hutter, ICLR 2019) or `adam` over all parameters.
+def make_optimizer(model: nn.Module, kind: str, lr: float, weight_decay: float) -> Optimizer:
+    """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon` over all of a model's parameters.
 
     Frozen ones have no gradient and stay as they are, until they are thawed. Biases and BatchNorm
     parameters are not decayed: shrinking them regularises nothing.
     """
-    everything = list(parameters)
+    everything = list(model.parameters())
     if not any(p.requires_grad for p in everything):
         raise ValueError("freeze: found every block; expected one at least that is trained")
+    convolutions: dict[int, list[nn.Parameter]] = {}  # by their groups
+    if kind == "muon":
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d):
+                convolutions.setdefault(layer.groups, []).append(layer.weight)
+    taken = {id(weight) for weights in convolutions.values() for weight in weights}
+    rest = [p for p in everything if id(p) not in taken]
     groups = [
-        {"params": [p for p in everything if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in everything if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if kind == "muon":
+        turned = [
+            {"params": weights, "weight_decay": weight_decay, "parts": parts}
+            for parts, weights in convolutions.items()
+        ]
+        return Muon([*turned, *({**group, "parts": 0} for group in groups)], lr)
     # One pass over the tensors instead of one for each operation, where torch has it.
     fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
@@ -120,11 +132,11 @@ class RunningAverage:
         means = [pair for pair in pairs if pair[0].is_floating_point()]
         self._means, self._weights = map(list, zip(*means, strict=True))
         # How many batches BatchNorm has seen.
-        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._counts, self._seen = map(list, zip(*counts, strict=True)) if counts else ([], [])
 
     def update(self, step: int) -> None:
         """After step number `step` of the model, from 1 on; does not wait for the device."""
         stays = min(self.decay, step / (step + 9))
         get_ema_multi_avg_fn(stays)(self._means, self._weights, step)
-        for count, new in self._counts:
-            count.copy_(new)
+        torch._foreach_copy_(self._counts, self._seen)
