@@ -161,6 +161,7 @@ def moments_of(monkeypatch, stop_at=None):
         ("--average-decay", 0.4),
         ("--average-decay", "none"),
         ("--augmentation-warmup-epochs", 2.5),
+        ("--optimizer", "muon", "--lr", 1e-2),
     ],
 )
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
