@@ -131,7 +131,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     model = model.to(device, memory_format=torch.channels_last)
     weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
-    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay)
+    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay, dtype)
     if cfg.schedule == "cosine":
         warmup = int(cfg.warmup_epochs * batches.batches)
         schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)

@@ -50,8 +50,10 @@ def arguments() -> argparse.Namespace:
         " growing, balanced, balanced-source, effective, no-weights, no-smoothing, no-warmup,"
         " batch-16, batch-64, not-averaged, half-augmentation, clipped, float32",
     )  # fmt: skip
-    study.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N")
-    study.add_argument("--epochs", type=int, default=40)
+    study.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="one for each run"
+    )
+    study.add_argument("--epochs", type=int, default=40, help="of each training")
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument(
         "--folds", action="store_true",
@@ -61,10 +63,13 @@ def arguments() -> argparse.Namespace:
     study.add_argument(
         "--jobs", type=int, default=1, help="trainings at a time; a GPU has room for many"
     )
-    study.add_argument("--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR")
     study.add_argument(
-        "--results", type=Path, default=Path(__file__).with_name("recipes.csv"), metavar="FILE",
-        help="table of runs that have ended, which are not made again",
+        "--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR",
+        help="where the folders of runs are",
+    )  # fmt: skip
+    study.add_argument(
+        "--results", type=Path, default=Path("benchmarks/recipes.csv"), metavar="FILE",
+        help="table of runs that have ended; what has a line there is not made again",
     )  # fmt: skip
     for name, kind in kinds.choices.items():
         if name not in ("step", "predict", "recipes"):

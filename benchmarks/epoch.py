@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.measure import Measured, measure, source_flags
 from benchmarks.pairs import Rates, rates_of_trials, rows
-from benchmarks.sources import given_sources
+from benchmarks.sources import STORED, given_sources
 from benchmarks.table import Row
 from data.folder import read_about
 
@@ -22,7 +22,9 @@ def run(args: argparse.Namespace) -> list[Row]:
     rates: Rates = {TRAIN: []}
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         dataset = Path(scratch, "set")
-        measure("generate_dataset.py", dataset, "--size", args.size, *source_flags(folders))
+        measure(
+            "generate_dataset.py", dataset, "--size", max(STORED, args.size), *source_flags(folders)
+        )
         mapping = [f"{label}={k}" for k, label in enumerate(read_about(dataset)["labels"])]
         words = ("--dataset", dataset, "--mapping", *mapping, "--loss-weights", "none")
         words += ("--backbone-weights", "none", "--width", args.size, "--height", args.size)

@@ -1,68 +1,43 @@
 """What recipes of training score on validation and test, from random weights, over seeds.
 
 A run is DIR/RECIPE-SEED. One that was stopped goes on, and one that has ended gets a line in the
-table of results, with which it is not made again. A recipe is settled with --folds, which validates
-on each image of train and validation once: on the first third with the first seed, and so on.
+table of results, with which it is not made again: without it, it is. A line is known by data and
+settings, not by the program, whose commit it names. A recipe is settled with --folds, which
+validates on each image of train and validation once: on the first third with the first seed, and
+so on.
 """
 
 import argparse
-import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from math import nan
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-import config
 from benchmarks import ledger
 from benchmarks.folds import make_folds
 from benchmarks.measure import measure
 from benchmarks.table import Row
+from benchmarks.variants import RIVALS, VARIANTS, asked, digest, flags
 from data.folder import read_about
+from util.checkpoint import load_checkpoint
 from util.device import pick_device, pick_precision, precision_name
-from util.flags import Parser, add_config
-from util.runs import FREE
+from util.files import write_json
 from util.versions import commit, machine, versions
-
-OURS = (
-    *("--backbone-weights", "none", "--optimizer", "muon", "--lr", "3e-3"),
-    *("--batch-size", 32, "--warmup-epochs", 4),
-)
-ADAMW = "--optimizer", "adamw", "--lr", "1e-3"
-# Flags of train.py, beside these.
-VARIANTS = {
-    "ours": (),
-    "adamw": ADAMW,
-    "adamw-growing": (*ADAMW, "--augmentation-warmup-epochs", 25),
-    "growing": ("--augmentation-warmup-epochs", 25),
-    "balanced": ("--sampling", "balanced"),
-    "balanced-source": ("--sampling", "balanced_source", "--patient-cap", 3),
-    "effective": ("--loss-weights", "effective"),
-    "no-weights": ("--loss-weights", "none"),
-    "no-smoothing": ("--label-smoothing", 0),
-    "no-warmup": ("--warmup-epochs", 0),
-    "batch-16": ("--batch-size", 16, "--average-decay", 0.995),
-    "batch-64": ("--batch-size", 64, "--average-decay", 0.98),
-    "not-averaged": ("--average-decay", "none"),
-    "float32": ("--precision", "float32"),
-    "half-augmentation": (
-        *("--rotation", 5, "--shift", 0.04, "--scale", 0.95, 1.07, "--jitter", 0.15),
-    ),
-    "clipped": ("--clip-norm", 1),
-}
 
 # What validation says, as the mean of the LAST epochs: the best one is a matter of luck. A rival
 # tells no loss.
 VALIDATION = {"F1": "val_macro_f1", "AUROC": "val_macro_auroc", "loss": "val_loss"}
 LAST = 5
 
-WRITING = Lock()  # held by whoever adds a line to the table of results
+TABLE = Lock()  # held by whoever reads or writes the table of results
+Job, Done = TypeVar("Job"), TypeVar("Done")
 REST = 5.0  # seconds from one look at a training's memory to the next, which nobody asks for here
-RIVALS = ("original", "plain", "plain-zero-init")  # of benchmarks.rivals
 
 
 def run(args: argparse.Namespace) -> list[Row]:
@@ -75,20 +50,31 @@ def run(args: argparse.Namespace) -> list[Row]:
         folds = make_folds(args.dataset, args.ckpts_dir / "folds")
         parts = zip(args.seeds, folds, strict=False)  # fewer seeds: a first look
         runs = [(seed, args.ckpts_dir / fold.name, fold) for seed, fold in parts]
+    jobs = [(recipe, *one) for recipe in args.recipes for one in runs]
+    found = at_once(lambda job: scores_of(*job, args), jobs, args.jobs)
     rows = []
-    with ThreadPoolExecutor(args.jobs) as pool:
-        found = {
-            recipe: [pool.submit(scores_of, recipe, *one, args) for one in runs]
-            for recipe in args.recipes
-        }
-    for recipe, runs_of_it in found.items():
-        scores = [one.result() for one in runs_of_it]
+    for recipe in args.recipes:
+        scores = [score for job, score in zip(jobs, found, strict=True) if job[0] == recipe]
         row = {"recipe": recipe, "runs": len(runs)}
         for name in ledger.SCORES[: len(VALIDATION) if args.folds else None]:
             values = [score[name] for score in scores]
             row |= {name: float(np.mean(values)), f"+- {name}": spread(values)}
         rows.append(row)
     return rows
+
+
+def at_once(do: Callable[[Job], Done], jobs: Sequence[Job], number: int) -> list[Done]:
+    """What comes of each job, `number` of them at a time. Once one has failed, none is begun."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        done = [pool.submit(do, job) for job in jobs]
+        wait(done, return_when=FIRST_EXCEPTION)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for one in done:
+        if not one.cancelled():
+            one.result()  # raises what failed
+    return [one.result() for one in done]
 
 
 def scores_of(
@@ -103,7 +89,9 @@ def scores_of(
         "epochs": args.epochs,
         "settings": digest(recipe),
     }
-    if (scores := ledger.find(args.results, job)) is None:
+    with TABLE:
+        scores = ledger.find(args.results, job)
+    if scores is None:
         folder = home / f"{recipe}-{seed}"
         train(recipe, folder, seed, dataset, args)
         last = pd.read_csv(folder / "history.csv").iloc[-LAST:]
@@ -112,27 +100,22 @@ def scores_of(
             found = test_metrics(folder, dataset)
             scores["test F1"] = found["macro_f1"]["value"]
             scores["test AUROC"] = found["macro_auroc"]["value"]
-        with WRITING:
-            ledger.add(args.results, job, scores, made_with(recipe))
+        with TABLE:
+            ledger.add(args.results, job, scores, json.loads(beside(folder).read_text()))
     return scores
 
 
-def digest(recipe: str) -> str:
-    """Eight letters for all of a recipe's settings: those of another recipe have others."""
-    if recipe in VARIANTS:
-        settings = asked(OURS + VARIANTS[recipe])
-    else:
-        from benchmarks.rivals import RECIPES  # seconds of imports, so only where they are due
-
-        settings = RECIPES[recipe]
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+def beside(folder: Path) -> Path:
+    """The file beside a run's folder that says what it was made with."""
+    return folder.with_name(f"{folder.name}.json")
 
 
 def made_with(recipe: str) -> dict[str, str]:
-    device = pick_device("auto")
-    precision = asked(VARIANTS.get(recipe, ()))["precision"]
+    """What a run of the recipe that begins now is made with."""
+    device, of_train = pick_device("auto"), recipe in VARIANTS
+    precision = asked(flags(recipe))["precision"] if of_train else "auto"
     return {
-        "precision": precision_name(pick_precision(precision, device, scaled=True)),
+        "precision": precision_name(pick_precision(precision, device, scaled=of_train)),
         "machine": machine(device),
         "torch": versions()["torch"],
         "commit": commit() or "unknown",
@@ -141,6 +124,10 @@ def made_with(recipe: str) -> dict[str, str]:
 
 def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Namespace) -> None:
     """Unless the run is at its end. ValueError if the one that is there is of another recipe."""
+    check_data(folder / "best.pth", dataset, args.size)
+    if not beside(folder).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_json(beside(folder), made_with(recipe))
     history = folder / "history.csv"
     done = history.is_file() and len(pd.read_csv(history)) == args.epochs
     if recipe not in VARIANTS:
@@ -150,12 +137,25 @@ def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Na
         words = ("train.py", "--dataset", dataset, "--epochs", args.epochs)
         words += ("--width", args.size, "--height", args.size, "--random-seed", seed)
         words += ("--ckpts-dir", folder.parent, "--name", folder.name)
-        words += OURS + VARIANTS[recipe]
+        words += flags(recipe)
         if (folder / "config.json").is_file():
             check(folder / "config.json", words[1:])
             words = ("train.py", "--ckpts-dir", folder.parent, "--name", folder.name, "--resume")
     if not done:
         measure(*words, interval=REST)
+
+
+def check_data(best: Path, dataset: Path, size: int) -> None:
+    """ValueError if a run that is there is of another data set, or of images of another size."""
+    if not best.is_file():
+        return
+    checkpoint, wanted = load_checkpoint(best), read_about(dataset)["fingerprint"]
+    found = (checkpoint["fingerprint"], *checkpoint["input"]["size"])
+    if found != (wanted, size, size):
+        raise ValueError(
+            f"{best}: of data {found[0][:16]} at {found[2]}x{found[1]} pixels; expected"
+            f" {wanted[:16]} at {size}x{size}. Move it away, or give another --ckpts-dir"
+        )
 
 
 def check(file: Path, words: Sequence[object]) -> None:
@@ -168,14 +168,6 @@ def check(file: Path, words: Sequence[object]) -> None:
                 f"{file}: {name} is {saved.get(name)}; expected {wanted}. The run is of another"
                 " recipe: move it away, or give another --ckpts-dir"
             )
-
-
-def asked(words: Sequence[object]) -> dict[str, object]:
-    """The settings that flags of train.py give, but those that change no result, in order."""
-    parser = Parser(prog="train.py")
-    add_config(parser, config)
-    settings = vars(parser.parse_args([str(word) for word in words]))
-    return {name: settings[name] for name in sorted(settings.keys() - FREE - {"given"})}
 
 
 def test_metrics(folder: Path, dataset: Path) -> dict:

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from data.sample import write_sample
 from data.sources import SOURCES
 
+STORED = 256  # pixels of a data set's images, as by default: of these, a small input is read finer
+
 
 @contextmanager
 def given_sources(args: argparse.Namespace, scratch: Path) -> Iterator[dict[str, Path]]:

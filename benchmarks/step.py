@@ -1,6 +1,7 @@
 """Images a second of a training step on a batch in memory: train.py's, and the plain recipe's.
 
-In float32, too, which train.py takes on a CPU without bfloat16 of its own; and compiled, on a GPU.
+With Muon, too; in float32, which train.py takes on a CPU without bfloat16 of its own; and compiled,
+on a GPU.
 """
 
 import argparse
@@ -18,6 +19,7 @@ STEPS = 4
 
 def run(args: argparse.Namespace) -> list[Row]:
     kinds = {"plain": "plain-step", "ours": "our-step"}
+    kinds["ours with Muon"] = "our-muon-step"
     device = pick_device("auto")
     if pick_precision("auto", device, scaled=True) != torch.float32:
         kinds["ours in float32"] = "our-float32-step"

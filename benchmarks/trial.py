@@ -20,7 +20,7 @@ from torchvision import transforms
 
 import config
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, load_splits
 from data.folder import preparation, read_about
 from data.loader import make_loader
 from data.sampling import EpochBatches, in_order
@@ -39,6 +39,7 @@ OUR_STEPS = {  # kind -> settings of our_step
     "our-step": {},
     "our-float32-step": {"precision": "float32"},
     "our-compiled-step": {"compiled": True},
+    "our-muon-step": {"optimizer": "muon"},
 }
 AT_ONCE = 20  # steps of a repetition on a GPU, which is waited for at its end
 
@@ -78,7 +79,7 @@ def our_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
     about = read_about(folder)
     mapping = {label: k for k, label in enumerate(about["labels"])}
     vary = Augmentation(config.flip, config.rotation, config.shift, config.scale, config.jitter)
-    images = RadiographDataset(folder, "train", mapping, form(size, about), vary)
+    images, _ = load_splits(folder, mapping, form(size, about), vary, lambda files, title: files)
     pin = pick_device("auto").type == "cuda"
     return make_loader(images, EpochBatches(len(images), batch), workers, pin)
 
@@ -117,16 +118,16 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
 
 
 def our_step(
-    size: int, precision: str = "auto", compiled: bool = False
+    size: int, precision: str = "auto", compiled: bool = False, optimizer: str = "adamw"
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
     keep_freed_memory()
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(model, "adamw", 1e-4, 0.05)
     dtype = pick_precision(precision, device, scaled=True)
-    schedule = cosine_schedule(optimizer, 10**6, warmup_steps=0)
-    descent = Descent(optimizer, schedule, scaled=dtype == torch.float16)
+    descends = make_optimizer(model, optimizer, 1e-4, 0.05, dtype)
+    schedule = cosine_schedule(descends, 10**6, warmup_steps=0)
+    descent = Descent(descends, schedule, scaled=dtype == torch.float16)
     average = config.average_decay and RunningAverage(model, config.average_decay)
     steps = itertools.count(1)
     arithmetic, normalise = autocast(dtype, device), form(size).normalise
@@ -153,11 +154,12 @@ def main() -> None:
     folder, repetitions = Path(sys.argv[5]), int(sys.argv[6])
     torch.manual_seed(0)
     device = pick_device("auto")
-    at_once = 1 if device.type == "cpu" else AT_ONCE
-    targets = torch.arange(batch, device=device) % CLASSES
-    pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, device=device)
     loader = {"plain-loader": plain_loader, "our-loader": our_loader, "steps": our_loader}.get(kind)
     batches = loader(size, batch, workers, folder) if loader else []
+    if kind in {"plain-step", "steps", *OUR_STEPS}:
+        at_once = 1 if device.type == "cpu" else AT_ONCE
+        targets = torch.arange(batch, device=device) % CLASSES
+        pixels = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, device=device)
     if kind == "plain-step":
         images = (pixels / 255).expand(-1, 3, -1, -1).contiguous()
         job = partial(through, [(images, targets)] * at_once, plain_step())

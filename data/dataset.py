@@ -33,8 +33,8 @@ class RadiographDataset(VisionDataset):
 
     Pixels are (C, H, W) uint8 at the network's size; InputFormat.normalise makes its input of
     them, on the device that it runs on. With an augmentation that has a size of its own, they are
-    of that size, and `form` is what it is given. They come from one array that all processes share
-    (data.decoded); `progress` wraps the images when that is made.
+    of that size, and `form` is that of the images which it is given. They come from one array that
+    all processes share (data.decoded); `progress` wraps the images when that is made.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
     used: `unused` counts them by label. `table` holds the metadata of the used rows, `targets`
@@ -88,9 +88,8 @@ class RadiographDataset(VisionDataset):
         pixels = self._pixels[self._rows[[draw.index for draw in draws]]]
         if self.augmentation:
             pairs = zip(pixels[:, 0], draws, strict=True)
-            pixels = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])[
-                :, None
-            ]
+            varied = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])
+            pixels = varied[:, None]
         targets = [self.targets[draw.index] for draw in draws]
         return torch.from_numpy(pixels), torch.tensor(targets)
 
@@ -105,7 +104,8 @@ def load_splits(
     """What a training reads: the training split, varied, and the validation split as it is.
 
     Both at the size of `form`; what is moved is finer before. progress: wraps the images that are
-    decoded, under a title. The log says which labels are not used.
+    decoded, under a title. The log says which labels are not used. Training images are decoded as
+    they are predicted, too: a run ends with a look at some, and is to know of a full disk now.
     """
     sets = []
     varied = replace(augmentation, size=form.size)
@@ -116,6 +116,9 @@ def load_splits(
         for label, number in images.unused.items():
             log.info("%s: mapping leaves out %s, %d images", split, label, number)
         sets.append(images)
+    if fine != form:
+        bar = partial(progress, title="Decoding train as it is predicted")
+        RadiographDataset(root, "train", mapping, form, progress=bar)
     return sets
 
 

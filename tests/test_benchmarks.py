@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
@@ -18,14 +18,26 @@ from PIL import Image
 import config
 import generate_dataset
 from benchmarks import __main__ as benchmarks
-from benchmarks import generate, growth, ledger, measure, plain, recipes, rivals, table, trial
+from benchmarks import (
+    generate,
+    growth,
+    ledger,
+    measure,
+    plain,
+    recipes,
+    rivals,
+    table,
+    trial,
+    variants,
+)
 from data.folder import read_about, read_split
 from data.sample import write_sample
-from data.transforms import InputFormat
+from data.transforms import PLAIN, InputFormat
 from model.weights import check_fit
 from tests.networks import TinyNext
-from util.checkpoint import load_checkpoint
+from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import pick_device, pick_precision
+from util.versions import machine
 
 ROOT = Path(__file__).parent.parent
 
@@ -133,6 +145,7 @@ def parse(words):
         (["speed"], "invalid choice: 'speed'"),
         (["generate", "--workers", "0"], "--workers: found 0; expected 1 or more"),
         (["generate", "--rounds", "0"], "--rounds: found 0; expected 1 or more"),
+        (["recipes", "--jobs", "0"], "--jobs: found 0; expected 1 or more"),
         (["growth", "--images", "5"], "--images: found 5; expected 16 or more"),
         (["recipes", "--folds", "--seeds", "1", "2", "3", "4"], "--seeds: found 4; expected one"),
     ],
@@ -281,6 +294,64 @@ def test_runs_are_made_at_the_same_time_as_many_as_asked(dataset, tmp_path, monk
     assert sorted(pd.read_csv(table)["seed"]) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_fails_ends_the_study_and_what_had_ended_is_kept(
+    dataset, tmp_path, monkeypatch, jobs
+):
+    begun, fake = [], fake_training(tmp_path, [], {1: 0.6})
+
+    def failing(*words, interval):
+        begun.append(words[0])
+        if "plain-2" in str(words):
+            raise ChildProcessError("no such luck")
+        fake(*words, interval=interval)
+
+    monkeypatch.setattr(recipes, "measure", failing)
+    words = ["--recipes", "plain", "ours", "--seeds", "1", "2", "1", "1", "1"]
+    with pytest.raises(ChildProcessError, match="no such luck"):
+        run([*study(dataset, tmp_path), *words, "--jobs", str(jobs)])
+    assert len(begun) <= 4
+    assert list(pd.read_csv(tmp_path / "results.csv")["seed"]) == [1]
+
+
+def test_a_line_says_what_the_run_was_begun_with(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "commit", lambda: "then")
+    fake = fake_training(tmp_path, [], {1: 0.6})
+
+    def slow(*words, interval):
+        monkeypatch.setattr(recipes, "commit", lambda: "now")
+        fake(*words, interval=interval)
+
+    monkeypatch.setattr(recipes, "measure", slow)
+    run([*study(dataset, tmp_path), "--recipes", "float32", "--seeds", "1"])
+    line = pd.read_csv(tmp_path / "results.csv").iloc[0]
+    assert (line["commit"], line["precision"]) == ("then", "float32")
+    assert line["torch"] == torch.__version__.partition("+")[0]
+    assert line["machine"] == machine(pick_device("auto"))
+
+
+@pytest.mark.parametrize("other", [{"fingerprint": "of another"}, {"size": (64, 96)}])
+def test_a_run_of_another_data_set_or_size_is_none_of_the_study(dataset, tmp_path, other):
+    (tmp_path / "plain-1").mkdir()
+    fingerprint = read_about(dataset)["fingerprint"]
+    about = {"fingerprint": fingerprint, "size": (96, 96)} | other
+    form = InputFormat(about["size"], **PLAIN)
+    content = {"input": asdict(form), "fingerprint": about["fingerprint"]}
+    save_checkpoint(tmp_path / "plain-1" / "best.pth", {"state_dict": {}, "epoch": 1, **content})
+    with pytest.raises(ValueError, match=r"plain-1/best.pth: of data .*Move it away"):
+        run([*study(dataset, tmp_path), "--recipes", "plain", "--seeds", "1"])
+
+
+def test_the_figures_of_the_readme_are_those_of_the_table():
+    table = pd.read_csv(ROOT / "benchmarks" / "recipes.csv")
+    readme = (ROOT / "README.md").read_text()
+    on_test = table[table["test F1"].notna()]
+    assert {"original", "plain", "ours"} <= set(on_test["recipe"])
+    for recipe, runs in on_test.groupby("recipe"):
+        told = [f"{runs[c].mean():.3f} ± {runs[c].std():.3f}" for c in ledger.SCORES if c != "loss"]
+        assert " | ".join(told) in readme, recipe
+
+
 @pytest.mark.parametrize("recipe", ["plain", "ours"])
 def test_a_run_in_the_table_is_made_on_no_machine_again_and_another_is(
     dataset, tmp_path, monkeypatch, recipe
@@ -300,7 +371,7 @@ def test_a_run_in_the_table_is_made_on_no_machine_again_and_another_is(
     assert line[list(ledger.HOW)].notna().all()
     shutil.rmtree(tmp_path / f"{recipe}-2")
     monkeypatch.setitem(rivals.RECIPES, "plain", replace(rivals.PLAIN_GOOD, smoothing=0.0))
-    monkeypatch.setattr(recipes, "OURS", (*recipes.OURS, "--weight-decay", 1))
+    monkeypatch.setattr(variants, "OURS", (*variants.OURS, "--weight-decay", 1))
     run([*words, "--seeds", "2"])
     assert len(trained) == 3  # by other settings
 
@@ -371,11 +442,11 @@ def test_the_help_names_every_recipe(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         benchmarks.arguments()
     said = "".join(capsys.readouterr().out.split())  # lines break at hyphens, too
-    assert not [name for name in (*recipes.RIVALS, *recipes.VARIANTS) if name not in said]
+    assert not [name for name in (*variants.RIVALS, *variants.VARIANTS) if name not in said]
 
 
 def test_every_rival_is_one_of_the_recipes():
-    assert set(rivals.RECIPES) == set(recipes.RIVALS)
+    assert set(rivals.RECIPES) == set(variants.RIVALS)
 
 
 def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(

@@ -63,12 +63,14 @@ def test_what_holds_on_one_rank_all_hear_of(parts):
     assert [part["any"] for part in parts] == [[True, True, False]] * len(parts)
 
 
-def test_steps_that_are_interrupted_add_up_bit_for_bit(parts):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_that_are_interrupted_add_up_bit_for_bit(parts, optimizer):
     """Three ranks add up in an order that depends on how the gradients are packed."""
     for part in parts:
-        one, two = part["goes"]
+        one, two = part["goes"][optimizer]
         for name, value in one.items():
             assert torch.equal(value, two[name]), (name, (value - two[name]).abs().max())
+            assert torch.equal(value, parts[0]["goes"][optimizer][0][name])  # on all ranks alike
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,15 @@ def test_nothing_to_train_is_refused():
         make_optimizer(layer, "adam", 0.1, 0.0)
 
 
+def test_a_running_average_of_a_network_without_batchnorm():
+    layer = nn.Linear(1, 1)
+    average = RunningAverage(layer, 0.5)
+    first = layer.weight.item()
+    layer.weight.data.fill_(first + 2)
+    average.update(100)
+    assert average.model.weight.item() == pytest.approx(first + 1)
+
+
 # Weights 1, 2, 3, 4 after four steps of a model that began at 10. What stays is 1/10, 2/11, 3/12,
 # 4/13, or the decay if that is less: 10 / 10 + 9 / 10 * 1 = 1.9, then 2 / 11 * 1.9 + 9 / 11 * 2 ...
 @pytest.mark.parametrize(

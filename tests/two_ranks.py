@@ -50,7 +50,7 @@ def gathered(ranks: Ranks) -> torch.Tensor:
     return ranks.gather(rows[ranks.rank :: ranks.size], 7)
 
 
-def steps_in_one_go_and_in_two(ranks: Ranks) -> list[dict[str, torch.Tensor]]:
+def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, torch.Tensor]]:
     """The weights after four steps, and after two and, as a run that goes on, two more."""
     found = []
     for goes in ([4], [2, 2]):
@@ -60,8 +60,8 @@ def steps_in_one_go_and_in_two(ranks: Ranks) -> list[dict[str, torch.Tensor]]:
         for steps in goes:
             network = deepcopy(network)
             net = ranks.share(network, images[:1])
-            optimizer = make_optimizer(network, "adamw", 0.01, 0.05)
-            descent = Descent(optimizer, plateau_schedule(optimizer, 0.5, 1))
+            descends = make_optimizer(network, optimizer, 0.01, 0.05)
+            descent = Descent(descends, plateau_schedule(descends, 0.5, 1))
             if state:
                 descent.load_state_dict(state)
             network.train()
@@ -120,7 +120,10 @@ if __name__ == "__main__":
                 "gradients": gradients(ranks),
                 "gathered": gathered(ranks),
                 "any": [ranks.any(ranks.rank == k, torch.device("cpu")) for k in (0, 1, 99)],
-                "goes": steps_in_one_go_and_in_two(ranks),
+                "goes": {
+                    optimizer: steps_in_one_go_and_in_two(ranks, optimizer)
+                    for optimizer in ("adamw", "muon")
+                },
             }
             torch.save(result, f"{out}/{ranks.rank}.pt")
     elif what == "fit":

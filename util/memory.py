@@ -2,8 +2,7 @@
 
 import ctypes
 
-MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
-LARGE = 2**30  # bytes: blocks beyond are given back; a larger number is refused
+MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
@@ -16,5 +15,5 @@ def keep_freed_memory() -> None:
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
-        library.mallopt(MMAP_THRESHOLD, LARGE)
-        library.mallopt(TRIM_THRESHOLD, 2 * LARGE - 1)
+        library.mallopt(MMAP_MAX, 0)  # no block is one of its own, which is given back at once
+        library.mallopt(TRIM_THRESHOLD, 2**31 - 1)  # bytes at the end of the heap

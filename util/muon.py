@@ -7,73 +7,79 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from util.device import pick_precision
-
 MOMENTUM = 0.95
-SIZE = 0.2  # root mean square of an update's elements before the rate, about that of AdamW's
-ROUNDS = 5
-QUINTIC = 3.4445, -4.7750, 2.0315  # of each round, chosen for a steep rise from 0
+RMS = 0.2  # root mean square of an update's elements before the rate, about that of AdamW's
+NEWTON_SCHULZ_STEPS = 5
+QUINTIC = 3.4445, -4.7750, 2.0315  # of each of them: a steep rise from 0
 
 
 class Muon(AdamW):
     """Jordan et al., kellerjordan.github.io/posts/muon, 2024, in the scale of Liu et al.,
     arXiv:2502.16982, so that rates and weight decay mean what they mean to AdamW.
 
-    Where the gradient speaks mostly of few directions of a layer, as it does, the others learn as
-    much here. groups: as AdamW's; with `parts` of more than 0 they hold weights of convolutions,
-    (out, in / parts, h, w), each of which is so many matrices: those of its groups. The rest, with
-    `parts` 0, are AdamW's.
+    A gradient is mostly made of a few directions of a layer; an orthogonal step goes equally far in
+    all of them. groups: as AdamW's; one with `conv_groups` of more than 0 holds the weights of
+    convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. One
+    with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. (torch's
+    own Muon takes matrices alone, one by one, and no torch before 2.9 has it.)
     """
 
-    def __init__(self, groups: Iterable[Mapping[str, Any]], lr: float):
+    def __init__(
+        self,
+        groups: Iterable[Mapping[str, Any]],
+        lr: float,
+        dtype: torch.dtype = torch.float32,
+    ):
         # Not fused: then a step whose gradient does not fit float16 is left out as a whole.
         super().__init__(groups, lr=lr, fused=False)
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            if group["parts"]:
-                self._turn(group)
+            if group["conv_groups"]:
+                self._orthogonal_step(group)
         super().step()
 
-    def _turn(self, group: dict[str, Any]) -> None:
-        """One step of the weights that have a gradient, which it takes from them."""
-        alike: dict[torch.Size, list[Tensor]] = {}  # go through the rounds together
+    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+        """Of the weights that have a gradient, which it takes from them, so that AdamW does not."""
+        alike: dict[torch.Size, list[Tensor]] = {}  # are multiplied together
         for weight in group["params"]:
             if weight.grad is not None:
                 alike.setdefault(weight.shape, []).append(weight)
         for shape, weights in alike.items():
             gradients = [weight.grad for weight in weights]
-            means = [self._mean(weight) for weight in weights]
-            torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
-            ahead = torch.stack(torch._foreach_lerp(gradients, means, MOMENTUM))  # Nesterov's
-            matrices = ahead.reshape(-1, shape[0] // group["parts"], shape[1:].numel())
-            size = SIZE * max(matrices.shape[1:]) ** 0.5
-            updates = orthogonal(matrices).reshape(ahead.shape).unbind()
+            momenta = [self._momentum(weight) for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # Nesterov's
+            matrices = ahead.reshape(-1, shape[0] // group["conv_groups"], shape[1:].numel())
+            size = RMS * max(matrices.shape[1:]) ** 0.5
+            updates = orthogonal(matrices, self.dtype).reshape(ahead.shape).unbind()
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(weights, updates, alpha=-group["lr"] * size)
             for weight in weights:
                 weight.grad = None
 
-    def _mean(self, weight: Tensor) -> Tensor:
-        """Of its gradients. (`step` is what AdamW looks for when a state is loaded.)"""
+    def _momentum(self, weight: Tensor) -> Tensor:
+        """The running mean of its gradients. (`step` is what AdamW looks for in a loaded state.)"""
         state = self.state[weight]
         if not state:
             state["step"], state["exp_avg"] = torch.zeros(()), torch.zeros_like(weight)
         return state["exp_avg"]
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """(N, r, c), any scale -> nearly the closest ones whose rows or columns, the fewer, are
-    orthonormal: their singular values are all within 0.6 and 1.3. Float32.
+def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, r, c), any scale -> about the nearest ones whose rows or columns, the fewer, are
+    orthonormal; float32.
 
-    Newton and Schulz's rounds, in bfloat16 where it is native: the result is rough in any case.
+    By Newton and Schulz: singular values come to 0.7 to 1.2, but those below a hundredth or so of a
+    matrix's norm stay smaller. The products are in `dtype`.
     """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    wide = wide.to(pick_precision("auto", matrices.device))
+    wide = wide.to(dtype)
     a, b, c = QUINTIC
-    for _ in range(ROUNDS):
+    for _ in range(NEWTON_SCHULZ_STEPS):
         gram = wide @ wide.mT
         mix = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         wide = torch.baddbmm(wide, mix, wide, beta=a)

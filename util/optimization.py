@@ -34,7 +34,8 @@ class Descent:
         self.rate = 0.0  # of the last step
 
     def step(self, loss: Tensor) -> None:
-        """Backward from the loss, then one step; does not wait for the device."""
+        """Backward from the loss, then one step; does not wait for the device (but for Muon's with
+        scaling)."""
         self.scaler.scale(loss).backward()
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -63,11 +64,18 @@ class Descent:
         self.rate = state["rate"]
 
 
-def make_optimizer(model: nn.Module, kind: str, lr: float, weight_decay: float) -> Optimizer:
+def make_optimizer(
+    model: nn.Module,
+    kind: str,
+    lr: float,
+    weight_decay: float,
+    dtype: torch.dtype = torch.float32,
+) -> Optimizer:
     """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon` over all of a model's parameters.
 
     Frozen ones have no gradient and stay as they are, until they are thawed. Biases and BatchNorm
-    parameters are not decayed: shrinking them regularises nothing.
+    parameters are not decayed: shrinking them regularises nothing. dtype: of the run's arithmetic;
+    Muon's is bfloat16 if that is, else float32.
     """
     everything = list(model.parameters())
     if not any(p.requires_grad for p in everything):
@@ -84,11 +92,12 @@ def make_optimizer(model: nn.Module, kind: str, lr: float, weight_decay: float) 
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if kind == "muon":
-        turned = [
-            {"params": weights, "weight_decay": weight_decay, "parts": parts}
-            for parts, weights in convolutions.items()
+        orthogonal = [
+            {"params": weights, "weight_decay": weight_decay, "conv_groups": conv_groups}
+            for conv_groups, weights in convolutions.items()
         ]
-        return Muon([*turned, *({**group, "parts": 0} for group in groups)], lr)
+        groups = [*orthogonal, *({**group, "conv_groups": 0} for group in groups)]
+        return Muon(groups, lr, dtype if dtype == torch.bfloat16 else torch.float32)
     # One pass over the tensors instead of one for each operation, where torch has it.
     fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
@@ -139,4 +148,5 @@ class RunningAverage:
         """After step number `step` of the model, from 1 on; does not wait for the device."""
         stays = min(self.decay, step / (step + 9))
         get_ema_multi_avg_fn(stays)(self._means, self._weights, step)
-        torch._foreach_copy_(self._counts, self._seen)
+        if self._counts:
+            torch._foreach_copy_(self._counts, self._seen)
