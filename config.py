@@ -31,8 +31,8 @@ n_threads: int = 2
 
 # Label -> class index. Labels may share an index; a label that is not here is not used.
 mapping: dict[str, int] = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
-# Pixels across the network's input. Halving both sides makes a step nearly 4 times as fast. Training
-# images that are moved stay sharp if the dataset's are 1.4 times as wide.
+# Pixels across the network's input. Halving both sides makes a step nearly 4 times as fast. Moved
+# training images stay sharp if the dataset's are 1.4 times as wide.
 width: int = 256
 # Pixels down the network's input.
 height: int = 256
@@ -54,7 +54,7 @@ scale: tuple[float, float] = (0.9, 1.15)
 jitter: float = 0.3
 # Epochs over which rotation, shift, scale and jitter grow from a fifth to the whole; 0: at once.
 # For random weights and adamw: over 25 of 40 epochs, the final AUROC was there after 14 and 29 (two
-# folds). With muon it made no difference.
+# folds).
 augmentation_warmup_epochs: float = 0.0
 
 # ---- Model ----
@@ -79,8 +79,8 @@ epochs: int = 20
 batch_size: int = 16
 # Highest learning rate. 1e-4 suits pretrained weights; with random ones, 1e-3 adamw and 3e-3 muon.
 lr: float = 1e-4
-# adamw decays the weights apart from the gradient; adam is the original's; muon makes the most of
-# few steps from random weights (at a rate of 3e-3), and costs a CPU more than the rest of a step.
+# adamw decays the weights apart from the gradient; adam is the original's; muon, for convolutions
+# alone, makes more of few steps from random weights: macro F1 0.74 in place of 0.68 (two folds).
 optimizer: Literal["adamw", "adam", "muon"] = "adamw"
 # Weight decay of the optimizer. 0.05 suits adamw, with which 1 scored alike; the original's adam
 # had 1e-3.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from model.covidnext50 import COVIDNext50
 from util.muon import orthogonal
 from util.optimization import Descent, cosine_schedule, make_optimizer
 
@@ -110,6 +111,20 @@ def test_convolutions_decay_at_the_rate_of_adamw():
         fall(layers, descent(layers, decay), 1)
     lost = (plain[0].weight - decayed[0].weight).detach()
     assert torch.allclose(lost, 0.01 * 0.5 * before, atol=1e-7)
+
+
+def test_the_widest_convolutions_of_the_network_are_adamws():
+    with torch.device("meta"):
+        network = COVIDNext50(3)
+    groups = make_optimizer(network, "muon", 0.01, 0.5).param_groups
+    mine = {id(weight) for group in groups if group["conv_groups"] for weight in group["params"]}
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    left = [tuple(layer.weight.shape) for layer in convolutions if id(layer.weight) not in mine]
+    assert len(left) == 9
+    assert min(max(shape[:2]) for shape in left) == 1024
+    assert (512, 2048, 3, 3) in left
+    everything = [id(weight) for group in groups for weight in group["params"]]
+    assert sorted(everything) == sorted(map(id, network.parameters()))
 
 
 def test_frozen_convolutions_stay_and_are_no_part_of_it():
