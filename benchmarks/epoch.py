@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from benchmarks.measure import Measured, measure, source_flags
+from benchmarks.measure import Measured, measure
 from benchmarks.pairs import Rates, rates_of_trials, rows
-from benchmarks.sources import STORED, given_sources
+from benchmarks.sources import STORED, given_sources, make_dataset
 from benchmarks.table import Row
 from data.folder import read_about
 
@@ -22,9 +22,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     rates: Rates = {TRAIN: []}
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         dataset = Path(scratch, "set")
-        measure(
-            "generate_dataset.py", dataset, "--size", max(STORED, args.size), *source_flags(folders)
-        )
+        make_dataset(dataset, max(STORED, args.size), folders)
         mapping = [f"{label}={k}" for k, label in enumerate(read_about(dataset)["labels"])]
         words = ("--dataset", dataset, "--mapping", *mapping, "--loss-weights", "none")
         words += ("--backbone-weights", "none", "--width", args.size, "--height", args.size)

@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import plain
-from benchmarks.measure import measure, source_flags
 from benchmarks.pairs import by_turns, rates_of_trials, rows
-from benchmarks.sources import STORED, given_sources
+from benchmarks.sources import STORED, given_sources, make_dataset
 from benchmarks.table import Row
 
 PLAIN_IMAGES = 200  # that the plain recipe reads in an epoch; its rate does not depend on them
@@ -19,9 +18,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         full, dataset = Path(scratch, "full"), Path(scratch, "set")
         plain.copy_images(folders, full, PLAIN_IMAGES)
-        measure(
-            "generate_dataset.py", dataset, "--size", max(STORED, args.size), *source_flags(folders)
-        )
+        make_dataset(dataset, max(STORED, args.size), folders)
         trials = {
             "plain": ("plain-loader", full, 1),
             "ours": ("our-loader", dataset, EPOCHS),

@@ -10,10 +10,10 @@ so on.
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from math import nan
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TypeVar
 
 import numpy as np
@@ -65,16 +65,22 @@ def run(args: argparse.Namespace) -> list[Row]:
 
 def at_once(do: Callable[[Job], Done], jobs: Sequence[Job], number: int) -> list[Done]:
     """What comes of each job, `number` of them at a time. Once one has failed, none is begun."""
-    pool = ThreadPoolExecutor(number)
-    try:
-        done = [pool.submit(do, job) for job in jobs]
-        wait(done, return_when=FIRST_EXCEPTION)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    for one in done:
-        if not one.cancelled():
-            one.result()  # raises what failed
-    return [one.result() for one in done]
+    over = Event()
+
+    def unless_over(job: Job) -> Done | None:
+        if over.is_set():
+            return None  # which nobody sees: one that failed comes before it
+        try:
+            return do(job)
+        except BaseException:
+            over.set()
+            raise
+
+    with ThreadPoolExecutor(number) as pool:
+        try:
+            return list(pool.map(unless_over, jobs))
+        finally:
+            over.set()  # Ctrl-C, too
 
 
 def scores_of(

@@ -6,10 +6,9 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from benchmarks.measure import measure, source_flags
 from benchmarks.pairs import commands_by_turns, rates_of_commands, rates_of_trials, rows
 from benchmarks.predict import write_checkpoint
-from benchmarks.sources import given_sources
+from benchmarks.sources import given_sources, make_dataset
 from benchmarks.table import Row
 from data.folder import read_about
 
@@ -22,7 +21,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     in which Python reads its modules."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         dataset, checkpoint = Path(scratch, "set"), Path(scratch, "best.pth")
-        measure("generate_dataset.py", dataset, "--size", args.size, *source_flags(folders))
+        make_dataset(dataset, args.size, folders)
         write_checkpoint(checkpoint, args.size, read_about(dataset)["labels"])
         words = (args.size, args.batch_size, args.workers, dataset, PASSES)
         report = ("--dataset", dataset, "--batch-size", args.batch_size)

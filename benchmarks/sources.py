@@ -1,11 +1,12 @@
 """The sources that a benchmark is given, or those that --sample draws."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.measure import measure, source_flags
 from data.sample import write_sample
 from data.sources import SOURCES
 
@@ -23,3 +24,8 @@ def given_sources(args: argparse.Namespace, scratch: Path) -> Iterator[dict[str,
             for record in SOURCES[name].read(folder)[0]:
                 record.path.read_bytes()
         yield folders
+
+
+def make_dataset(dataset: Path, size: int, folders: Mapping[str, Path]) -> None:
+    """A data set of the sources, its images `size` pixels wide."""
+    measure("generate_dataset.py", dataset, "--size", size, *source_flags(folders))

@@ -115,6 +115,16 @@ def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(f
         assert torch.equal(train[k][0], wanted[k][0])
 
 
+def test_what_the_end_of_a_run_looks_at_is_decoded_at_its_start(folder):
+    def decode(images):
+        pytest.fail("decoded at the end, when a full disk costs the run its temperature and gate")
+
+    form = InputFormat((8, 8), **PLAIN, prepared=Preparation(16))
+    load_splits(folder, MAPPING, form, ORDINARY, lambda images, title: images)
+    for split in ("train", "val"):
+        RadiographDataset(folder, split, MAPPING, form, progress=decode)
+
+
 @pytest.mark.parametrize(
     ("split", "mapping", "message"),
     [

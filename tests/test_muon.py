@@ -45,7 +45,8 @@ def test_what_is_orthogonal_has_singular_values_near_one_and_the_same_directions
 
 
 def test_directions_that_are_hardly_there_stay_small():
-    left, right = torch.linalg.qr(torch.randn(16, 16))[0], torch.linalg.qr(torch.randn(64, 16))[0]
+    draw = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(n, 16, generator=draw))[0] for n in (16, 64))
     values = torch.tensor([1.0] * 4 + [1e-6] * 12)
     turned = orthogonal((left @ values.diag() @ right.mT)[None])
     found = torch.linalg.svdvals(turned)[0]
@@ -90,9 +91,20 @@ def test_a_convolution_goes_along_the_directions_of_its_gradient_and_each_group_
         left, _, right = torch.linalg.svd(gradients[name].reshape(step.shape), full_matrices=False)
         wanted = -0.01 * 0.2 * max(step.shape[1:]) ** 0.5 * left @ right
         assert torch.cosine_similarity(step.flatten(1), wanted.flatten(1)).min() > 0.95
-        assert (step.flatten(1).norm(dim=1) / wanted.flatten(1).norm(dim=1)).sub(
-            1
-        ).abs().max() < 0.3
+        sizes = step.flatten(1).norm(dim=1) / wanted.flatten(1).norm(dim=1)
+        assert (sizes - 1).abs().max() < 0.3
+
+
+def test_a_small_gradient_after_a_large_one_hardly_turns_the_way():
+    layers = nn.Conv2d(3, 8, 3, bias=False)
+    optimizer = make_optimizer(layers, "muon", 0.01, 0.0)
+    large, small = torch.randn(2, 8, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    steps = []
+    for gradient in (large, 1e-3 * small):
+        before, layers.weight.grad = layers.weight.detach().clone(), gradient
+        optimizer.step()
+        steps.append((layers.weight - before).flatten())
+    assert torch.cosine_similarity(*steps, dim=0) > 0.99
 
 
 def test_all_but_the_convolutions_weights_are_adamws():

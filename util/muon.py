@@ -72,7 +72,7 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(N, r, c), any scale -> about the nearest ones whose rows or columns, the fewer, are
     orthonormal; float32.
 
-    By Newton and Schulz: singular values come to 0.7 to 1.2, but those below a hundredth or so of a
+    By Newton and Schulz: singular values come to 0.6 to 1.2, but those below a hundredth or so of a
     matrix's norm stay smaller. The products are in `dtype`.
     """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
