@@ -68,13 +68,7 @@ from util.history import collapsed, open_history, show_end, show_epoch, show_sta
 from util.loss import Loss, Watch, batch_loss
 from util.memory import keep_freed_memory
 from util.metrics import confusion_matrix, macro_auroc, summary
-from util.optimization import (
-    Descent,
-    RunningAverage,
-    cosine_schedule,
-    make_optimizer,
-    plateau_schedule,
-)
+from util.optimization import RunningAverage, make_descent
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
 from util.runs import Progress, open_run, settle, settle_precision, sweep
@@ -131,13 +125,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     model = model.to(device, memory_format=torch.channels_last)
     weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
-    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay, dtype)
-    if cfg.schedule == "cosine":
-        warmup = int(cfg.warmup_epochs * batches.batches)
-        schedule = cosine_schedule(optimizer, cfg.epochs * batches.batches, warmup)
-    else:
-        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
-    descent = Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
+    descent = make_descent(model, cfg, batches.batches, dtype)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     kept = model if average is None else average.model  # what is validated and goes into best.pth
 
@@ -150,18 +138,10 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         set_rng_state(state["rng"])
     watch, saved = Watch(device), time.monotonic()
 
-    def check() -> None:
-        """Ends a run that has diverged."""
-        if step := watch.first_bad():
-            raise ValueError(
-                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
-                f" What was saved is from before; {progress.left()}"
-            )
-
     def check_weights() -> None:
         """Before they are saved: the loss of the last step was that of the weights before it."""
         watch.see_weights(model.state_dict().values(), progress.step)
-        check()
+        watch.check(progress.left)
 
     def save(file: str, **more: Any) -> None:
         """What evaluation and prediction need, and `more`."""
@@ -248,7 +228,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
                 average.update(progress.step)
             watch.see(loss.mean, progress.step)
             if progress.step % cfg.log_steps == 0:
-                check()
+                watch.check(progress.left)
                 bar.set_postfix(loss=f"{loss.mean.item():.3f}")
                 if writer:
                     writer.add_scalar("train/step_loss", loss.mean, progress.step)
@@ -260,7 +240,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         speed = len(train_set) * done / (time.perf_counter() - began)
 
         # Validate
-        check()
+        watch.check(progress.left)
         ranks.copy_from_first(kept.buffers())  # each rank has BatchNorm statistics of its own
         look = partial(predict_logits, device=device, normalise=form.normalise, autocast=arithmetic)
         found = validate(kept, val_loader, look, loss_of, ranks, stop)

@@ -24,6 +24,7 @@ from tests.networks import TinyNext
 from util import device, history
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint
+from util.optimization import Descent
 
 FLAGS = (
     "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
@@ -357,7 +358,7 @@ def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
         _, ends = saves_of(patch)
         fit("whole", "--epochs", 2)
     end = max(ends)
-    step, validate = train.Descent.step, train.validate
+    step, validate = Descent.step, train.validate
     taken = []
 
     def lucky(*words):
@@ -373,7 +374,7 @@ def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
             with torch.no_grad():
                 descent.parameters[0].fill_(1e30)
 
-    monkeypatch.setattr(train.Descent, "step", breaking)
+    monkeypatch.setattr(Descent, "step", breaking)
     with pytest.raises(ValueError, match=f"step {end}: the loss is no number") as error:
         fit("a", "--epochs", 2)
     assert "of epoch 1; its best.pth has no temperature and no gate" in str(error.value)
@@ -399,7 +400,7 @@ def test_an_epoch_whose_validation_loss_is_no_number_is_never_the_best(
 
 
 def test_weights_that_broke_are_not_saved_within_an_epoch(fit, tmp_path, monkeypatch):
-    step = train.Descent.step
+    step = Descent.step
 
     def breaking(descent, loss):
         step(descent, loss)
@@ -407,7 +408,7 @@ def test_weights_that_broke_are_not_saved_within_an_epoch(fit, tmp_path, monkeyp
             with torch.no_grad():
                 descent.parameters[0].fill_(1e30)
 
-    monkeypatch.setattr(train.Descent, "step", breaking)
+    monkeypatch.setattr(Descent, "step", breaking)
     with pytest.raises(ValueError, match=r"step 3: the loss is no number any more.* none yet, and"):
         fit("a", "--epochs", 2, "--save-minutes", 0)
     last = load_checkpoint(tmp_path / "a" / "last.pth")

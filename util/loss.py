@@ -1,6 +1,6 @@
 """What training lowers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -49,7 +49,7 @@ def batch_loss(
 
 
 class Watch:
-    """Which step was the first whose loss or weights are no numbers, told without waiting."""
+    """Which step was the first whose loss or weights are no numbers, seen without waiting."""
 
     def __init__(self, device: torch.device):
         self._first = torch.zeros((), dtype=torch.int64, device=device)
@@ -66,3 +66,11 @@ class Watch:
     def first_bad(self) -> int:
         """The step, or 0 if there was none. Waits for the device."""
         return int(self._first)
+
+    def check(self, left: Callable[[], str]) -> None:
+        """ValueError if there was one. left: says what the run leaves behind. Waits, too."""
+        if step := self.first_bad():
+            raise ValueError(
+                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
+                f" What was saved is from before; {left()}"
+            )

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -67,6 +68,19 @@ class Descent:
         self.schedule.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         self.rate = state["rate"]
+
+
+def make_descent(
+    model: nn.Module, cfg: SimpleNamespace, batches: int, dtype: torch.dtype
+) -> Descent:
+    """As the settings of config.py ask for. batches: of an epoch; dtype: of the arithmetic."""
+    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay, dtype)
+    if cfg.schedule == "cosine":
+        warmup = int(cfg.warmup_epochs * batches)
+        schedule = cosine_schedule(optimizer, cfg.epochs * batches, warmup)
+    else:
+        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
+    return Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
 
 
 def make_optimizer(
