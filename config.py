@@ -22,9 +22,10 @@ device: str = "auto"
 precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 # Let torch compile the network: slow to start, then faster on a GPU.
 compile: bool = False
-# One BatchNorm over all GPUs: for a few images on each.
+# One BatchNorm over all GPUs: for fewer than 8 images of a step on each.
 sync_batchnorm: bool = False
-# Processes that read images ahead; 0 reads in the main process. More use more memory.
+# Processes that read images ahead, for each device; 0 reads in the main process. More use more
+# memory.
 n_threads: int = 2
 
 # ---- Data ----
@@ -39,7 +40,8 @@ height: int = 256
 # shuffle shows each image once an epoch; balanced draws each class equally often, balanced_source
 # each class of each source.
 sampling: Literal["shuffle", "balanced", "balanced_source"] = "shuffle"
-# balanced, balanced_source: as how many images those of one patient count at most, or none.
+# balanced, balanced_source: as how many images of a class (and source) those of one patient count
+# at most, or none.
 patient_cap: int | None = None
 # Probability of a mirror image.
 flip: float = 0.5
@@ -53,8 +55,7 @@ scale: tuple[float, float] = (0.9, 1.15)
 # Brightness and contrast, as a part of themselves: exposure differs between machines.
 jitter: float = 0.3
 # Epochs over which rotation, shift, scale and jitter grow from a fifth to the whole; 0: at once.
-# For random weights and adamw: over 25 of 40 epochs, the final AUROC was there after 14 and 29 (two
-# folds).
+# For random weights; 25 of 40 epochs gained adamw 0.004 in AUROC and muon nothing (RESULTS.md).
 augmentation_warmup_epochs: float = 0.0
 
 # ---- Model ----
@@ -74,8 +75,8 @@ thaw_epoch: int | None = None
 
 # Passes over the training images.
 epochs: int = 20
-# Images a step, over all devices together. Scale lr with it. With random weights and a rate of
-# 1e-3, 32 and 64 ended alike, and 16 behind.
+# Images a step, over all devices together. Let lr grow with its square root. With random weights
+# and a rate of 1e-3, 32 and 64 ended alike, and 16 behind.
 batch_size: int = 16
 # Highest learning rate. 1e-4 suits pretrained weights; with random ones, 1e-3 adamw and 3e-3 muon.
 lr: float = 1e-4
@@ -92,7 +93,7 @@ schedule: Literal["cosine", "plateau"] = "cosine"
 warmup_epochs: float = 1.0
 # plateau: what the rate is multiplied by at a standstill, below 1.
 lr_reduce_factor: float = 0.7
-# plateau: epochs without a better validation macro F1 that make a standstill.
+# plateau: more epochs than this without a better validation macro F1 are a standstill.
 lr_reduce_patience: int = 5
 # Epochs without a better validation macro F1 after which the run stops; none never stops it.
 early_stopping_patience: int | None = None
@@ -112,7 +113,8 @@ collapse_patience: int | None = 10
 
 # ---- Logging ----
 
-# Steps between two points of the TensorBoard curve of the training loss.
+# Steps between two points of the TensorBoard curve of the training loss, and between two looks
+# whether the run has diverged, which wait for the device.
 log_steps: int = 10
-# Minutes between two saves of last.pth, which are no loss: what was done since is done again alike.
+# Minutes between two saves of last.pth. What a killed run did after the last one is done again.
 save_minutes: float = 5.0

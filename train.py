@@ -10,6 +10,7 @@ TensorBoard events.
 
 import argparse
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -26,6 +27,7 @@ from util.settings import check_settings
 
 log = logging.getLogger(__name__)
 ENOUGH = 1000  # images of a split at most that the last look is taken of, evenly through it
+FEW = 8  # images of a step on a device, below which its BatchNorm is told to be doubtful
 HEAR = 10  # steps: so rarely GPUs ask each other whether to stop, as asking waits for the device
 
 
@@ -47,7 +49,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset, load_splits
+from data.dataset import load_splits, read_some
 from data.folder import preparation, read_about
 from data.gate import Gate
 from data.loader import make_loader
@@ -61,14 +63,20 @@ from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, explained, pick_device, precision_name
+from util.device import autocast, explained, pick_device, precision_name, unscaled
 from util.distributed import Ranks, ranks_of_run
 from util.files import claimed, write_json
 from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
 from util.loss import Loss, Watch, batch_loss
 from util.memory import keep_freed_memory
 from util.metrics import confusion_matrix, macro_auroc, summary
-from util.optimization import RunningAverage, make_descent
+from util.optimization import (
+    Descent,
+    RunningAverage,
+    cosine_schedule,
+    make_optimizer,
+    plateau_schedule,
+)
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
 from util.runs import Progress, open_run, settle, settle_precision, sweep
@@ -90,11 +98,16 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     folder = Path(asked["ckpts_dir"], asked["name"])
     state = open_run(folder, asked["resume"], ranks.launch if ranks.again else None)  # of last.pth
     cfg = SimpleNamespace(**(settle(asked, given, state["config"]) if state else asked))
+    if ranks.size > 1 and cfg.device != asked["device"]:
+        raise ValueError(
+            f"--device: found {asked['device']}, but the run has {cfg.device}; give that"
+        )
     device = pick_device(cfg.device)
     auto = state["auto_precision"] if state else asked["precision"] == "auto"
     dtype = settle_precision(cfg.precision, device, auto)
     cfg.precision = precision_name(dtype)  # from now on the run has it
     arithmetic = autocast(dtype, device)
+    looking = autocast(unscaled(dtype), device)  # at validation images
     classes = class_names(cfg.mapping)
     torch.manual_seed(cfg.random_seed)  # no other generator is drawn from without a seed
 
@@ -121,11 +134,14 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         if device.type != "cuda":
             raise ValueError(f"--sync-batchnorm: found {device}; expected CUDA. Leave it out")
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    elif ranks.size > 1 and cfg.batch_size < FEW * ranks.size:
+        text = "batch_size: %d images on %d devices are few for the BatchNorm of each; raise it, or"
+        log.warning(f"{text} give --sync-batchnorm on GPUs", cfg.batch_size, ranks.size)
     model.freeze(cfg.freeze or [])
     model = model.to(device, memory_format=torch.channels_last)
     weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
-    descent = make_descent(model, cfg, batches.batches, dtype)
+    descent = build_descent(model, cfg, batches.batches, dtype)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     kept = model if average is None else average.model  # what is validated and goes into best.pth
 
@@ -136,6 +152,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         load_strictly(model, state["weights"], str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
+    begins, state = state is None, None  # its tensors take memory
     watch, saved = Watch(device), time.monotonic()
 
     def check_weights() -> None:
@@ -187,7 +204,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
     if ranks.first:
         sweep(folder)
-    if not state:
+    if begins:
         save_last()  # so that a run killed in its first epoch goes on with its settings
     writer = None
     if ranks.first:
@@ -236,13 +253,13 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
                 leave()
             if due():
                 save_last()
+        watch.check(progress.left)  # waits for the device
         done = (progress.done - first) / batches.batches  # of the epoch, since it was begun here
-        speed = len(train_set) * done / (time.perf_counter() - began)
+        speed = len(train_set) * done / (time.perf_counter() - began) if done else math.nan
 
         # Validate
-        watch.check(progress.left)
         ranks.copy_from_first(kept.buffers())  # each rank has BatchNorm statistics of its own
-        look = partial(predict_logits, device=device, normalise=form.normalise, autocast=arithmetic)
+        look = partial(predict_logits, device=device, normalise=form.normalise, autocast=looking)
         found = validate(kept, val_loader, look, loss_of, ranks, stop)
         if found is None:
             leave()
@@ -271,7 +288,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
     if writer:
         show_end(writer)
-        finish(folder / "best.pth", cfg, device, dtype, stop)
+        finish(folder / "best.pth", cfg, device, unscaled(dtype), stop)
     text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth"
     log.info(text, progress.best, folder)
 
@@ -302,6 +319,19 @@ def build_model(
     return model, InputFormat((cfg.height, cfg.width), **normal, prepared=prepared)
 
 
+def build_descent(
+    model: nn.Module, cfg: SimpleNamespace, batches: int, dtype: torch.dtype
+) -> Descent:
+    """batches: of an epoch."""
+    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay, dtype)
+    if cfg.schedule == "cosine":
+        warmup = int(cfg.warmup_epochs * batches)
+        schedule = cosine_schedule(optimizer, cfg.epochs * batches, warmup)
+    else:
+        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
+    return Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
+
+
 def finish(
     best: Path, cfg: SimpleNamespace, device: torch.device, dtype: torch.dtype, stop: Callable
 ) -> None:
@@ -310,16 +340,13 @@ def finish(
     look like, so that others are doubted."""
     checkpoint = load_checkpoint(best)
     form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
-    dtype = torch.float32 if dtype == torch.float16 else dtype  # as evaluation and prediction do
     network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
 
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
-        images = RadiographDataset(cfg.dataset, split, cfg.mapping, form)
-        some = range(0, len(images), -(-len(images) // ENOUGH))
-        pixels = torch.stack([images[k][0] for k in some])
+        pixels, targets = read_some(Path(cfg.dataset), split, cfg.mapping, form, ENOUGH)
         batches = shown(pixels.split(cfg.batch_size), f"A last look at {split}", "batch", stop)
         seen = examine(network, batches, device, form.normalise)
-        return pixels.numpy(), seen, [images.targets[k] for k in some]
+        return pixels.numpy(), seen, targets
 
     try:
         _, seen, targets = look("val")

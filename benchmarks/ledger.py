@@ -16,13 +16,17 @@ HOW = ("precision", "machine", "torch", "commit")
 Job = Mapping[str, str | int]
 
 
-def find(file: Path, job: Job) -> dict[str, float] | None:
-    """The scores of a job that was done, NaN for those that are empty; None for another job."""
+def find(file: Path, job: Job) -> tuple[dict[str, float], dict[str, str]] | None:
+    """The scores of a job that was done, NaN for those that are empty, and what it was made with;
+    None for another job."""
     if not file.is_file():
         return None
     table = pd.read_csv(file, dtype=dict.fromkeys((*JOB, *HOW), str))
     same = (table[list(JOB)] == [str(job[name]) for name in JOB]).all(axis=1)
-    return table.loc[same, list(SCORES)].iloc[-1].to_dict() if same.any() else None
+    if not same.any():
+        return None
+    line = table[same].iloc[-1]
+    return line[list(SCORES)].to_dict(), line[list(HOW)].to_dict()
 
 
 def add(file: Path, job: Job, scores: Mapping[str, float], how: Mapping[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 A run is DIR/RECIPE-SEED. One that was stopped goes on, and one that has ended gets a line in the
 table of results, with which it is not made again: without it, it is. A line is known by data and
-settings, not by the program, whose commit it names. A recipe is settled with --folds, which
+settings, not by machine and program, which it names; of a recipe whose lines are of several, all
+are told. A recipe is settled with --folds, which
 validates on each image of train and validation once: on the first third with the first seed, and
 so on.
 """
@@ -51,15 +52,17 @@ def run(args: argparse.Namespace) -> list[Row]:
         parts = zip(args.seeds, folds, strict=False)  # fewer seeds: a first look
         runs = [(seed, args.ckpts_dir / fold.name, fold) for seed, fold in parts]
     jobs = [(recipe, *one) for recipe in args.recipes for one in runs]
-    found = at_once(lambda job: scores_of(*job, args), jobs, args.jobs)
+    found = at_once(lambda job: line_of(*job, args), jobs, args.jobs)
     rows = []
     for recipe in args.recipes:
-        scores = [score for job, score in zip(jobs, found, strict=True) if job[0] == recipe]
+        scores, how = zip(
+            *(line for job, line in zip(jobs, found, strict=True) if job[0] == recipe), strict=True
+        )
         row = {"recipe": recipe, "runs": len(runs)}
         for name in ledger.SCORES[: len(VALIDATION) if args.folds else None]:
             values = [score[name] for score in scores]
             row |= {name: float(np.mean(values)), f"+- {name}": spread(values)}
-        rows.append(row)
+        rows.append(row | {"on": "; ".join(sorted(set(how)))})
     return rows
 
 
@@ -83,10 +86,11 @@ def at_once(do: Callable[[Job], Done], jobs: Sequence[Job], number: int) -> list
             over.set()  # Ctrl-C, too
 
 
-def scores_of(
+def line_of(
     recipe: str, seed: int, home: Path, dataset: Path, args: argparse.Namespace
-) -> dict[str, float]:
-    """As in the table of results, to which a run that was not there is added."""
+) -> tuple[dict[str, float], str]:
+    """The scores in the table of results, to which a run that was not there is added, and what made
+    them."""
     job = {
         "recipe": recipe,
         "seed": seed,
@@ -96,8 +100,8 @@ def scores_of(
         "settings": digest(recipe),
     }
     with TABLE:
-        scores = ledger.find(args.results, job)
-    if scores is None:
+        line = ledger.find(args.results, job)
+    if line is None:
         folder = home / f"{recipe}-{seed}"
         train(recipe, folder, seed, dataset, args)
         last = pd.read_csv(folder / "history.csv").iloc[-LAST:]
@@ -106,9 +110,12 @@ def scores_of(
             found = test_metrics(folder, dataset)
             scores["test F1"] = found["macro_f1"]["value"]
             scores["test AUROC"] = found["macro_auroc"]["value"]
+        how = json.loads(beside(folder).read_text())
         with TABLE:
-            ledger.add(args.results, job, scores, json.loads(beside(folder).read_text()))
-    return scores
+            ledger.add(args.results, job, scores, how)
+        line = scores, how
+    scores, how = line
+    return scores, f"{how['machine']}, {how['precision']}, {how['commit']}"
 
 
 def beside(folder: Path) -> Path:
@@ -136,6 +143,8 @@ def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Na
         write_json(beside(folder), made_with(recipe))
     history = folder / "history.csv"
     done = history.is_file() and len(pd.read_csv(history)) == args.epochs
+    if done:  # but for the last look, perhaps
+        done = load_checkpoint(folder / "best.pth")["validation"] is not None
     if recipe not in VARIANTS:
         words = ("-m", "benchmarks.rivals", recipe, dataset, folder, "--seed", seed)
         words += ("--size", args.size, "--epochs", args.epochs)

@@ -27,11 +27,12 @@ from torchvision.transforms import InterpolationMode
 from data.dataset import RadiographDataset
 from data.folder import preparation, read_about
 from data.loader import make_loader
-from data.sampling import EpochBatches, class_weights, in_order
+from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.resnext import Bottleneck
+from util.calibration import fit_temperature
 from util.checkpoint import save_checkpoint
 from util.device import autocast, pick_device, pick_precision
 from util.metrics import confusion_matrix, macro_auroc, summary
@@ -111,14 +112,16 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         loader(val_set, in_order(len(val_set), BATCH_SIZE)),
     )
 
-    model = COVIDNext50(len(MAPPING))
+    n_classes, wanted = len(MAPPING), recipe.weights or "counts"
+    plan = plan_epochs(train_set.table, train_set.targets, n_classes, "shuffle", None, wanted)
+    model = COVIDNext50(n_classes)
     if not recipe.zero_init:
         for block in model.modules():
             if isinstance(block, Bottleneck):
                 nn.init.ones_(block.bn3.weight)
     model = model.to(device, memory_format=torch.channels_last)
-    weights = class_weights(recipe.weights or "counts", train_set.targets, len(MAPPING))
-    weights = torch.tensor(weights, dtype=torch.float32, device=device)
+    weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
+    shares = class_shares(val_set.targets, n_classes).clip(1e-12)
     loss_of = nn.CrossEntropyLoss(weights, label_smoothing=recipe.smoothing)
     optimizer = recipe.optimizer(model.parameters())
     if recipe.one_cycle:
@@ -149,9 +152,9 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
             descent.step(loss)
             total += loss.item()
         shown = (pixels for pixels, _ in val_loader)
-        said = predict_logits(model, shown, device, form.normalise, arithmetic).softmax(1)
-        said, targets = said.cpu().numpy(), np.array(val_set.targets)
-        metrics = summary(confusion_matrix(targets, said.argmax(1), len(MAPPING)))
+        logits = predict_logits(model, shown, device, form.normalise, arithmetic).cpu()
+        said, targets = logits.softmax(1).numpy(), np.array(val_set.targets)
+        metrics = summary(confusion_matrix(targets, said.argmax(1), n_classes))
         metrics["macro_auroc"] = macro_auroc(said, targets)
         descent.end_epoch(metrics["macro_f1"])
         if metrics["macro_f1"] > max((row["val_macro_f1"] for row in history), default=-1):
@@ -162,6 +165,9 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
                 "config": {"name": run.name, "dataset": str(dataset), "random_seed": seed},
                 "epoch": epoch + 1,
                 "metrics": metrics,
+                "prior": plan.prior.tolist(),
+                "temperature": fit_temperature(logits.numpy(), targets, plan.prior / shares),
+                "validation": {"logits": logits, "targets": val_set.targets},
                 "fingerprint": about["fingerprint"],
                 "versions": versions(),
             }

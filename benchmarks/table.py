@@ -7,10 +7,12 @@ Row = Mapping[str, str | float]
 
 
 def show(rows: Sequence[Row], as_json: bool) -> str:
-    """The rows, which have the same keys, under these as a heading; numbers to three figures."""
+    """The rows under their keys as a heading; numbers to three figures, nothing for a key that a
+    row lacks."""
     if as_json:
         return json.dumps(rows, indent=2)
-    lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    heading = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [heading, *([_text(row.get(name, "")) for name in heading] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

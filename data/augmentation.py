@@ -35,7 +35,7 @@ class Augmentation:
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
         """(h, w) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone: seed,
-        epoch, place in the epoch.
+        epoch, and what tells the epoch's images apart.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
         black outside) and ColorJitter one after the other. On one channel, and with one

@@ -104,8 +104,7 @@ def load_splits(
     """What a training reads: the training split, varied, and the validation split as it is.
 
     Both at the size of `form`; what is moved is finer before. progress: wraps the images that are
-    decoded, under a title. The log says which labels are not used. Training images are decoded as
-    they are predicted, too: a run ends with a look at some, and is to know of a full disk now.
+    decoded, under a title. The log says which labels are not used.
     """
     sets = []
     varied = replace(augmentation, size=form.size)
@@ -116,10 +115,20 @@ def load_splits(
         for label, number in images.unused.items():
             log.info("%s: mapping leaves out %s, %d images", split, label, number)
         sets.append(images)
-    if fine != form:
-        bar = partial(progress, title="Decoding train as it is predicted")
-        RadiographDataset(root, "train", mapping, form, progress=bar)
     return sets
+
+
+def read_some(
+    folder: Path, split: str, mapping: dict[str, int], form: InputFormat, most: int
+) -> tuple[Tensor, list[int]]:
+    """Of the images that RadiographDataset has, `most` at most, evenly through the split.
+
+    (N, C, H, W) uint8 as they are predicted, and their class indices. Nothing is kept on the disk.
+    """
+    table, used = read_used(folder, split, mapping)
+    some = table[used].iloc[:: -(-used.sum() // most)]
+    pixels = np.stack([form.read(folder / split / name) for name in some["filename"]])
+    return torch.from_numpy(pixels), [mapping[label] for label in some["label"]]
 
 
 def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.DataFrame, pd.Series]:

@@ -15,7 +15,7 @@ class Draw(NamedTuple):
     """An image of the epoch: its index in the dataset, and what its augmentation is drawn from."""
 
     index: int
-    key: tuple[int, int, int]  # seed, epoch, place in the epoch
+    key: tuple[int, ...]  # seed, epoch, index, and how often the epoch has shown it before
 
 
 class EpochBatches(Sampler[list[Draw]]):
@@ -62,8 +62,10 @@ class EpochBatches(Sampler[list[Draw]]):
         if self.chances is not None:
             ticks = (order + draw.random()) / self.images
             order = np.searchsorted(np.cumsum(self.chances), ticks).clip(max=self.images - 1)
-        order = draw.permutation(order).tolist()
-        epoch = [Draw(index, (self.seed, self.epoch, k)) for k, index in enumerate(order)]
+        epoch, shown = [], Counter()
+        for index in draw.permutation(order).tolist():
+            epoch.append(Draw(index, (self.seed, self.epoch, index, shown[index])))
+            shown[index] += 1
         ends = [self.images * k // self.batches for k in range(self.batches + 1)]
         for k in range(self.done, self.batches):
             yield epoch[ends[k] + self.rank : ends[k + 1] : self.ranks]
@@ -72,7 +74,7 @@ class EpochBatches(Sampler[list[Draw]]):
 def order_stream(seed: int, epoch: int) -> np.random.Generator:
     """What the order of an epoch is drawn from: another stream than that of any of its images.
 
-    Without the spawn key it would be that of the image at place 0, as numpy fills up with zeros.
+    Without the spawn key it would be that of the first image, as numpy fills up with zeros.
     """
     return np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(1,)))
 

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import ks_2samp
 
 import config
-import generate_dataset
 from benchmarks import __main__ as benchmarks
 from benchmarks import (
     generate,
@@ -32,6 +33,7 @@ from benchmarks import (
 )
 from data.folder import read_about, read_split
 from data.sample import write_sample
+from data.sampling import EpochBatches
 from data.transforms import PLAIN, InputFormat
 from model.weights import check_fit
 from tests.networks import TinyNext
@@ -72,10 +74,12 @@ def test_a_command_that_fails_is_an_error_with_its_last_line():
 
 def test_a_table_has_a_heading_and_numbers_to_three_figures():
     rows = [{"recipe": "plain", "images/s": 11.234}, {"recipe": "ours", "images/s": 1234.5}]
+    rows.append({"recipe": "both", "MiB": 9})  # of another benchmark
     assert table.show(rows, as_json=False).splitlines() == [
-        "recipe  images/s",
-        "plain       11.2",
-        "ours        1234",
+        "recipe  images/s  MiB",
+        "plain       11.2     ",
+        "ours        1234     ",
+        "both                9",
     ]
     assert json.loads(table.show(rows, as_json=True)) == rows
 
@@ -196,20 +200,57 @@ def test_prediction_is_measured_on_one_file_and_on_many():
         assert ours["peak MiB"] < plain_row["peak MiB"]
 
 
-def test_both_loaders_vary_images_alike(few_sources, tmp_path, script):
-    """Mean and spread of the gray values over an epoch; where they come from differs alone."""
-    script(generate_dataset, tmp_path / "set", *measure.source_flags(few_sources), "--size", "64")
-    full = tmp_path / "full"
+@pytest.fixture(scope="module")
+def two_loaders(few_sources, tmp_path_factory):
+    """The plain loader and ours, of the same files, in which the left of a radiograph is marked."""
+    folder = tmp_path_factory.mktemp("loaders")
+    words = ("--size", "64", "--test-size", "0.1", "--val-size", "0.1")
+    words += tuple(measure.source_flags(few_sources))
+    measure.measure("generate_dataset.py", folder / "set", *words)
+    full = folder / "full"
     full.mkdir()
-    for file in (tmp_path / "set" / "train").iterdir():
+    for file in (folder / "set" / "train").iterdir():
+        pixels = np.array(Image.open(file))
+        pixels[:, 8:16] = 255
+        Image.fromarray(pixels).save(file)
         shutil.copy(file, full)
+    return trial.plain_loader(64, 8, 0, full), trial.our_loader(64, 8, 0, folder / "set")
+
+
+def how_images_look(loader, epochs):
+    """Of each image: its mean, its contrast, how much its left is brighter, how much is black."""
+    images = []
+    for epoch in range(epochs):
+        if isinstance(loader.batch_sampler, EpochBatches):
+            loader.batch_sampler.begin(epoch)
+        images += [shown[:, 0] for shown, _ in loader]
+    images = torch.cat(images).float()
+    images /= images.max()
+    sides = [side.mean((1, 2)) for side in images.split(32, dim=2)]
+    black = (images == 0).float().mean((1, 2))
+    return torch.stack([images.mean((1, 2)), images.std((1, 2)), sides[0] - sides[1], black])
+
+
+def farthest(one, other):
+    """The largest of the distances between what the two see, by Kolmogorov and Smirnov."""
+    return max(ks_2samp(a, b).statistic for a, b in zip(one.numpy(), other.numpy(), strict=True))
+
+
+def test_both_loaders_vary_images_alike(two_loaders):
     torch.manual_seed(0)
-    plain_images = torch.cat([images for images, _ in trial.plain_loader(64, 8, 0, full)])
-    ours = torch.cat([pixels for pixels, _ in trial.our_loader(64, 8, 0, tmp_path / "set")]) / 255
-    assert len(plain_images) == len(ours)
-    for statistic in (torch.mean, torch.std):
-        a, b = (statistic(images).item() for images in (plain_images, ours))
-        assert a == pytest.approx(b, abs=0.03)
+    plain_images, ours = (how_images_look(loader, 20) for loader in two_loaders)
+    assert plain_images.shape == ours.shape
+    assert farthest(plain_images, ours) < 0.08
+
+
+@pytest.mark.parametrize(
+    "other", [{"jitter": 0}, {"flip": 0}, {"rotation": 0, "shift": 0, "scale": (1, 1)}]
+)
+def test_loaders_that_vary_otherwise_would_be_told_apart(two_loaders, monkeypatch, other):
+    torch.manual_seed(0)
+    plain_images, images = how_images_look(two_loaders[0], 20), two_loaders[1].dataset
+    monkeypatch.setattr(images, "augmentation", replace(images.augmentation, **other))
+    assert farthest(plain_images, how_images_look(two_loaders[1], 20)) > 0.12
 
 
 @pytest.mark.parametrize("words", [["-h"], ["generate", "-h"], ["growth", "-h"]])
@@ -265,6 +306,31 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(dataset, tmp_pa
     assert math.isnan(plain["loss"])  # a rival tells none
     assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
+
+
+def test_lines_of_several_machines_are_all_told(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {1: 0.6, 2: 0.8}))
+    for name, seed in (("a machine", "1"), ("another", "2")):
+        monkeypatch.setattr(recipes, "machine", lambda device, name=name: name)
+        monkeypatch.setattr(recipes, "commit", lambda: "abc")
+        words = [*study(dataset, tmp_path), "--recipes", "float32", "--seeds", "1", seed]
+        (row,) = run(words)
+    assert row["on"] == "a machine, float32, abc; another, float32, abc"
+
+
+@pytest.mark.parametrize(("seen", "again"), [(None, 1), ({"targets": []}, 0)])
+def test_a_run_that_lacks_its_last_look_goes_on(dataset, tmp_path, monkeypatch, seen, again):
+    """Its history is whole."""
+    settings_of_run(tmp_path / "ours-1", random_seed=1)
+    trained, fake = [], fake_training(tmp_path, [], {1: 0.6})
+    fake("train.py", "--name", "ours-1", interval=0)
+    form = InputFormat((96, 96), **PLAIN)
+    about = {"input": asdict(form), "fingerprint": read_about(dataset)["fingerprint"]}
+    content = {"state_dict": {}, "validation": seen, **about}
+    save_checkpoint(tmp_path / "ours-1" / "best.pth", content)
+    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6}))
+    run([*study(dataset, tmp_path), "--recipes", "ours", "--seeds", "1"])
+    assert len(trained) == again
 
 
 def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset, load_splits
+from data.dataset import RadiographDataset, load_splits, read_some
 from data.loader import make_loader
 from data.preparation import Preparation
 from data.sampling import Draw, EpochBatches, in_order
@@ -115,14 +115,15 @@ def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(f
         assert torch.equal(train[k][0], wanted[k][0])
 
 
-def test_what_the_end_of_a_run_looks_at_is_decoded_at_its_start(folder):
-    def decode(images):
-        pytest.fail("decoded at the end, when a full disk costs the run its temperature and gate")
-
+@pytest.mark.parametrize(("most", "found"), [(9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
+def test_some_images_are_those_of_the_dataset_evenly_through_it(folder, most, found):
     form = InputFormat((8, 8), **PLAIN, prepared=Preparation(16))
-    load_splits(folder, MAPPING, form, ORDINARY, lambda images, title: images)
-    for split in ("train", "val"):
-        RadiographDataset(folder, split, MAPPING, form, progress=decode)
+    pixels, targets = read_some(folder, "train", MAPPING, form, most)
+    assert not (folder / "decoded").exists()
+    whole = RadiographDataset(folder, "train", MAPPING, form)
+    wanted, classes = whole.__getitems__(found)
+    assert torch.equal(pixels, wanted)
+    assert targets == classes.tolist()
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def fitted(tmp_path_factory, dataset):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Best validation macro F1") == 1  # one rank speaks
     assert "Warning" not in done.stderr
+    assert done.stderr.count("batch_size: 8 images on 2 devices are few for the BatchNorm") == 1
     return folder / "two"
 
 
@@ -147,6 +148,14 @@ def test_a_restart_does_not_go_on_with_a_run_of_another_launch(fitted, dataset):
     assert done.returncode != 0
     assert done.stderr.count("holds a run already; --resume goes on with it") == 2
     assert (fitted / "last.pth").read_bytes() == before
+
+
+def test_many_ranks_go_on_only_on_the_kind_of_device_that_they_began_on(fitted, dataset):
+    """What joins them depends on it."""
+    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", "--resume")
+    done = torchrun("fit", fitted, *words)
+    assert done.returncode != 0
+    assert "train.py: --device: found auto, but the run has cpu; give that" in done.stderr
 
 
 def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):

@@ -64,7 +64,7 @@ def test_bfloat16_gives_about_the_same(shape):
 
 def test_a_step_whose_gradient_does_not_fit_float16_moves_nothing():
     layers = network()
-    optimizer = make_optimizer(layers, "muon", 0.01, 0.5)
+    optimizer = make_optimizer(layers, "muon", 0.01, 0.5, torch.float16)
     steps = Descent(optimizer, cosine_schedule(optimizer, 1000, 0), scaled=True)
     fall(layers, steps, 1)
     before, scale = deepcopy(layers.state_dict()), steps.scaler.get_scale()

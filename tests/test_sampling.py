@@ -63,6 +63,21 @@ def test_every_draw_has_a_key_of_its_own():
     assert {key[:2] for key in keys} == {(3, 0), (3, 1)}
 
 
+def test_an_image_is_varied_alike_whatever_others_an_epoch_shows():
+    """And however often: the first time as if there were no second."""
+    varied = [
+        {draw.index: draw.key for batch in reversed(epoch_of(batches, 4)) for draw in batch[::-1]}
+        for batches in (
+            EpochBatches(100, 8, seed=3),
+            EpochBatches(150, 16, seed=3),
+            EpochBatches(100, 8, even_chances(TARGETS, PATIENTS), seed=3),
+        )
+    ]
+    assert max(len(keys) for keys in varied[1:]) == 150
+    for keys in varied:
+        assert keys == {index: (3, 4, index, 0) for index in keys}
+
+
 def test_an_epoch_that_was_begun_goes_on_with_the_batches_that_are_left():
     batches = EpochBatches(100, 8)
     whole = epoch_of(batches, 2)

@@ -1,13 +1,16 @@
 """train.py: what a run leaves, that it goes on exactly, that validation alone decides."""
 
 import json
+import os
 import shutil
+import signal
 from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -664,6 +667,10 @@ def test_a_setting_that_makes_no_sense_is_one_line_and_status_2(
     [
         (("--patient-cap", 2), "--patient-cap: shuffle shows every image; give --sampling"),
         (("--thaw-epoch", 2), "--thaw-epoch: found no block that is frozen; give --freeze"),
+        (
+            ("--freeze", "block0", "--epochs", 2, "--thaw-epoch", 2),
+            "--thaw-epoch: found 2; expected less than --epochs",
+        ),
         (("--lr-reduce-factor", 0.5), "--lr-reduce-factor: cosine waits for no standstill; give"),
         (
             ("--schedule", "plateau", "--warmup-epochs", 2),
@@ -680,6 +687,31 @@ def test_a_flag_that_would_do_nothing_is_status_2(fit, capsys, flags, message):
         fit("a", *flags)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_flags_of_a_run_that_goes_on_are_judged_by_its_own_settings(fit):
+    flags = ("--freeze", "block0", "--thaw-epoch", 1, "--epochs", 2)
+    folder = fit("a", *flags, "--sampling", "balanced", "--patient-cap", 2)
+    fit("a", "--resume", "--thaw-epoch", 1, "--patient-cap", 2)
+    with pytest.raises(ValueError, match="--patient-cap: found 3, but the run has 2"):
+        fit("a", "--resume", "--patient-cap", 3)
+    with pytest.raises(SystemExit):  # nothing goes on there
+        fit("b", "--resume", "--patient-cap", 2)
+    assert load_checkpoint(folder / "last.pth")["epoch"] == 2
+
+
+def test_a_killed_process_that_reads_images_is_one_line(fit, monkeypatch):
+    main = os.getpid()
+
+    def killed(images, items):
+        if os.getpid() != main:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(images, items)
+
+    read = RadiographDataset.__getitems__
+    monkeypatch.setattr(RadiographDataset, "__getitems__", killed)
+    with pytest.raises(ValueError, match="n_threads: a process that reads images was killed"):
+        fit("a", "--epochs", 1, "--n-threads", 1)
 
 
 def test_the_checkpoint_has_the_prior_that_its_classes_were_learned_with(fit, dataset):
@@ -717,11 +749,10 @@ def test_loss_weights_change_what_is_learned(fit):
     assert not torch.equal(plain["logits.module.bias"], heavy["logits.module.bias"])
 
 
-def test_a_run_on_separable_images_learns(fit, script, dataset, tmp_path):
-    """Classes painted as brightness: the loop must find them, or it does not learn at all."""
-    from PIL import Image
-
-    easy = tmp_path / "easy"
+@pytest.fixture(scope="module")
+def easy(dataset, tmp_path_factory):
+    """The data set with its classes painted as brightness."""
+    easy = tmp_path_factory.mktemp("easy") / "easy"
     shutil.copytree(dataset, easy)
     shade = {"normal": 30, "pneumonia": 128, "COVID-19": 220}
     for split in ("train", "val"):
@@ -730,9 +761,20 @@ def test_a_run_on_separable_images_learns(fit, script, dataset, tmp_path):
         ].values:
             pixels = np.random.default_rng(0).integers(-20, 20, (64, 64)) + shade[label]
             Image.fromarray(pixels.astype(np.uint8)).save(easy / split / name)
-    flags = ("--dataset", easy, "--ckpts-dir", tmp_path, "--name", "run", *FLAGS)
-    script(train, *flags, "--epochs", 12, "--jitter", 0, "--lr", 0.05)
-    assert load_checkpoint(tmp_path / "run/best.pth")["metrics"]["macro_f1"] > 0.9
+    return easy
+
+
+def test_separable_classes_are_learned_in_float32_and_in_bfloat16_alike(fit, easy):
+    flags = ("--dataset", easy, "--epochs", 12, "--jitter", 0, "--lr", 0.05)
+    fine, rough = (
+        pd.read_csv(fit(name, *flags, "--precision", name) / "history.csv")
+        for name in ("float32", "bfloat16")
+    )
+    assert not fine.equals(rough)
+    assert fine["val_macro_f1"].iloc[-1] > 0.9
+    assert rough["val_macro_f1"].iloc[-1] == pytest.approx(fine["val_macro_f1"].iloc[-1], abs=0.05)
+    for loss in ("train_loss", "val_loss"):
+        assert list(rough[loss]) == pytest.approx(list(fine[loss]), rel=0.05), loss
 
 
 def test_the_best_checkpoint_knows_its_temperature_and_its_training_images(fit, dataset):

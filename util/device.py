@@ -44,6 +44,11 @@ def pick_precision(name: str, device: torch.device, scaled: bool = False) -> tor
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
 
+def unscaled(dtype: torch.dtype) -> torch.dtype:
+    """For a pass forward alone of a network that is trained in dtype; see `pick_precision`."""
+    return torch.float32 if dtype == torch.float16 else dtype
+
+
 def precision_name(dtype: torch.dtype) -> str:
     """What pick_precision takes."""
     return str(dtype).removeprefix("torch.")
@@ -58,7 +63,8 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """ValueError, one line, for what torch says in many: full memory, a network not compiled."""
+    """ValueError, one line, for what torch says in many: full memory, a process that reads images
+    killed, a network not compiled."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -66,6 +72,11 @@ def explained() -> Iterator[None]:
             "device: out of memory; lower --batch-size, or --width and --height"
         ) from error
     except RuntimeError as error:
+        if str(error).startswith("DataLoader worker"):
+            raise ValueError(
+                "n_threads: a process that reads images was killed; memory may be full, or /dev/shm"
+                " too small (docker run --shm-size 8g). Lower --n-threads; 0 needs neither"
+            ) from error
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         raise ValueError(

@@ -20,8 +20,9 @@ class Muon(AdamW):
     A gradient is mostly made of a few directions of a layer; an orthogonal step goes equally far in
     all of them. groups: as AdamW's; one with `conv_groups` of more than 0 holds the weights of
     convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. One
-    with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. (torch's
-    own Muon takes matrices alone, one by one, and no torch before 2.9 has it.)
+    with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. fused: as
+    AdamW's; not with a scaled loss, where a step whose gradient does not fit is then left out by
+    AdamW alone. (torch's own, from 2.9 on, takes matrices alone, one by one.)
     """
 
     def __init__(
@@ -29,9 +30,9 @@ class Muon(AdamW):
         groups: Iterable[Mapping[str, Any]],
         lr: float,
         dtype: torch.dtype = torch.float32,
+        fused: bool = False,
     ):
-        # Not fused: then a step whose gradient does not fit float16 is left out as a whole.
-        super().__init__(groups, lr=lr, fused=False)
+        super().__init__(groups, lr=lr, fused=fused)
         self.dtype = dtype
 
     @torch.no_grad()

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -70,19 +69,6 @@ class Descent:
         self.rate = state["rate"]
 
 
-def make_descent(
-    model: nn.Module, cfg: SimpleNamespace, batches: int, dtype: torch.dtype
-) -> Descent:
-    """As the settings of config.py ask for. batches: of an epoch; dtype: of the arithmetic."""
-    optimizer = make_optimizer(model, cfg.optimizer, cfg.lr, cfg.weight_decay, dtype)
-    if cfg.schedule == "cosine":
-        warmup = int(cfg.warmup_epochs * batches)
-        schedule = cosine_schedule(optimizer, cfg.epochs * batches, warmup)
-    else:
-        schedule = plateau_schedule(optimizer, cfg.lr_reduce_factor, cfg.lr_reduce_patience)
-    return Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
-
-
 def make_optimizer(
     model: nn.Module,
     kind: str,
@@ -108,6 +94,8 @@ def make_optimizer(
                 convolutions.setdefault(layer.groups, []).append(layer.weight)
     taken = {id(weight) for weights in convolutions.values() for weight in weights}
     rest = [p for p in everything if id(p) not in taken]
+    # One pass over the tensors instead of one for each operation, where torch has it.
+    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     groups = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
@@ -118,9 +106,8 @@ def make_optimizer(
             for conv_groups, weights in convolutions.items()
         ]
         groups = [*orthogonal, *({**group, "conv_groups": 0} for group in groups)]
-        return Muon(groups, lr, dtype if dtype == torch.bfloat16 else torch.float32)
-    # One pass over the tensors instead of one for each operation, where torch has it.
-    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
+        of_products = dtype if dtype == torch.bfloat16 else torch.float32
+        return Muon(groups, lr, of_products, fused and dtype != torch.float16)
     return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
 
 
@@ -146,7 +133,8 @@ def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> Lamb
 
 
 def plateau_schedule(optimizer: Optimizer, factor: float, patience: int) -> ReduceLROnPlateau:
-    """Epoch by epoch: `factor` times the rate after `patience` epochs without a better macro F1."""
+    """Epoch by epoch: `factor` times the rate after more than `patience` epochs without a better
+    macro F1, as torch counts."""
     return ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=1e-7)
 
 

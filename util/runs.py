@@ -18,7 +18,10 @@ WHICH = {"name", "ckpts_dir", "resume"}
 # What may change when a run goes on: none of it changes what the run computes, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 # What last.pth holds beyond best.pth.
-RESUMABLE = ("weights", "optimizer", "scheduler", "scaler", "rate", "rng", "history", "running")
+RESUMABLE = (
+    *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
+    *("history", "running", "matrix", "auto_precision"),
+)
 # What a killed process leaves of a file that it was writing, see util.files.atomic_path.
 HALF_WRITTEN = re.compile(r"\.(last|best|config|history|curves)\.[0-9a-f]{8}\.\w+")
 

@@ -2,12 +2,17 @@
 
 import argparse
 import math
+from pathlib import Path
 
 from util.flags import Parser, demand
 
 
 def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
-    """Ends with one line and status 2 if a value is out of its range or makes no sense."""
+    """Ends with one line and status 2 if a value is out of its range or makes no sense.
+
+    What is given to a run that goes on is not judged by config.py's other settings: the run has its
+    own.
+    """
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
     demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
     demand(parser, cfg, ("width", "height"), 32)
@@ -35,6 +40,12 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
             )
     if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
         parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
+    if not (cfg.resume and Path(cfg.ckpts_dir, cfg.name, "last.pth").exists()):
+        _check_together(parser, cfg)
+
+
+def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
+    """Settings that do nothing beside another one."""
     if cfg.schedule == "plateau" and "warmup_epochs" in cfg.given:
         parser.error("--warmup-epochs: plateau has no warm-up; leave it out")
     if cfg.schedule == "cosine" and (
@@ -48,3 +59,5 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
         parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
     if cfg.thaw_epoch and not cfg.freeze:
         parser.error("--thaw-epoch: found no block that is frozen; give --freeze with it")
+    if cfg.thaw_epoch and cfg.thaw_epoch >= cfg.epochs:
+        parser.error(f"--thaw-epoch: found {cfg.thaw_epoch}; expected less than --epochs")
