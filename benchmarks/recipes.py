@@ -3,9 +3,8 @@
 A run is DIR/RECIPE-SEED. One that was stopped goes on, and one that has ended gets a line in the
 table of results, with which it is not made again: without it, it is. A line is known by data and
 settings, not by machine and program, which it names; of a recipe whose lines are of several, all
-are told. A recipe is settled with --folds, which
-validates on each image of train and validation once: on the first third with the first seed, and
-so on.
+are told. A recipe is settled with --folds, which validates on each image of train and validation
+once: on the first third with the first seed, and so on.
 """
 
 import argparse

@@ -74,9 +74,10 @@ class EpochBatches(Sampler[list[Draw]]):
 def order_stream(seed: int, epoch: int) -> np.random.Generator:
     """What the order of an epoch is drawn from: another stream than that of any of its images.
 
-    Without the spawn key it would be that of the first image, as numpy fills up with zeros.
+    Without the spawn key it would be that of the first image, as numpy fills up with zeros; the key
+    is longer than what tells images apart, so that no seed of two words makes them alike.
     """
-    return np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(1,)))
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(1, 1)))
 
 
 def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:

@@ -124,10 +124,12 @@ def test_where_it_is_not_refused_every_rank_has_an_image_of_every_batch(images, 
     assert all(batch for part in parts for batch in part)
 
 
-def test_no_image_of_an_epoch_is_varied_by_what_its_order_was_drawn_from():
+@pytest.mark.parametrize("seed", [3, 2**63 - 1])
+@pytest.mark.parametrize("chances", [None, even_chances(TARGETS, PATIENTS)])
+def test_no_image_of_an_epoch_is_varied_by_what_its_order_was_drawn_from(seed, chances):
     """Nor is one of the epochs before and after."""
-    batches = EpochBatches(100, 8, seed=3)
-    drawn = {order_stream(3, epoch).bytes(16) for epoch in range(3)}
+    batches = EpochBatches(100, 8, chances, seed=seed)
+    drawn = {order_stream(seed, epoch).bytes(16) for epoch in range(3)}
     keys = [draw.key for epoch in range(3) for batch in epoch_of(batches, epoch) for draw in batch]
     varied = {np.random.default_rng(key).bytes(16) for key in keys}
     assert (len(drawn), len(varied)) == (3, 300)
