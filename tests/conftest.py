@@ -1,10 +1,12 @@
 """Fixtures that several test files share."""
 
 import resource
+import shutil
 import sys
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -33,6 +35,20 @@ def dataset(sources, tmp_path_factory):
     flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64, "--workers", 2)
     run_script(generate_dataset, folder, *flags)
     return folder
+
+
+@pytest.fixture(scope="session")
+def easy(dataset, tmp_path_factory):
+    """The same with its classes painted as brightness."""
+    easy = tmp_path_factory.mktemp("easy") / "set"
+    shutil.copytree(dataset, easy, ignore=shutil.ignore_patterns("decoded"))
+    shade = {"normal": 30, "pneumonia": 128, "COVID-19": 220}
+    for split in ("train", "val"):
+        table = pd.read_csv(easy / f"{split}_metadata.csv")
+        for name, label in zip(table["filename"], table["label"], strict=True):
+            pixels = np.random.default_rng(0).integers(-20, 20, (64, 64)) + shade[label]
+            Image.fromarray(pixels.astype(np.uint8)).save(easy / split / name)
+    return easy
 
 
 def run_script(module, *words):

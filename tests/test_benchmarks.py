@@ -37,6 +37,7 @@ from data.sampling import EpochBatches
 from data.transforms import PLAIN, InputFormat
 from model.weights import check_fit
 from tests.networks import TinyNext
+from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import pick_device, pick_precision
 from util.versions import machine
@@ -522,19 +523,31 @@ def test_every_rival_is_one_of_the_recipes():
     assert set(rivals.RECIPES) == set(variants.RIVALS)
 
 
-def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(
-    dataset, tmp_path, monkeypatch
-):
+def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_path, monkeypatch):
     monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
     fast = partial(torch.optim.AdamW, lr=0.03)
     recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
-    rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=30)
+    rivals.train(recipe, easy, tmp_path, seed=1, size=32, epochs=12)
     history = pd.read_csv(tmp_path / "history.csv")
     content = load_checkpoint(tmp_path / "best.pth")
     assert content["epoch"] == 1 + history["val_macro_f1"].idxmax()
     check_fit(TinyNext(3), content["state_dict"], "best.pth")
     assert InputFormat.of(content["input"]).size == (32, 32)
-    assert history["train_loss"].iloc[-1] < 0.95 * history["train_loss"].iloc[0]
+    assert history["train_loss"].iloc[-1] < 0.8 * history["train_loss"].iloc[0]
+    assert history["val_macro_f1"].max() > 0.9
+
+
+def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    fast = partial(torch.optim.AdamW, lr=0.03)
+    recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
+    rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=3)
+    content = load_checkpoint(tmp_path / "best.pth")
+    logits, targets = (content["validation"][name] for name in ("logits", "targets"))
+    assert content["prior"] == pytest.approx([1 / 3] * 3)  # its loss has the weights of counts
+    wanted = fit_temperature(logits.numpy(), targets, 1 / np.bincount(targets))
+    assert content["temperature"] == pytest.approx(wanted, rel=1e-3)
+    assert abs(wanted - 1) > 0.01
 
 
 def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -747,21 +746,6 @@ def test_loss_weights_change_what_is_learned(fit):
     plain = weights(fit("plain", "--epochs", 1, "--loss-weights", "none"))
     heavy = weights(fit("heavy", "--epochs", 1, "--loss-weights", 0.05, 0.05, 1))
     assert not torch.equal(plain["logits.module.bias"], heavy["logits.module.bias"])
-
-
-@pytest.fixture(scope="module")
-def easy(dataset, tmp_path_factory):
-    """The data set with its classes painted as brightness."""
-    easy = tmp_path_factory.mktemp("easy") / "easy"
-    shutil.copytree(dataset, easy)
-    shade = {"normal": 30, "pneumonia": 128, "COVID-19": 220}
-    for split in ("train", "val"):
-        for name, label in pd.read_csv(easy / f"{split}_metadata.csv")[
-            ["filename", "label"]
-        ].values:
-            pixels = np.random.default_rng(0).integers(-20, 20, (64, 64)) + shade[label]
-            Image.fromarray(pixels.astype(np.uint8)).save(easy / split / name)
-    return easy
 
 
 def test_separable_classes_are_learned_in_float32_and_in_bfloat16_alike(fit, easy):
