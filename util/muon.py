@@ -21,8 +21,8 @@ class Muon(AdamW):
     all of them. groups: as AdamW's; one with `conv_groups` of more than 0 holds the weights of
     convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. One
     with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. fused: as
-    AdamW's; not with a scaled loss, where a step whose gradient does not fit is then left out by
-    AdamW alone. (torch's own, from 2.9 on, takes matrices alone, one by one.)
+    AdamW's; not with a scaled loss: of a step whose gradient does not fit, Muon's part alone would
+    then be taken. (torch's own, from 2.9 on, takes matrices alone, one by one.)
     """
 
     def __init__(
