@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import weakref
 from contextlib import nullcontext
 
 import numpy as np
@@ -26,7 +27,9 @@ from tests.networks import TinyNext
 from util import device, history
 from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint
+from util.loss import Watch
 from util.optimization import Descent
+from util.runs import open_run
 
 FLAGS = (
     "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
@@ -200,6 +203,28 @@ def test_a_run_that_saves_seldom_does_again_what_was_not_saved(fit, monkeypatch)
             fit("broken", *flags)
     assert load_checkpoint(whole.parent / "broken" / "last.pth")["step"] == 0
     assert_same_weights(whole, fit("broken", "--resume"))
+
+
+def test_a_run_that_goes_on_lets_go_of_the_checkpoint_before_it_trains(fit, monkeypatch):
+    with monkeypatch.context() as patch:
+        moments_of(patch, 30)
+        with pytest.raises(KeyboardInterrupt):
+            fit("a", "--epochs", 4, "--save-minutes", 0)
+    read, alive = [], []
+
+    def opened(*words):
+        state = open_run(*words)
+        read.extend(weakref.ref(tensor) for tensor in state["weights"].values())
+        return state
+
+    see = Watch.see
+    monkeypatch.setattr(train, "open_run", opened)
+    monkeypatch.setattr(
+        Watch, "see", lambda *words: (alive.extend(r for r in read if r()), see(*words))
+    )
+    fit("a", "--resume")
+    assert read
+    assert not alive
 
 
 def test_a_run_that_holds_something_is_not_touched_without_resume(fit):
@@ -879,7 +904,13 @@ def test_a_run_asked_to_stop_while_it_validates_saves_the_epochs_steps_and_goes_
     assert "best validation macro F1 so far: none yet" in caplog.messages[-1]
     last = load_checkpoint(whole.parent / "a" / "last.pth")
     assert (last["step"], last["running"][0], last["epoch"]) == (steps, steps, 0)
-    assert_same_weights(whole, fit("a", "--resume"))
+    resumed = fit("a", "--resume")
+    assert_same_weights(whole, resumed)
+    history = pd.read_csv(resumed / "history.csv")
+    # No step of the first epoch was taken by the process that ended it, so it has no rate to tell.
+    assert history.isna().sum().to_dict() == {
+        name: int(name == "images_per_second") for name in history
+    }
 
 
 def test_a_run_asked_to_stop_at_its_last_look_says_what_best_lacks(fit, monkeypatch, caplog):
