@@ -11,6 +11,7 @@ TensorBoard events.
 import argparse
 import logging
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -22,7 +23,7 @@ from typing import Any, NoReturn
 
 import config
 from util.flags import Parser, add_config
-from util.script import run
+from util.script import before_imports, run
 from util.settings import check_settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
+    before_imports("train.py")
 
 import numpy as np
 import torch
@@ -66,7 +68,15 @@ from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, explained, pick_device, precision_name, unscaled
 from util.distributed import Ranks, ranks_of_run
 from util.files import claimed, write_json
-from util.history import collapsed, open_history, show_end, show_epoch, show_start, stalled
+from util.history import (
+    collapsed,
+    events_in,
+    open_history,
+    show_end,
+    show_epoch,
+    show_start,
+    stalled,
+)
 from util.loss import Loss, Watch, batch_loss
 from util.memory import keep_freed_memory
 from util.metrics import confusion_matrix, macro_auroc, summary
@@ -79,7 +89,7 @@ from util.optimization import (
 )
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
-from util.runs import Progress, open_run, settle, settle_precision, sweep
+from util.runs import Progress, check_shared, open_run, settle, settle_precision, sweep
 from util.script import stop_asked, until_stopped
 from util.versions import versions
 
@@ -89,7 +99,8 @@ def main(args: argparse.Namespace) -> None:
         if not ranks.first:
             logging.getLogger().setLevel(logging.ERROR)
         keep_freed_memory()
-        with claimed(Path(args.ckpts_dir, args.name)) if ranks.first else nullcontext():
+        folder = Path(args.ckpts_dir, args.name)
+        with claimed(folder) if ranks.first else nullcontext(), events_in(folder):
             train(vars(args), ranks, stop)
 
 
@@ -103,6 +114,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
             f"--device: found {asked['device']}, but the run has {cfg.device}; give that"
         )
     device = pick_device(cfg.device)
+    step = torch.tensor([state["step"] if state else -1], device=device)
+    check_shared(folder, ranks.gather(step, ranks.size).tolist())
     auto = state["auto_precision"] if state else asked["precision"] == "auto"
     dtype = settle_precision(cfg.precision, device, auto)
     cfg.precision = precision_name(dtype)  # from now on the run has it
@@ -289,8 +302,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
     if writer:
         show_end(writer)
         finish(folder / "best.pth", cfg, device, unscaled(dtype), stop)
-    text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s/best.pth"
-    log.info(text, progress.best, folder)
+    text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s"
+    log.info(text, progress.best, shlex.quote(str(folder / "best.pth")))
 
 
 def shown(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:

@@ -50,14 +50,14 @@ def decoded(
     (height, width), channels = form.size, len(form.mode)
     shape = (len(names), channels, height, width)
     name = f"{split}-{width}x{height}-{fingerprint}-{_short(form, names)}.npy"
-    places = (folder / "decoded", _elsewhere(folder))
+    kept, elsewhere = folder / "decoded", _elsewhere(folder)
     files = [folder / split / name for name in names]
     changed = max((file.stat().st_mtime_ns for file in files), default=0)
-    for place in places:
+    for place in (kept, elsewhere):
         _sweep(place)
         if _is_whole(place / name, shape) and (place / name).stat().st_mtime_ns >= changed:
             return place / name
-    home = places[0 if os.access(folder, os.W_OK) else 1]
+    home = kept if os.access(kept if kept.exists() else folder, os.W_OK) else elsewhere
     home.mkdir(parents=True, exist_ok=True)
     for stale in set(home.glob(f"{split}-*.npy")) - set(home.glob(f"{split}-*-{fingerprint}-*")):
         stale.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from data.dataset import RadiographDataset
 from data.sampling import Draw
 
 AHEAD = 4  # batches that each process has ready
+GRACE = 60  # seconds after which a process that reads heeds SIGTERM
 
 
 def make_loader(
@@ -41,4 +42,7 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def _settle_in(worker: int) -> None:
     """Of a process that reads."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who reads ahead lets it be
+    # Ctrl-C, torchrun and Slurm reach all processes of a run. It ends its step, for which it needs
+    # this one, and then this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

@@ -81,9 +81,12 @@ def order_stream(seed: int, epoch: int) -> np.random.Generator:
 
 
 def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:
-    """This rank's batches of every image once: rank r has the images r, r + ranks, ..."""
+    """This rank's batches of every image of validation once: rank r has r, r + ranks, ..."""
     if images < ranks:
-        raise ValueError(f"found {images} images for {ranks} processes; expected one for each")
+        raise ValueError(
+            f"validation: found {images} images for {ranks} processes; expected one for each at"
+            " least. Start fewer"
+        )
     mine = list(range(rank, images, ranks))
     return [mine[k : k + batch_size] for k in range(0, len(mine), batch_size)]
 

@@ -134,6 +134,16 @@ def test_where_the_dataset_cannot_be_written_to_it_lies_in_the_temporary_folder(
     assert np.array_equal(np.load(path), expected(folder))
 
 
+def test_where_only_its_folder_cannot_be_written_to_it_lies_in_the_temporary_folder_too(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (folder / "decoded").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder / "decoded")
+    assert decoded(folder, "train", NAMES, FORM).is_relative_to(tmp_path)
+    assert list((folder / "decoded").iterdir()) == []
+
+
 def test_datasets_that_cannot_be_written_to_leave_each_others_arrays_alone(
     make_dataset, tmp_path, monkeypatch
 ):

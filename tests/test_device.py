@@ -21,9 +21,17 @@ def test_a_gpu_whose_memory_is_full_is_one_line():
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
 
+def test_one_image_without_variance_says_what_to_raise():
+    message = r"^batch_size: found one image on a device, which at this size has no variance"
+    with pytest.raises(ValueError, match=message), device.explained():
+        torch.nn.BatchNorm2d(8)(torch.ones(1, 8, 1, 1))
+
+
 def test_any_other_error_stays_what_it_is():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), device.explained():
         torch.ones(2, 3) @ torch.ones(2, 3)
+    with pytest.raises(ValueError, match=r"^bad$"), device.explained():
+        raise ValueError("bad")
 
 
 def test_auto_takes_what_is_here():

@@ -158,6 +158,17 @@ def test_many_ranks_go_on_only_on_the_kind_of_device_that_they_began_on(fitted, 
     assert "train.py: --device: found auto, but the run has cpu; give that" in done.stderr
 
 
+def test_ranks_that_do_not_share_the_folder_of_the_run_are_told_before_they_go_on(
+    fitted, dataset, tmp_path
+):
+    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
+    done = torchrun("apart", tmp_path, *words, "--epochs", 3, "--resume")
+    assert done.returncode != 0
+    step = load_checkpoint(fitted / "last.pth")["step"]
+    found = f"two: found the run at step {step} on rank 0 and not there on rank 1; expected a"
+    assert found in done.stderr
+
+
 def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
     flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
     done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)

@@ -113,6 +113,16 @@ def test_steps_go_on_as_if_they_had_not_been_interrupted():
     assert again.rate == steps.rate
 
 
+def test_a_warm_up_that_is_longer_than_the_run_is_told(caplog):
+    weight = torch.nn.Parameter(torch.ones(1))
+    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=10)
+    assert not caplog.messages
+    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=11)
+    assert caplog.messages == [
+        "warmup_epochs: longer than the run, so that the rate rises to its last step"
+    ]
+
+
 def test_biases_are_not_decayed_and_frozen_weights_stay():
     layer = nn.Linear(4, 3)
     layer.bias.data.fill_(1)

@@ -7,7 +7,7 @@ import torch
 
 from util.checkpoint import save_checkpoint
 from util.files import atomic_path
-from util.runs import RESUMABLE, Progress, open_run, settle, sweep
+from util.runs import RESUMABLE, Progress, check_shared, open_run, settle, sweep
 
 
 def test_a_run_begins_in_a_folder_that_is_missing_or_empty(tmp_path):
@@ -83,6 +83,16 @@ def test_a_process_started_anew_goes_on_with_the_run_of_its_own_launch_alone(
 def test_a_process_started_anew_before_the_first_save_begins_the_run(tmp_path):
     assert open_run(tmp_path, resume=False, again="a") is None
     assert open_run(tmp_path, resume=False, again="") is None
+
+
+def test_a_run_that_its_machines_do_not_share_is_told_before_they_wait_for_each_other(tmp_path):
+    check_shared(tmp_path, [4, 4, 4])
+    check_shared(tmp_path, [-1, -1])
+    message = r"found the run at step 4 on rank 0 and {} on rank 2; expected a folder that all"
+    with pytest.raises(ValueError, match=message.format("not there")):
+        check_shared(tmp_path, [4, 4, -1])
+    with pytest.raises(ValueError, match=message.format("at step 7")):
+        check_shared(tmp_path, [4, 4, 7])
 
 
 def test_half_written_files_of_killed_processes_are_removed_and_no_others(tmp_path):

@@ -97,6 +97,29 @@ def test_ctrl_c_is_status_130(capsys):
     assert stop.value.code == 130
 
 
+@pytest.mark.parametrize("script", [s for s in SCRIPTS if s != "generate_dataset.py"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
+    slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
+    (tmp_path / "torch.py").write_text(slow)
+    command = [sys.executable, script, *(["x"] if script != "train.py" else [])]
+    own = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
+
+
+def test_ctrl_c_is_itself_again_once_the_work_begins():
+    code = (
+        "import os, signal; from util.script import before_imports, run\n"
+        "def main():\n"
+        "    try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    finally: print('tidied up')\n"
+        "before_imports('tool'); run(main, 'tool')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "tidied up\n")
+    assert done.stderr == "tool: interrupted\n"
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_comes_without_the_heavy_imports_and_names_defaults(script):
     """Importing torch alone takes seconds; -h has to answer within one."""

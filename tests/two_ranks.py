@@ -134,3 +134,5 @@ if __name__ == "__main__":
         fit(words, fail)
     elif what == "stop":
         fit(words, ask_to_stop)
+    elif what == "apart":  # each machine has a folder of that name, and only the first one a run
+        fit([*words, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])

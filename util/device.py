@@ -63,13 +63,20 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """ValueError, one line, for what torch says in many: full memory, a process that reads images
-    killed, a network not compiled."""
+    """ValueError, one line with what to do, for what torch says otherwise: full memory, a process
+    that reads images killed, one image for BatchNorm, a network not compiled."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise ValueError(
             "device: out of memory; lower --batch-size, or --width and --height"
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise ValueError(
+            "batch_size: found one image on a device, which at this size has no variance for"
+            " BatchNorm; raise it, or --width and --height"
         ) from error
     except RuntimeError as error:
         if str(error).startswith("DataLoader worker"):

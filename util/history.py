@@ -6,6 +6,10 @@ val_classes_named (how many classes were named at all).
 """
 
 import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +44,32 @@ def show_end(writer: SummaryWriter) -> None:
     """The run is over."""
     writer.file_writer.add_summary(hparams({}, {})[2])
     writer.close()
+
+
+@contextmanager
+def events_in(folder: Path) -> Iterator[None]:
+    """For the block, TensorBoard's OSError, as on a full disk, names the folder, and comes once.
+
+    Its thread raises one without a file's name, and so would the caller that then hears of it.
+    """
+    told = threading.excepthook
+
+    def hear(raised: threading.ExceptHookArgs) -> None:
+        if not (isinstance(raised.exc_value, OSError) and _is_of_events(raised.exc_value)):
+            told(raised)
+
+    threading.excepthook = hear
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and _is_of_events(error):
+            error.filename = str(folder)
+            for thread in threading.enumerate():  # it may be about to raise
+                if type(thread).__module__.startswith("tensorboard."):
+                    thread.join(timeout=1)
+        raise
+    finally:
+        threading.excepthook = told
 
 
 def open_history(
@@ -78,6 +108,12 @@ def show_epoch(
     )
     last = "; the best so far" if age_of_best(history) == 0 else ""
     log.info(text.format_map(history[-1]) + last)
+
+
+def _is_of_events(error: OSError) -> bool:
+    """Whether TensorBoard raised it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(f.f_globals.get("__name__", "").startswith("tensorboard.") for f, _ in frames)
 
 
 def _show_row(writer: SummaryWriter, history: list[dict], confusion: Figure, step: int) -> None:

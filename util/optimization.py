@@ -1,6 +1,7 @@
 """How the weights follow the gradient: the optimizer, its rate, scaling, clipping, averaging."""
 
 import copy
+import logging
 import math
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from util.muon import Muon
+
+log = logging.getLogger(__name__)
 
 # Multiplications for one product of a convolution's matrices, above which it is AdamW's with muon:
 # the nine widest of COVIDNext50 would take five sixths of Muon's time. A network of real images was
@@ -122,6 +125,8 @@ def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> Lamb
 
     Loshchilov & Hutter, SGDR, ICLR 2017; Goyal et al., arXiv:1706.02677.
     """
+    if warmup_steps > steps:
+        log.warning("warmup_epochs: longer than the run, so that the rate rises to its last step")
     warm = min(warmup_steps, steps - 1)
 
     def factor(step: int) -> float:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,18 @@ def open_run(folder: Path, resume: bool, again: str | None = None) -> dict[str, 
     if resume:
         log.info("%s: nothing to go on from; a new run begins", folder)
     return None
+
+
+def check_shared(folder: Path, steps: Sequence[int]) -> None:
+    """ValueError unless all processes of a run found it at the same step, as in a folder that they
+    share. steps: by rank; -1 where there is no last.pth to go on from."""
+    for rank, step in enumerate(steps):
+        if step != steps[0]:
+            first, other = (f"at step {k}" if k >= 0 else "not there" for k in (steps[0], step))
+            raise ValueError(
+                f"{folder}: found the run {first} on rank 0 and {other} on rank {rank}; expected a"
+                " folder that all machines share. See --ckpts-dir"
+            )
 
 
 def sweep(folder: Path) -> None:

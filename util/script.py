@@ -20,6 +20,7 @@ def run(main: Callable[[], None], prog: str) -> None:
     exception is a fault of ours and shows its traceback; `python3 -X dev` shows that of every one.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _on_ctrl_c(signal.default_int_handler)
     try:
         main()
     except BrokenPipeError:  # the reader of our output, such as head, has had enough
@@ -33,6 +34,16 @@ def run(main: Callable[[], None], prog: str) -> None:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def before_imports(prog: str) -> None:
+    """From here to `run`, while modules are imported for seconds, Ctrl-C is what it is in there."""
+
+    def leave(number, frame) -> None:
+        os.write(sys.stderr.fileno(), f"{prog}: interrupted\n".encode())
+        os._exit(130)
+
+    _on_ctrl_c(leave)
 
 
 def leave_at_once(status: int) -> NoReturn:
@@ -77,6 +88,12 @@ def until_stopped(items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[I
         yield item
         if stop():
             raise KeyboardInterrupt
+
+
+def _on_ctrl_c(handler: Callable) -> None:
+    """Unless it is ignored, as of a process in the background."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _one_line(error: Exception) -> str:
