@@ -1,5 +1,6 @@
 """Which training images an epoch shows, in which batches, and what an error on each class costs."""
 
+import logging
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
@@ -8,6 +9,8 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Sampler
 
+log = logging.getLogger(__name__)
+OFTEN = 10  # times an epoch, from which on it is told that an image is shown so often
 OVERLAP = 0.999  # the beta of Cui et al.; theirs is 0.9 to 0.9999, more for larger sets
 
 
@@ -180,9 +183,18 @@ def plan_epochs(
     patient_cap: int | None,
     loss_weights: str | Sequence[float] | None,
 ) -> Plan:
-    """Of the training images: `source` and `patient_id` in the table, class indices in targets."""
+    """Of the training images: label, source and patient_id in the table, class indices in targets.
+
+    The log says if few images are shown again and again.
+    """
     sources, patients = list(table["source"]), list(table["patient_id"])
     chances = image_chances(sampling, targets, sources, patients, patient_cap)
+    if chances is not None and (times := len(table) * chances.max()) > OFTEN:
+        rare = table.iloc[chances.argmax()]
+        text = "sampling: an epoch shows an image of %s from %s up to %.0f times, as there are few"
+        log.warning(
+            f"{text} of them and {sampling} evens them out", *rare[["label", "source"]], times
+        )
     weights = class_weights(loss_weights, targets, n_classes, chances)
     prior = class_shares(targets, n_classes, chances) * weights
     return Plan(chances, weights, prior / prior.sum())

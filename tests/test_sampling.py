@@ -151,10 +151,21 @@ def test_the_order_is_drawn_from_its_own_stream():
     ],
 )
 def test_a_plan_knows_how_common_each_class_seems(sampling, weights, prior):
-    table = pd.DataFrame({"source": ["a"] * 100, "patient_id": PATIENTS})
+    table = pd.DataFrame({"label": TARGETS, "source": "a", "patient_id": PATIENTS})
     plan = plan_epochs(table, TARGETS, 3, sampling, None, weights)
     assert (plan.chances is None) == (sampling == "shuffle")
     assert plan.prior == pytest.approx(prior)
+
+
+@pytest.mark.parametrize(("few", "told"), [(3, 1), (4, 0)])  # of 80: in one of two strata
+def test_few_images_that_are_shown_again_and_again_are_told(caplog, few, told):
+    table = pd.DataFrame({"label": "A", "source": ["a"] * (80 - few) + ["b"] * few})
+    table["patient_id"] = [str(k) for k in range(80)]
+    plan_epochs(table, [0] * 80, 1, "balanced_source", None, None)
+    assert caplog.messages == told * [
+        "sampling: an epoch shows an image of A from b up to 13 times, as there are few of them and"
+        " balanced_source evens them out"
+    ]
 
 
 def test_in_order_shows_every_image_once_shared_by_the_ranks():
