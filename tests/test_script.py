@@ -97,6 +97,15 @@ def test_ctrl_c_is_status_130(capsys):
     assert stop.value.code == 130
 
 
+@pytest.fixture
+def _hears_ctrl_c():
+    """What is started in the background ignores it, and so does all that is started there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_hears_ctrl_c")
 @pytest.mark.parametrize("script", [s for s in SCRIPTS if s != "generate_dataset.py"])
 def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
@@ -107,6 +116,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
 
 
+@pytest.mark.usefixtures("_hears_ctrl_c")
 def test_ctrl_c_is_itself_again_once_the_work_begins():
     code = (
         "import os, signal; from util.script import before_imports, run\n"
