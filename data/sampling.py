@@ -84,7 +84,10 @@ def order_stream(seed: int, epoch: int) -> np.random.Generator:
 
 
 def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:
-    """This rank's batches of every image of validation once: rank r has r, r + ranks, ..."""
+    """This rank's batches of every image once, to look at: rank r has the images r, r + ranks, ...
+
+    ValueError if there are fewer than ranks, as of a small validation split.
+    """
     if images < ranks:
         raise ValueError(
             f"validation: found {images} images for {ranks} processes; expected one for each at"
