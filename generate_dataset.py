@@ -10,12 +10,16 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from util.flags import Parser, demand
+from util.script import before_imports, run
+
+if __name__ == "__main__":
+    before_imports("generate_dataset.py")
+
 from data.placement import is_of
 from data.record import Dropped, Record, clean_view, drop
 from data.sources import SOURCES, read
 from data.split import SPLITS
-from util.flags import Parser, demand
-from util.script import run
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
 ARGUMENTS = (
