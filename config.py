@@ -76,7 +76,7 @@ thaw_epoch: int | None = None
 # Passes over the training images.
 epochs: int = 20
 # Images a step, over all devices together. Let lr grow with its square root. With random weights
-# and a rate of 1e-3, 16, 32 and 64 ended alike (see benchmarks/RESULTS.md).
+# and a rate of 1e-3, 16 scored as 32, and 64 ended at its loss (see benchmarks/RESULTS.md).
 batch_size: int = 16
 # Highest learning rate. 1e-4 suits pretrained weights; with random ones, 1e-3 adamw and 3e-3 muon.
 lr: float = 1e-4

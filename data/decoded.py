@@ -15,11 +15,11 @@ import os
 import secrets
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ import numpy as np
 from data.folder import read_about
 from data.transforms import InputFormat
 
-CHUNK = 256  # images that are decoded ahead
+AHEAD = 256  # images that are decoded ahead
 DEAD = 3600  # seconds after which a half-written file that does not grow has no writer any more
 
 log = logging.getLogger(__name__)
@@ -97,10 +97,16 @@ def _sweep(place: Path) -> None:
 
 def _read_all(files: Iterable[Path], form: InputFormat) -> Iterator[np.ndarray]:
     """In order, on all cores: Pillow lets other threads run while it decodes."""
-    files = iter(files)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while chunk := list(islice(files, CHUNK)):
-            yield from threads.map(form.read, chunk)
+    threads, due = ThreadPoolExecutor(os.cpu_count()), deque()
+    try:
+        for file in files:
+            due.append(threads.submit(form.read, file))
+            if len(due) > AHEAD:
+                yield due.popleft().result()
+        while due:
+            yield due.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)  # not read to their end when the run is stopped
 
 
 def _write(path: Path, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> None:

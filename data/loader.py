@@ -1,7 +1,8 @@
 """Batches of a dataset, read ahead in other processes."""
 
+import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
 from data.sampling import Draw
+from data.workers import deaf
 
 AHEAD = 4  # batches that each process has ready
 GRACE = 60  # seconds after which a process that reads heeds SIGTERM
@@ -22,7 +24,7 @@ def make_loader(
     workers: processes, which live as long as the loader; 0 reads in this one. What is yielded does
     not depend on them. pin: into memory from which a GPU copies while it computes.
     """
-    return DataLoader(
+    return _Loader(
         images,
         batch_sampler=batches,
         num_workers=workers,
@@ -34,6 +36,14 @@ def make_loader(
     )
 
 
+class _Loader(DataLoader):
+    """Its processes, which may take seconds to start, do not hear Ctrl-C before they settle in."""
+
+    def __iter__(self) -> Iterator:
+        with deaf():
+            return super().__iter__()
+
+
 def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The dataset makes whole batches."""
     return batch
@@ -42,7 +52,7 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def _settle_in(worker: int) -> None:
     """Of a process that reads."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
-    # Ctrl-C, torchrun and Slurm reach all processes of a run. It ends its step, for which it needs
-    # this one, and then this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # SIGTERM may reach all processes of a run. It ends its step, for which it needs this one, and
+    # then this one. What ends here by a signal, torch would raise wherever the run then is.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

@@ -1,6 +1,7 @@
 """Which training images an epoch shows, in which batches, and what an error on each class costs."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
@@ -194,10 +195,9 @@ def plan_epochs(
     chances = image_chances(sampling, targets, sources, patients, patient_cap)
     if chances is not None and (times := len(table) * chances.max()) > OFTEN:
         rare = table.iloc[chances.argmax()]
-        text = "sampling: an epoch shows an image of %s from %s up to %.0f times, as there are few"
-        log.warning(
-            f"{text} of them and {sampling} evens them out", *rare[["label", "source"]], times
-        )
+        text = "sampling: an epoch shows an image of %s from %s up to %d times, as there are few of"
+        most = math.ceil(times - 1e-9)
+        log.warning(f"{text} them and {sampling} evens them out", *rare[["label", "source"]], most)
     weights = class_weights(loss_weights, targets, n_classes, chances)
     prior = class_shares(targets, n_classes, chances) * weights
     return Plan(chances, weights, prior / prior.sum())

@@ -1,8 +1,9 @@
 """A function over many items, in processes of which any may die: in order, in bounded memory."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from multiprocessing import get_context
@@ -13,6 +14,23 @@ from typing import Any
 
 WINDOW = 32  # items for each worker that may be ahead of the result which is due
 TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 10
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """A process that starts in the block ignores Ctrl-C, from its first moment on.
+
+    That is for the main process, which stops the others. Outside of the main thread, where nothing
+    can be said of signals, the block is like any other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which processes inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
@@ -61,11 +79,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(self.job, theirs), daemon=True)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the process inherits: Ctrl-C
-        try:  # is for the main process, which stops it
+        with deaf():
             self.process.start()
-        finally:
-            signal.signal(signal.SIGINT, before)
         theirs.close()  # so that the pipe ends with the process
         self.started = False
 

@@ -1,5 +1,6 @@
 """A split as a dataset: which images, decoded once, in which batches, by how many processes."""
 
+import multiprocessing
 import pickle
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from data import loader as loader_module
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits, read_some
 from data.loader import make_loader
@@ -213,3 +215,17 @@ def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(make_dataset
     assert b"source-00001.png" in sent
     assert images[0][0].numpy().tobytes() not in sent
     assert torch.equal(pickle.loads(sent)[7][0], images[7][0])
+
+
+def test_a_process_that_reads_heeds_sigterm_after_a_while_without_a_fuss(folder, monkeypatch):
+    monkeypatch.setattr(loader_module, "GRACE", 2)
+    images = RadiographDataset(folder, "train", MAPPING, FORM)
+    batches = iter(make_loader(images, 100 * [[0, 1]], workers=1, pin=False))
+    next(batches)
+    (reader,) = multiprocessing.active_children()
+    reader.terminate()
+    for _ in range(10):
+        next(batches)  # what the run needs to end its step
+    assert reader.is_alive()
+    reader.join(10)
+    assert reader.exitcode == 0  # by a signal torch would raise, in the midst of a save perhaps

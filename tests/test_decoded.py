@@ -179,3 +179,24 @@ def test_the_bar_sees_every_file_and_knows_how_many_there_are(folder):
 
     decoded(folder, "train", NAMES, FORM, progress)
     assert seen == NAMES
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_what_is_read_ahead(folder, monkeypatch):
+    read = []
+
+    def slowly(form, path):
+        time.sleep(0.02)
+        read.append(path)
+        return np.zeros((1, 16, 16), np.uint8)
+
+    def until_stopped(files):
+        for file in 100 * files:
+            yield file
+            if len(read) > 5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(InputFormat, "read", slowly)
+    with pytest.raises(KeyboardInterrupt):
+        decoded(folder, "train", NAMES, FORM, until_stopped)
+    assert len(read) < 100  # of 300
+    assert list((folder / "decoded").iterdir()) == []

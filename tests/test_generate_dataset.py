@@ -3,6 +3,9 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,7 @@ def tables(folder):
     return read, pd.read_csv(folder / "dropped.csv", dtype=str)
 
 
+ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "val", "test")
 
 
@@ -305,3 +309,15 @@ def test_an_existing_folder_is_not_overwritten(sources, script, tmp_path):
     with pytest.raises(FileExistsError, match="exists and is not empty"):
         script(generate_dataset, tmp_path / "set", "--rsna", sources[1])
     assert content(tmp_path) == {"set/thesis.txt": b"x"}
+
+
+def test_who_makes_a_dataset_does_not_wait_for_torch(sources, tmp_path):
+    words = ["generate_dataset.py", str(tmp_path / "a"), "--covid-chestxray", str(sources[0])]
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = {words}\n"
+        "runpy.run_path('generate_dataset.py', run_name='__main__')\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

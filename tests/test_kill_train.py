@@ -50,6 +50,7 @@ class Process:
 
     def __init__(self, server, said, method, words):
         self.server, self.said = server, said
+        said.write_text("")
         words = [str(word) for word in (said, method, *words)]
         server.stdin.write(json.dumps(words).encode() + b"\n")
         self.pid = int(server.stdout.readline())
@@ -135,3 +136,13 @@ def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path,
     assert begin("a", "--resume", "--epochs", 4).wait() == 0
     assert begin("whole", "--epochs", 4).wait() == 0
     same(tmp_path / "whole", tmp_path / "a")
+
+
+def test_ctrl_c_is_not_heard_by_processes_that_start_to_read(begin, tmp_path):
+    process = begin("a", method="spawn")
+    wait_for(lambda: "training and" in process.said.read_text(), process)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)  # they import torch now, which takes seconds
+    assert process.wait() == 130, process.said.read_text()
+    assert process.said.read_text().endswith("train.py: interrupted\n")
+    assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0

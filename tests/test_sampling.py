@@ -163,7 +163,7 @@ def test_few_images_that_are_shown_again_and_again_are_told(caplog, few, told):
     table["patient_id"] = [str(k) for k in range(80)]
     plan_epochs(table, [0] * 80, 1, "balanced_source", None, None)
     assert caplog.messages == told * [
-        "sampling: an epoch shows an image of A from b up to 13 times, as there are few of them and"
+        "sampling: an epoch shows an image of A from b up to 14 times, as there are few of them and"
         " balanced_source evens them out"
     ]
 

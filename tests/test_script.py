@@ -54,12 +54,15 @@ def test_a_fault_of_ours_is_not_hidden():
         run(main, "tool")
 
 
-def test_a_loop_can_end_where_its_state_is_whole():
+def test_a_loop_can_end_where_its_state_is_whole(monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     with stop_asked() as stop:
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop()
+        signal.raise_signal(signal.SIGINT)  # the same, passed on by torchrun
+        monkeypatch.setattr("util.script.ONE", 0)
+        signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):  # for who cannot wait
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before

@@ -911,6 +911,8 @@ def test_a_run_asked_to_stop_while_it_validates_saves_the_epochs_steps_and_goes_
     assert history.isna().sum().to_dict() == {
         name: int(name == "images_per_second") for name in history
     }
+    told = [text for text in caplog.messages if text.startswith("Epoch ")][-2:]
+    assert ["images/s" in text for text in told] == [False, True]
 
 
 def test_a_run_asked_to_stop_at_its_last_look_says_what_best_lacks(fit, monkeypatch, caplog):

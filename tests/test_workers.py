@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -123,6 +124,11 @@ def test_ctrl_c_is_for_the_main_process_alone():
     before = signal.getsignal(signal.SIGINT)
     assert list(map_apart(ignores_ctrl_c, [0, 1], 2)) == [True, True]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_than_the_first_may_ask():
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(lambda: list(map_apart(double, [1, 2], 1))).result() == [2, 4]
 
 
 def test_no_process_outlives_a_caller_that_stops_asking():

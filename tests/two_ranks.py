@@ -106,9 +106,10 @@ def fail(rank: int, step: int) -> None:
 
 
 def ask_to_stop(rank: int, step: int) -> None:
-    """As Ctrl-C does, rank 1 alone."""
+    """Rank 1 alone, twice: as by a launcher, and by torchrun that the launcher reached, too."""
     if (rank, step) == (1, 7):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

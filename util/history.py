@@ -6,6 +6,7 @@ val_classes_named (how many classes were named at all).
 """
 
 import logging
+import math
 import threading
 import traceback
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def events_in(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None and _is_of_events(error):
+        if error.errno and error.filename is None and _is_of_events(error):
             error.filename = str(folder)
             for thread in threading.enumerate():  # it may be about to raise
                 if type(thread).__module__.startswith("tensorboard."):
@@ -104,10 +105,13 @@ def show_epoch(
     _write(folder, history)
     text = (
         "Epoch {epoch}: validation macro F1 {val_macro_f1:.3f}, accuracy {val_accuracy:.3f}, loss"
-        " {val_loss:.3f}; training loss {train_loss:.3f}, {images_per_second:.0f} images/s"
+        " {val_loss:.3f}; training loss {train_loss:.3f}"
     )
+    row = history[-1]
+    if not math.isnan(row["images_per_second"]):  # another process did all of its steps
+        text += ", {images_per_second:.0f} images/s"
     last = "; the best so far" if age_of_best(history) == 0 else ""
-    log.info(text.format_map(history[-1]) + last)
+    log.info(text.format_map(row) + last)
 
 
 def _is_of_events(error: OSError) -> bool:

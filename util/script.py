@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
@@ -11,6 +12,7 @@ from typing import NoReturn, TypeVar
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 NOTICE = "Research tool, not a medical device: not for diagnosis."
+ONE = 1.0  # seconds within which Ctrl-C that comes twice was one: a launcher may pass it on, too
 
 
 def run(main: Callable[[], None], prog: str) -> None:
@@ -61,22 +63,24 @@ def leave_at_once(status: int) -> NoReturn:
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], bool]]:
-    """For the block, Ctrl-C or SIGTERM only makes the yielded function true; the second one stops.
+    """For the block, Ctrl-C or SIGTERM only makes the yielded function true; a second Ctrl-C stops.
 
     So a loop can end where its state is whole.
     """
-    asked = False
+    asked: float | None = None  # when
 
     def ask(number, frame) -> None:
         nonlocal asked
-        if asked:
+        now = time.monotonic()
+        if asked is None:
+            asked = now
+            log.info("Stopping after this step; Ctrl-C once more stops at once")
+        elif number == signal.SIGINT and now - asked > ONE:
             raise KeyboardInterrupt
-        asked = True
-        log.info("Stopping after this step; Ctrl-C once more stops at once")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield lambda: asked is not None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

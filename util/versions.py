@@ -5,8 +5,10 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "pillow", "pydicom",
@@ -26,9 +28,11 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def machine(device: torch.device) -> str:
+def machine(device: "torch.device") -> str:
     """`x86_64, 2 CPU cores`, or the GPU's name."""
     if device.type == "cuda":
+        import torch  # takes seconds, in which who makes a dataset need not wait for it
+
         return torch.cuda.get_device_name(device)
     where = f"{platform.machine()}, {os.cpu_count()} CPU cores"
     return where if device.type == "cpu" else f"{where}, {device.type}"
