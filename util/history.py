@@ -8,6 +8,7 @@ val_classes_named (how many classes were named at all).
 import logging
 import math
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,9 +66,10 @@ def events_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno and error.filename is None and _is_of_events(error):
             error.filename = str(folder)
+            until = time.monotonic() + 1
             for thread in threading.enumerate():  # it may be about to raise
                 if type(thread).__module__.startswith("tensorboard."):
-                    thread.join(timeout=1)
+                    thread.join(max(0.0, until - time.monotonic()))
         raise
     finally:
         threading.excepthook = told
