@@ -39,7 +39,12 @@ def make_loader(
 class _Loader(DataLoader):
     """Its processes, which may take seconds to start, do not hear Ctrl-C before they settle in."""
 
+    started = False
+
     def __iter__(self) -> Iterator:
+        if self.started or not self.num_workers:
+            return super().__iter__()
+        self.started = True
         with deaf():
             return super().__iter__()
 
@@ -52,6 +57,7 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def _settle_in(worker: int) -> None:
     """Of a process that reads."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where this one did not start deaf
     # SIGTERM may reach all processes of a run. It ends its step, for which it needs this one, and
     # then this one. What ends here by a signal, torch would raise wherever the run then is.
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

@@ -20,8 +20,8 @@ TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 
 def deaf() -> Iterator[None]:
     """A process that starts in the block ignores Ctrl-C, from its first moment on.
 
-    That is for the main process, which stops the others. Outside of the main thread, where nothing
-    can be said of signals, the block is like any other.
+    That is for the main process, which stops the others, but loses what comes in the block. Outside
+    of the main thread, where nothing can be said of signals, the block is like any other.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

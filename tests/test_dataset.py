@@ -220,9 +220,10 @@ def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(make_dataset
 def test_a_process_that_reads_heeds_sigterm_after_a_while_without_a_fuss(folder, monkeypatch):
     monkeypatch.setattr(loader_module, "GRACE", 2)
     images = RadiographDataset(folder, "train", MAPPING, FORM)
+    before = set(multiprocessing.active_children())
     batches = iter(make_loader(images, 100 * [[0, 1]], workers=1, pin=False))
     next(batches)
-    (reader,) = multiprocessing.active_children()
+    (reader,) = set(multiprocessing.active_children()) - before
     reader.terminate()
     for _ in range(10):
         next(batches)  # what the run needs to end its step

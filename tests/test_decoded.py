@@ -195,6 +195,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_what_is_read_ahead(folder, monk
             if len(read) > 5:
                 raise KeyboardInterrupt
 
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(InputFormat, "read", slowly)
     with pytest.raises(KeyboardInterrupt):
         decoded(folder, "train", NAMES, FORM, until_stopped)

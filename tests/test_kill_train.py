@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from util.checkpoint import load_checkpoint
@@ -140,8 +141,8 @@ def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path,
 
 def test_ctrl_c_is_not_heard_by_processes_that_start_to_read(begin, tmp_path):
     process = begin("a", method="spawn")
-    wait_for(lambda: "training and" in process.said.read_text(), process)
-    time.sleep(0.5)
+    wait_for(lambda: len(psutil.Process(process.pid).children()) == 2, process)  # one tracks memory
+    time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)  # they import torch now, which takes seconds
     assert process.wait() == 130, process.said.read_text()
     assert process.said.read_text().endswith("train.py: interrupted\n")
