@@ -336,13 +336,14 @@ def look(
     title: str,
     change: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels,
 ) -> Examined:
-    """One forward pass over the images, each batch changed; arrays in the order of the table."""
+    """One look at the images, each batch changed; arrays in the order of the table."""
     batches = in_order(len(images), args.batch_size)
     workers = args.n_threads if len(batches) > FEW else 0
     loader = make_loader(images, batches, workers, pin=model.device.type == "cuda")
     bar = tqdm(loader, title, unit="batch", leave=False, disable=None)
     changed = (change(pixels) for pixels, _ in bar)
-    seen = examine(model.network, changed, model.device, model.form.normalise)
+    augmented = model.checkpoint["test_time_augmentation"]
+    seen = examine(model.network, changed, model.device, model.form.normalise, augmented=augmented)
     return Examined(*(values.cpu().numpy() for values in seen))
 
 

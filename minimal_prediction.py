@@ -86,6 +86,7 @@ class Predictor:
     prior: list[float] | None  # how common each class seemed in training, where it says so
     gate: Gate
     device: torch.device
+    augmented: bool = False  # at test time, see `model.views`
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
@@ -106,6 +107,7 @@ def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
         content["prior"],
         Gate.of(content["gate"]),
         target,
+        content["test_time_augmentation"],
     )
 
 
@@ -170,7 +172,9 @@ def _examine(
         return iter(())
     pixels = np.stack([item.pixels for item in batch])
     images = [torch.from_numpy(pixels)]
-    seen = examine(predictor.network, images, predictor.device, predictor.form.normalise)
+    network, form = predictor.network, predictor.form
+    augmented = predictor.augmented
+    seen = examine(network, images, predictor.device, form.normalise, augmented=augmented)
     if not seen.logits.isfinite().all():
         raise ValueError(f"{predictor.checkpoint}: its output is no number; it is broken")
     doubts = predictor.gate.doubts(pixels, seen.features.cpu())

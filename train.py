@@ -89,7 +89,7 @@ from util.optimization import (
 )
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
-from util.runs import Progress, check_shared, open_run, settle, settle_precision, sweep
+from util.runs import Progress, changed, check_shared, open_run, settle, settle_precision, sweep
 from util.script import stop_asked, until_stopped
 from util.versions import versions
 
@@ -165,7 +165,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         load_strictly(model, state["weights"], str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
-    begins, state = state is None, None  # its tensors take memory
+    news = state is None or changed(vars(cfg), state["config"])
+    state = None  # its tensors take memory
     watch, saved = Watch(device), time.monotonic()
 
     def check_weights() -> None:
@@ -187,6 +188,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
             "metrics": progress.metrics,
             "prior": plan.prior.tolist(),
             "temperature": 1.0,
+            "test_time_augmentation": cfg.test_time_augmentation,
             "fingerprint": about["fingerprint"],
             "versions": versions(),
         }
@@ -217,8 +219,8 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
 
     if ranks.first:
         sweep(folder)
-    if begins:
-        save_last()  # so that a run killed in its first epoch goes on with its settings
+    if news:
+        save_last()  # so that a run killed before its next save goes on with its settings of now
     writer = None
     if ranks.first:
         figure = draw_confusion_matrix(progress.matrix, classes) if progress.history else None
@@ -358,7 +360,8 @@ def finish(
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
         pixels, targets = read_some(Path(cfg.dataset), split, cfg.mapping, form, ENOUGH)
         batches = shown(pixels.split(cfg.batch_size), f"A last look at {split}", "batch", stop)
-        seen = examine(network, batches, device, form.normalise)
+        augmented = cfg.test_time_augmentation
+        seen = examine(network, batches, device, form.normalise, augmented=augmented)
         return pixels.numpy(), seen, targets
 
     try:
@@ -369,6 +372,7 @@ def finish(
         raise
     weights = prior / class_shares(targets, len(prior)).clip(1e-12)  # of classes as in training
     checkpoint["temperature"] = fit_temperature(seen.logits.cpu().numpy(), targets, weights)
+    checkpoint["test_time_augmentation"] = cfg.test_time_augmentation
     checkpoint["validation"] = {"logits": seen.logits.cpu(), "targets": targets}
     checkpoint["gate"] = Gate.fit(pixels, of_train.features.cpu().numpy()).state()
     save_checkpoint(best, checkpoint)

@@ -15,6 +15,7 @@ ADAMW = "--optimizer", "adamw", "--lr", "1e-3"
 # Flags of train.py, beside these.
 VARIANTS = {
     "ours": (),
+    "tta": ("--test-time-augmentation",),
     "adamw": ADAMW,
     "adamw-growing": (*ADAMW, "--augmentation-warmup-epochs", 25),
     "growing": ("--augmentation-warmup-epochs", 25),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.covidnext50 import COVIDNext50, pool
+from model.views import mean_maps
 
 
 class Examined(NamedTuple):
@@ -37,10 +38,12 @@ def predict_logits(
     batches: (n, 1 or 3, H, W) uint8. normalise: makes the network's input of one, on the device.
     autocast: a context for lower precision; none is float32. Leaves the model in eval mode.
     """
+
+    def look(pixels: Tensor) -> Tensor:
+        return model(normalise(pixels))
+
     model.eval()
-    return torch.cat(
-        [logits.float() for logits in _passes(model, batches, device, normalise, autocast)]
-    )
+    return torch.cat([logits.float() for logits in _passes(look, batches, device, autocast)])
 
 
 @torch.inference_mode()
@@ -50,18 +53,25 @@ def examine(
     device: torch.device,
     normalise: Callable[[Tensor], Tensor],
     autocast: AbstractContextManager | None = None,
+    augmented: bool = False,
 ) -> Examined:
-    """The same logits as of `predict_logits`, with features and heat maps, in the same one pass."""
+    """The same logits as of `predict_logits`, with features and heat maps, in the same one pass.
 
-    def look(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps = model.maps(images)
+    augmented: with test-time augmentation (see `model.views`), which takes six passes.
+    """
+
+    def maps_of(pixels: Tensor) -> Tensor:
+        return model.maps(normalise(pixels))
+
+    def look(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = mean_maps(maps_of, pixels) if augmented else maps_of(pixels)
         features = pool(maps)
         return maps, features, model.logits(features)
 
     model.eval()
     parts = [
         (logits.float(), features.float(), heat_maps(maps, logits, model.logits.module.weight))
-        for maps, features, logits in _passes(look, batches, device, normalise, autocast)
+        for maps, features, logits in _passes(look, batches, device, autocast)
     ]
     return Examined(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
@@ -83,12 +93,10 @@ def _passes(
     look: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
     batches: Iterable[Tensor],
     device: torch.device,
-    normalise: Callable[[Tensor], Tensor],
     autocast: AbstractContextManager | None,
 ) -> Iterator[Tensor | tuple[Tensor, ...]]:
     """What `look` makes of each batch on the device."""
     for pixels in batches:
-        images = normalise(pixels.to(device, non_blocking=True))
         with autocast or nullcontext():
-            seen = look(images)
+            seen = look(pixels.to(device, non_blocking=True))
         yield seen

@@ -265,6 +265,7 @@ CHECKPOINT = {
     "epoch": 37,
     "step": 1110,
     "metrics": {"loss": 0.7313, "accuracy": 0.8051, "macro_f1": 0.7989},
+    "test_time_augmentation": False,
     "temperature": 1.37,
     "prior": [0.4, 0.35, 0.25],
     "fingerprint": "882ec04ac0a591cb" * 4,

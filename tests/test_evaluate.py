@@ -23,7 +23,7 @@ from tests.networks import (
     input_form,
     save_network,
 )  # fmt: skip
-from util.checkpoint import save_checkpoint
+from util.checkpoint import load_checkpoint, save_checkpoint
 
 FORM = input_form((32, 48))
 
@@ -322,7 +322,12 @@ def test_checkpoints_of_other_classes_are_not_compared(script, checkpoint, tmp_p
         script(evaluate, checkpoint, tmp_path / "b.pth", "--n-threads", 0)
 
 
-def test_evaluation_and_prediction_give_the_same_probabilities(script, checkpoint, dataset):
+@pytest.mark.parametrize("augmented", [False, True])
+def test_evaluation_and_prediction_give_the_same_probabilities(
+    script, checkpoint, dataset, augmented
+):
+    content = {**load_checkpoint(checkpoint), "test_time_augmentation": augmented}
+    save_checkpoint(checkpoint, content)
     script(evaluate, checkpoint, "--n-threads", 0)
     rows = pd.read_csv(checkpoint.parent / "evaluation-test/predictions.csv")
     files = [dataset / "test" / name for name in rows["filename"]]

@@ -21,6 +21,7 @@ from data.gate import Gate
 from data.inputs import read_input
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
+from model.inference import examine
 from tests.networks import CLASSES, TinyNext, input_form, save_network
 from util.checkpoint import save_checkpoint, short_hash
 
@@ -122,6 +123,20 @@ def test_the_temperature_of_the_checkpoint_softens_the_probabilities(checkpoint,
     soft = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
     spread = [max(p.values()) - min(p.values()) for p in (sharp, soft)]
     assert spread[1] < spread[0]
+
+
+def test_a_checkpoint_that_asks_for_six_views_of_each_image_gets_them(checkpoint, files):
+    rows = {}
+    for augmented in (False, True):
+        save_with(checkpoint, test_time_augmentation=augmented)
+        found = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
+        rows[augmented] = [found[name] for name in CLASSES]
+    network, form = TinyNext(3), InputFormat.of(FORM)
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    pixels = torch.tensor(form.read(files[0]))[None]
+    seen = examine(network, [pixels], torch.device("cpu"), form.normalise, augmented=True)
+    np.testing.assert_allclose(rows[True], seen.logits.softmax(1)[0], atol=1e-6)
+    assert np.abs(np.subtract(*rows.values())).max() > 1e-4
 
 
 def test_the_originals_network_is_shown_colour(tmp_path, monkeypatch):

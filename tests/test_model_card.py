@@ -60,6 +60,16 @@ def test_an_answer_says_what_the_artefacts_hold(item, words):
     assert words in answers()[item]
 
 
+@pytest.mark.parametrize(
+    ("augmented", "words"),
+    [(False, "one network, which sees each image once"), (True, "mirror image and four small")],
+)
+def test_the_card_says_how_often_an_image_is_seen(augmented, words):
+    checkpoint = changed(CHECKPOINT, "test_time_augmentation", value=augmented)
+    assert words in answers(checkpoint)[27]
+    assert words in model_card(checkpoint, ABOUT, example(), "test")["model"]["Prediction"]
+
+
 def test_the_original_has_answers_for_what_its_checkpoint_says_only():
     found = answers(ORIGINAL, None, None)
     for item in (7, 8, 12, 13, 19, 20, 23, 24, 25, 26, 32, 33, 36):

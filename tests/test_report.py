@@ -275,7 +275,7 @@ def test_claim_items_have_answers_or_are_listed_as_open(write):
     for report in (Page(html).text, markdown):
         assert "2 Summary of design, methods, results and conclusions; 3 Background" in report
         assert "44 Funding." in report
-    assert "| 27 | Ensembling | None: one network. |" in markdown
+    assert "| 27 | Ensembling | None: one network, which sees each image once. |" in markdown
 
 
 # ---- Escaping ----

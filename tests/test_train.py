@@ -823,6 +823,34 @@ def test_the_best_checkpoint_knows_its_temperature_and_its_training_images(fit, 
     assert_equal_gates(Gate.of(best["gate"]), gate)
 
 
+def test_test_time_augmentation_changes_the_last_look_alone_and_may_be_asked_for_later(
+    fit, dataset
+):
+    plain = fit("plain", "--epochs", 2)
+    folder = fit("a", "--epochs", 2, "--test-time-augmentation")
+    assert_same_weights(plain, folder)
+    best, once = load_checkpoint(folder / "best.pth"), load_checkpoint(plain / "best.pth")
+    assert (best["test_time_augmentation"], once["test_time_augmentation"]) == (True, False)
+    network, form = TinyNext(3), InputFormat.of(best["input"])
+    network.load_state_dict(best["state_dict"])
+    images = RadiographDataset(dataset, "val", best["mapping"], form)
+    pixels = torch.stack([images[k][0] for k in range(len(images))])
+    seen = examine(network, [pixels], torch.device("cpu"), form.normalise, augmented=True)
+    torch.testing.assert_close(best["validation"]["logits"], seen.logits, rtol=1e-3, atol=1e-4)
+    assert best["temperature"] != once["temperature"]
+
+    fit("plain", "--resume", "--test-time-augmentation")
+    for _ in range(2):
+        later = load_checkpoint(plain / "best.pth")
+        assert later["test_time_augmentation"]
+        assert later["temperature"] == best["temperature"]
+        assert torch.equal(later["validation"]["logits"], best["validation"]["logits"])
+        assert_equal_gates(Gate.of(later["gate"]), Gate.of(best["gate"]))
+        fit("plain", "--resume")  # and it stays
+    fit("plain", "--resume", "--no-test-time-augmentation")
+    assert load_checkpoint(plain / "best.pth")["temperature"] == once["temperature"]
+
+
 def assert_equal_gates(one, other):
     for a, b in zip(torch_leaves(one.state()), torch_leaves(other.state()), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)

@@ -25,6 +25,7 @@ ORIGINAL = {
     "step": None,
     "metrics": {},
     "temperature": 1.0,
+    "test_time_augmentation": False,
     "prior": None,
     "gate": None,
     "validation": None,

@@ -35,6 +35,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Initialization": initialization(config),
         "Training": training(config),
         "Selection": selection(checkpoint),
+        "Prediction": prediction(checkpoint),
         "Temperature": f"{checkpoint['temperature']:.3f}",
         "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
@@ -86,6 +87,12 @@ def selection(checkpoint: Mapping) -> str | None:
     if "macro_f1" in checkpoint["metrics"]:
         text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
     return text + ". Validation chooses the epoch; the test split takes no part"
+
+
+def prediction(checkpoint: Mapping) -> str:
+    if not checkpoint["test_time_augmentation"]:
+        return "one network, which sees each image once"
+    return "one network; mean over an image, its mirror image and four small shifts of it"
 
 
 def mixture(checkpoint: Mapping) -> str | None:

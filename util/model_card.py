@@ -18,6 +18,7 @@ from util.facts import (
     limits,
     model_facts,
     people_table,
+    prediction,
     selection,
     training,
 )
@@ -133,7 +134,7 @@ def _answers_of_model(checkpoint: Mapping) -> dict[int, str | None]:
         24: initialization(checkpoint["config"]),
         25: training(checkpoint["config"]),
         26: selection(checkpoint),
-        27: "None: one network.",
+        27: f"None: {prediction(checkpoint)}.",
     }
 
 

@@ -16,8 +16,9 @@ from util.history import age_of_best
 
 # Which run it is, and whether it goes on: always as asked now.
 WHICH = {"name", "ckpts_dir", "resume"}
-# What may change when a run goes on: none of it changes what the run computes, beyond rounding.
+# What may change when a run goes on: none of it changes the weights, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
+FREE |= {"test_time_augmentation"}
 # What last.pth holds beyond best.pth.
 RESUMABLE = (
     *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
@@ -164,6 +165,11 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
                 " and goes on with its own settings. Leave the flag out, or begin another run"
             )
     return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
+
+
+def changed(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
+    """Whether a run goes on with another setting than it was saved with."""
+    return any(saved.get(name) != settings[name] for name in settings.keys() - WHICH)
 
 
 def settle_precision(name: str, device: torch.device, auto: bool) -> torch.dtype:
