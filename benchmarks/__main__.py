@@ -46,9 +46,9 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
-        help="original, plain, plain-zero-init, or train.py's: ours, adamw, adamw-growing,"
-        " growing, balanced, balanced-source, effective, no-weights, no-smoothing, no-warmup,"
-        " batch-16, batch-64, not-averaged, half-augmentation, clipped, float32",
+        help="original, plain, plain-zero-init, or train.py's: ours, one-view, adamw,"
+        " adamw-growing, growing, balanced, balanced-source, effective, no-weights, no-smoothing,"
+        " no-warmup, batch-16, batch-64, not-averaged, half-augmentation, clipped, float32",
     )  # fmt: skip
     study.add_argument(
         "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="one for each run"

@@ -9,13 +9,13 @@ from util.runs import FREE
 
 OURS = (
     *("--backbone-weights", "none", "--optimizer", "muon", "--lr", "3e-3"),
-    *("--batch-size", 32, "--warmup-epochs", 4),
+    *("--batch-size", 32, "--warmup-epochs", 4, "--test-time-augmentation"),
 )
 ADAMW = "--optimizer", "adamw", "--lr", "1e-3"
 # Flags of train.py, beside these.
 VARIANTS = {
     "ours": (),
-    "tta": ("--test-time-augmentation",),
+    "one-view": ("--no-test-time-augmentation",),
     "adamw": ADAMW,
     "adamw-growing": (*ADAMW, "--augmentation-warmup-epochs", 25),
     "growing": ("--augmentation-warmup-epochs", 25),

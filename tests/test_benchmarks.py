@@ -493,7 +493,13 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
 
 def settings_of_run(folder, **other):
     """What train.py leaves at the start of `ours` over two epochs, but for `other` settings."""
-    ours = {"backbone_weights": None, "optimizer": "muon", "lr": 3e-3, "batch_size": 32}
+    ours = {
+        "backbone_weights": None,
+        "optimizer": "muon",
+        "lr": 3e-3,
+        "batch_size": 32,
+        "test_time_augmentation": True,
+    }
     ours |= {
         "warmup_epochs": 4.0,
         "epochs": 2,

@@ -16,9 +16,10 @@ from util.history import age_of_best
 
 # Which run it is, and whether it goes on: always as asked now.
 WHICH = {"name", "ckpts_dir", "resume"}
-# What may change when a run goes on: none of it changes the weights, beyond rounding.
+# What may change when a run goes on: none of it changes what the run computes, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
-FREE |= {"test_time_augmentation"}
+# What may change, too: it changes no weights, but how images are looked at once they are trained.
+LATER = {"test_time_augmentation"}
 # What last.pth holds beyond best.pth.
 RESUMABLE = (
     *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
@@ -154,11 +155,12 @@ def sweep(folder: Path) -> None:
 
 
 def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run that goes on: its `saved` ones, but what is FREE and `given` anew.
+    """The settings of a run that goes on: its `saved` ones, but for what is FREE or LATER and
+    `given` anew.
 
     ValueError if a setting that is not free was given with another value.
     """
-    for name in sorted(given - FREE):
+    for name in sorted(given - FREE - LATER):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
                 f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
