@@ -499,8 +499,6 @@ def settings_of_run(folder, **other):
         "lr": 3e-3,
         "batch_size": 32,
         "test_time_augmentation": True,
-    }
-    ours |= {
         "warmup_epochs": 4.0,
         "epochs": 2,
         "width": 96,
