@@ -86,7 +86,7 @@ class Predictor:
     prior: list[float] | None  # how common each class seemed in training, where it says so
     gate: Gate
     device: torch.device
-    augmented: bool = False  # at test time, see `model.views`
+    augmented: bool  # at test time, see `model.views`
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:

@@ -89,7 +89,7 @@ from util.optimization import (
 )
 from util.plots import draw_confusion_matrix
 from util.reproduce import rng_state, set_rng_state
-from util.runs import Progress, changed, check_shared, open_run, settle, settle_precision, sweep
+from util.runs import Progress, check_shared, differ, open_run, settle, settle_precision, sweep
 from util.script import stop_asked, until_stopped
 from util.versions import versions
 
@@ -165,7 +165,7 @@ def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None
         load_strictly(model, state["weights"], str(folder / "last.pth"))
         descent.load_state_dict(state)
         set_rng_state(state["rng"])
-    news = state is None or changed(vars(cfg), state["config"])
+    news = state is None or differ(vars(cfg), state["config"])
     state = None  # its tensors take memory
     watch, saved = Watch(device), time.monotonic()
 
@@ -356,11 +356,11 @@ def finish(
     checkpoint = load_checkpoint(best)
     form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
     network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
+    augmented = cfg.test_time_augmentation
 
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
         pixels, targets = read_some(Path(cfg.dataset), split, cfg.mapping, form, ENOUGH)
         batches = shown(pixels.split(cfg.batch_size), f"A last look at {split}", "batch", stop)
-        augmented = cfg.test_time_augmentation
         seen = examine(network, batches, device, form.normalise, augmented=augmented)
         return pixels.numpy(), seen, targets
 
@@ -368,11 +368,14 @@ def finish(
         _, seen, targets = look("val")
         pixels, of_train, _ = look("train")
     except KeyboardInterrupt:
-        log.info("Stopped before %s has its temperature and its gate; --resume adds them", best)
+        text = (
+            "Stopped in the last look, which gives %s its temperature and gate; --resume takes it"
+        )
+        log.info(text, best)
         raise
     weights = prior / class_shares(targets, len(prior)).clip(1e-12)  # of classes as in training
     checkpoint["temperature"] = fit_temperature(seen.logits.cpu().numpy(), targets, weights)
-    checkpoint["test_time_augmentation"] = cfg.test_time_augmentation
+    checkpoint |= {"config": vars(cfg), "test_time_augmentation": augmented}
     checkpoint["validation"] = {"logits": seen.logits.cpu(), "targets": targets}
     checkpoint["gate"] = Gate.fit(pixels, of_train.features.cpu().numpy()).state()
     save_checkpoint(best, checkpoint)

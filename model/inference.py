@@ -57,7 +57,7 @@ def examine(
 ) -> Examined:
     """The same logits as of `predict_logits`, with features and heat maps, in the same one pass.
 
-    augmented: with test-time augmentation (see `model.views`), which takes six passes.
+    augmented: all of it with test-time augmentation instead (see `model.views`), in six passes.
     """
 
     def maps_of(pixels: Tensor) -> Tensor:

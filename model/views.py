@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-# Pixels down and to the right: less than the smallest step between two cells of the trunk's later
-# maps, so that each view falls into other cells.
+# Pixels down and to the right: half of the step of 8 between two cells of the trunk's second stage,
+# whose cells, and those of the later ones, then see other pixels.
 MOVES = ((4, 0), (-4, 0), (0, 4), (0, -4))
 
 
 def mean_maps(maps_of: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
     """The mean over six views of what `maps_of` makes of pixels (N, C, H, W): maps, float32.
 
-    The mirror image's maps are mirrored back. The head of COVIDNext50 is linear in the mean of each
-    map, so that its logits of these maps are the mean of the logits of the views, and features and
-    heat maps are theirs, too. Ten crops of an image were seen like this by AlexNet (Krizhevsky et
-    al., NeurIPS 2012, section 4.1).
+    The mirror image's maps are mirrored back; those of the moved ones stay, an eighth of a cell
+    aside. COVIDNext50's head is linear in the mean of each map, so that it makes the mean features
+    and the mean logits of the views of these maps. Ten crops of an image were averaged by AlexNet
+    (Krizhevsky et al., NeurIPS 2012, section 4.1).
     """
     total = maps_of(pixels).float() + maps_of(pixels.flip(3)).flip(3).float()
     for down, right in MOVES:
@@ -26,4 +26,14 @@ def mean_maps(maps_of: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
 
 def moved(pixels: Tensor, down: int, right: int) -> Tensor:
     """(N, C, H, W), black where nothing moved in, as in training."""
-    return pad(pixels, (right, -right, down, -down))
+    height, width = pixels.shape[2:]
+    to_rows, from_rows = _overlap(down, height), _overlap(-down, height)
+    to_columns, from_columns = _overlap(right, width), _overlap(-right, width)
+    found = torch.zeros_like(pixels)
+    found[:, :, to_rows, to_columns] = pixels[:, :, from_rows, from_columns]
+    return found
+
+
+def _overlap(by: int, length: int) -> slice:
+    """The part of a side that is still there when it is moved."""
+    return slice(max(by, 0), length + min(by, 0))

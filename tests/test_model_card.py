@@ -67,6 +67,7 @@ def test_an_answer_says_what_the_artefacts_hold(item, words):
 def test_the_card_says_how_often_an_image_is_seen(augmented, words):
     checkpoint = changed(CHECKPOINT, "test_time_augmentation", value=augmented)
     assert words in answers(checkpoint)[27]
+    assert ("with one view" in answers(checkpoint)[26]) == augmented
     assert words in model_card(checkpoint, ABOUT, example(), "test")["model"]["Prediction"]
 
 

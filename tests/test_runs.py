@@ -7,7 +7,7 @@ import torch
 
 from util.checkpoint import save_checkpoint
 from util.files import atomic_path
-from util.runs import RESUMABLE, Progress, changed, check_shared, open_run, settle, sweep
+from util.runs import RESUMABLE, Progress, check_shared, differ, open_run, settle, sweep
 
 
 def test_a_run_begins_in_a_folder_that_is_missing_or_empty(tmp_path):
@@ -155,10 +155,17 @@ def test_what_does_not_change_the_result_may_be_given_anew():
     assert settle(asked, {"dataset", "device"}, SAVED) == asked
 
 
+def test_how_images_are_looked_at_may_be_given_anew_and_else_stays():
+    asked = {**SAVED, "test_time_augmentation": False}
+    saved = {**SAVED, "test_time_augmentation": True}
+    assert settle(asked, {"test_time_augmentation"}, saved) == asked
+    assert settle(asked, set(), saved) == saved
+
+
 def test_another_device_is_news_and_another_name_is_none():
-    assert not changed({**SAVED, "name": "b", "ckpts_dir": "c", "resume": True}, SAVED)
-    assert changed({**SAVED, "device": "cuda"}, SAVED)
-    assert changed({**SAVED, "test_time_augmentation": True}, SAVED)  # of a run from before that
+    assert not differ({**SAVED, "name": "b", "ckpts_dir": "c", "resume": True}, SAVED)
+    assert differ({**SAVED, "device": "cuda"}, SAVED)
+    assert differ({**SAVED, "test_time_augmentation": True}, SAVED)  # of a run from before that
 
 
 def test_another_value_for_what_changes_the_result_is_refused():

@@ -831,6 +831,7 @@ def test_test_time_augmentation_changes_the_last_look_alone_and_may_be_asked_for
     assert_same_weights(plain, folder)
     best, once = load_checkpoint(folder / "best.pth"), load_checkpoint(plain / "best.pth")
     assert (best["test_time_augmentation"], once["test_time_augmentation"]) == (True, False)
+    assert load_checkpoint(folder / "last.pth")["test_time_augmentation"]
     network, form = TinyNext(3), InputFormat.of(best["input"])
     network.load_state_dict(best["state_dict"])
     images = RadiographDataset(dataset, "val", best["mapping"], form)
@@ -843,6 +844,7 @@ def test_test_time_augmentation_changes_the_last_look_alone_and_may_be_asked_for
     for _ in range(2):
         later = load_checkpoint(plain / "best.pth")
         assert later["test_time_augmentation"]
+        assert later["config"]["test_time_augmentation"]
         assert later["temperature"] == best["temperature"]
         assert torch.equal(later["validation"]["logits"], best["validation"]["logits"])
         assert_equal_gates(Gate.of(later["gate"]), Gate.of(best["gate"]))
@@ -953,7 +955,7 @@ def test_a_run_asked_to_stop_at_its_last_look_says_what_best_lacks(fit, monkeypa
     ask_to_stop(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt):
         fit("a", "--resume")
-    assert caplog.messages[-1].endswith("has its temperature and its gate; --resume adds them")
+    assert caplog.messages[-1].endswith("its temperature and gate; --resume takes it")
 
 
 def test_the_checkpoint_says_which_precision_auto_was(fit, script, monkeypatch, caplog):

@@ -75,3 +75,24 @@ def test_the_mirror_images_maps_are_mirrored_back(pixels):
     views = by_hand(pixels)
     views[1] = pixels
     torch.testing.assert_close(found, torch.stack(views).float().mean(0))
+
+
+def test_in_bfloat16_the_views_are_added_up_in_float32(network, pixels):
+    exact = examine(network, [pixels], CPU, normalise, augmented=True)
+    rough = examine(
+        network, [pixels], CPU, normalise, torch.autocast("cpu", torch.bfloat16), augmented=True
+    )
+    for whole, part in zip(exact, rough, strict=True):
+        assert part.dtype == torch.float32
+        assert (whole - part).abs().max() < 0.02 * whole.abs().max()
+    in_halves = mean_maps(torch.Tensor.bfloat16, pixels)
+    assert in_halves.dtype == torch.float32
+    views = torch.stack([view.bfloat16().float() for view in by_hand(pixels)])
+    views[1] = views[0]
+    torch.testing.assert_close(in_halves, views.mean(0))
+
+
+def test_colour_and_channels_last_are_moved_alike(pixels):
+    colour = pixels.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    for down, right in MOVES:
+        assert torch.equal(moved(colour, down, right)[:, 2:], moved(pixels, down, right))

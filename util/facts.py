@@ -86,7 +86,8 @@ def selection(checkpoint: Mapping) -> str | None:
         text += f" of at most {checkpoint['config']['epochs']}"
     if "macro_f1" in checkpoint["metrics"]:
         text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
-    return text + ". Validation chooses the epoch; the test split takes no part"
+    how = ", with one view of each image," if checkpoint["test_time_augmentation"] else ""
+    return f"{text}. Validation{how} chooses the epoch; the test split takes no part"
 
 
 def prediction(checkpoint: Mapping) -> str:

@@ -169,7 +169,7 @@ def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dic
     return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
 
 
-def changed(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
+def differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
     """Whether a run goes on with another setting than it was saved with."""
     return any(saved.get(name) != settings[name] for name in settings.keys() - WHICH)
 
