@@ -1,4 +1,4 @@
-"""The arrows of the house: scripts import config and the rooms, a room imports no other room."""
+"""The arrows of the house run one way: util <- data <- model <- scripts, and config is for scripts."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("data", "model", "util")
+ROOMS = ("util", "data", "model")  # each may import itself and those before it
 SCRIPTS = ("train", "evaluate", "generate_dataset", "minimal_prediction")
 OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -29,9 +29,10 @@ def module(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=module)
-def test_a_room_imports_nothing_of_ours_but_itself(path):
+def test_a_room_imports_itself_and_the_rooms_before_it(path):
     room = path.relative_to(ROOT).parts[0]
-    assert {name.split(".")[0] for name in imports(path)} <= {room}
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    assert {name.split(".")[0] for name in imports(path)} <= {*allowed}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
