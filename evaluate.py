@@ -85,35 +85,35 @@ import torch
 from tqdm import tqdm
 
 from data.audit import age_band, chances_by
+from data.class_folder_dataset import ClassFolders
 from data.dataset import RadiographDataset, read_used
-from data.folder import read_about
+from data.dataset_folder import read_about
 from data.loader import make_loader
-from data.mapping import class_names
-from data.probes import LUNGS, PROBES, outside_box
 from data.sampling import in_order
 from data.transforms import InputFormat
-from data.unprepared import ClassFolders
 from model.covidnext50 import COVIDNext50
+from model.fuse_batchnorm import ready
 from model.inference import Examined, examine
-from model.ready import ready
 from model.weights import load_network
-from util.calibration import calibration
 from util.checkpoint import load_checkpoint, short_hash
-from util.comparison import compare
-from util.curves import draw_all
 from util.device import pick_device, pick_precision
 from util.files import atomic_path, make_folder, write_json
-from util.gallery import gallery
-from util.linear_probe import source_in_features
-from util.metrics import evaluate_predictions
-from util.model_card import model_card
-from util.operating_points import choose, measure
-from util.prevalence import at_prevalence
-from util.probabilities import scorer, shares_of
-from util.report import write_report
-from util.shortcuts import called_out, headline, heat_outside_lungs, judge
-from util.subgroups import subgroups
-from util.summary import line, summary
+from util.mapping import class_names
+from util.metrics.calibration import calibration
+from util.metrics.comparison import compare
+from util.metrics.operating_points import choose, measure
+from util.metrics.prevalence import at_prevalence
+from util.metrics.probabilities import scorer, shares_of
+from util.metrics.scores import evaluate_predictions
+from util.metrics.subgroups import subgroups
+from util.plots.evaluation import draw_all
+from util.plots.gallery import gallery
+from util.report.model_card import model_card
+from util.report.terminal import line, summary
+from util.report.write import write_report
+from util.shortcuts.linear_probe import source_in_features
+from util.shortcuts.probes import LUNGS, PROBES, outside_box
+from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
 from util.versions import commit, machine, versions
 
 Images = RadiographDataset | ClassFolders
@@ -132,7 +132,7 @@ class Model:
     device: torch.device
 
     def scorer(self, prevalence: dict[str, float] | None = None) -> Callable:
-        """Logits (N, K) -> probabilities (N, K), see `util.probabilities`."""
+        """Logits (N, K) -> probabilities (N, K), see `util.metrics.probabilities`."""
         temperature, prior = self.checkpoint["temperature"], self.checkpoint["prior"]
         return scorer(self.path, temperature, prior, self.classes, prevalence)
 

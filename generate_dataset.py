@@ -16,10 +16,10 @@ from util.script import before_imports, run
 if __name__ == "__main__":
     before_imports("generate_dataset.py")
 
-from data.placement import is_of
 from data.record import Dropped, Record, clean_view, drop
 from data.sources import SOURCES, read
 from data.split import SPLITS
+from data.split_rules import is_of
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
 ARGUMENTS = (
@@ -105,10 +105,10 @@ def arguments() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from data.audit import CHEATS, audit_columns, describe, reasons
-    from data.copies import join_groups, list_groups, surplus
-    from data.folder import read_table, staging, write_tables
-    from data.placement import allowed_places
-    from data.selection import other_views, outsiders
+    from data.copies.groups import join_groups, list_groups, surplus
+    from data.dataset_folder import read_table, staging, write_tables
+    from data.exclusions import other_views, outsiders
+    from data.split_rules import allowed_places
     from util.files import write_json
     from util.versions import versions
 
@@ -198,7 +198,7 @@ def prepare_images(
     """What is written, and what cannot be read, with the reason."""
     from tqdm import tqdm
 
-    from data.preparation import Preparation
+    from data.images.preparation import Preparation
     from data.prepare import prepare
 
     found, dropped = [], []
@@ -217,8 +217,8 @@ def prepare_images(
 
 def earlier_dataset(folder: str | None) -> dict[str, str]:
     """Where the patients and images of an earlier dataset are."""
-    from data.folder import read_about, read_split
-    from data.placement import earlier_places
+    from data.dataset_folder import read_about, read_split
+    from data.split_rules import earlier_places
 
     if folder is None:
         return {}
@@ -232,7 +232,7 @@ def find_copies(found: list, images: Path, workers: int) -> tuple[list[list[int]
 
     from tqdm import tqdm
 
-    from data.copies import exact_groups, near_groups
+    from data.copies.groups import exact_groups, near_groups
 
     log.info("Looking for copies among %d images", len(found))
     exact = exact_groups(found)
@@ -242,7 +242,7 @@ def find_copies(found: list, images: Path, workers: int) -> tuple[list[list[int]
 
 def settle(patients: list[str], places: list) -> dict:
     """The splits that each patient may go to; a warning for whom the rules contradict."""
-    from data.placement import settle_patients
+    from data.split_rules import settle_patients
 
     allowed, torn = settle_patients(patients, places)
     if allowed:
@@ -284,7 +284,7 @@ def share_out(records: list[Record], allowed: dict, args: argparse.Namespace) ->
 def scores(column: str, tables: dict) -> dict[str, dict[str, float]]:
     """Accuracy in val and test of naming each image after what its `column` means in train."""
     from data.audit import guess_by
-    from util.intervals import clustered_wilson
+    from util.metrics.intervals import clustered_wilson
 
     result = {}
     for split in ("val", "test"):
@@ -299,8 +299,8 @@ def scores(column: str, tables: dict) -> dict[str, dict[str, float]]:
 def draw(folder: Path, tables: dict, alone: dict) -> None:
     import numpy as np
 
-    from data.radiograph import read_radiograph
-    from util.dataset_picture import plot_dataset
+    from data.images.radiograph import read_radiograph
+    from util.plots.dataset import plot_dataset
 
     def read(split: str, name: str) -> np.ndarray:
         return np.asarray(read_radiograph(folder / split / name))

@@ -58,20 +58,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.gate import Gate
 from data.inputs import Input, find_inputs, read_ahead
-from data.mapping import class_names
 from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
+from model.fuse_batchnorm import ready
+from model.gate import Gate
 from model.inference import examine
-from model.ready import ready
 from model.weights import load_network
 from util.checkpoint import load_checkpoint, short_hash
 from util.device import pick_device, pick_precision
 from util.files import check_folder
-from util.pictures import Pictures
-from util.probabilities import scorer
-from util.rows import LINES
+from util.mapping import class_names
+from util.metrics.probabilities import scorer
+from util.prediction.pictures import Pictures
+from util.prediction.text_csv_json import LINES
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Predictor:
     prior: list[float] | None  # how common each class seemed in training, where it says so
     gate: Gate
     device: torch.device
-    augmented: bool  # at test time, see `model.views`
+    augmented: bool  # at test time, see `model.test_time_augmentation`
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
@@ -129,7 +129,7 @@ def predict(
     looked up when its turn comes.
     prevalence: how common each class is where the files come from; without it the probabilities
     are for the mixture of the training.
-    explain: a folder for the pictures with heat maps, see `util.pictures`.
+    explain: a folder for the pictures with heat maps, see `util.prediction.pictures`.
     At the call: ValueError for a batch size below 1 and a prevalence that does not fit, OSError for
     an explain that cannot be a folder.
     """

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import config
 from util.flags import Parser, add_config
 from util.script import before_imports, run
-from util.settings import check_settings
+from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
 ENOUGH = 1000  # images of a split at most that the last look is taken of, evenly through it
@@ -52,23 +52,28 @@ from tqdm import tqdm
 
 from data.augmentation import Augmentation
 from data.dataset import load_splits, read_some
-from data.folder import preparation, read_about
-from data.gate import Gate
+from data.dataset_folder import preparation, read_about
+from data.images.preparation import Preparation
 from data.loader import make_loader
-from data.mapping import class_names
-from data.preparation import Preparation
 from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
+from model.fuse_batchnorm import ready
+from model.gate import Gate
 from model.inference import Examined, examine, predict_logits
-from model.ready import ready
 from model.weights import load_network, load_strictly, trunk_state
-from util.calibration import fit_temperature
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, explained, pick_device, precision_name, unscaled
 from util.distributed import Ranks, ranks_of_run
 from util.files import claimed, write_json
-from util.history import (
+from util.mapping import class_names
+from util.memory import keep_freed_memory
+from util.metrics.calibration import fit_temperature
+from util.metrics.scores import confusion_matrix, macro_auroc, summary
+from util.plots.training import draw_confusion_matrix
+from util.random_state import rng_state, set_rng_state
+from util.script import stop_asked, until_stopped
+from util.training.history import (
     collapsed,
     events_in,
     open_history,
@@ -77,20 +82,23 @@ from util.history import (
     show_start,
     stalled,
 )
-from util.loss import Loss, Watch, batch_loss
-from util.memory import keep_freed_memory
-from util.metrics import confusion_matrix, macro_auroc, summary
-from util.optimization import (
+from util.training.loss import Loss, Watch, batch_loss
+from util.training.optimizer import (
     Descent,
     RunningAverage,
     cosine_schedule,
     make_optimizer,
     plateau_schedule,
 )
-from util.plots import draw_confusion_matrix
-from util.reproduce import rng_state, set_rng_state
-from util.runs import Progress, check_shared, differ, open_run, settle, settle_precision, sweep
-from util.script import stop_asked, until_stopped
+from util.training.run_folder import (
+    Progress,
+    check_shared,
+    differ,
+    open_run,
+    settle,
+    settle_precision,
+    sweep,
+)
 from util.versions import versions
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from torchvision.datasets import VisionDataset
 
 from data.augmentation import Augmentation
-from data.decoded import decoded
-from data.folder import read_about, read_split
-from data.mapping import check_mapping
+from data.dataset_folder import read_about, read_split
+from data.decoded_cache import decoded
 from data.sampling import Draw
 from data.transforms import InputFormat
+from util.mapping import check_mapping
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class RadiographDataset(VisionDataset):
     Pixels are (C, H, W) uint8 at the network's size; InputFormat.normalise makes its input of
     them, on the device that it runs on. With an augmentation that has a size of its own, they are
     of that size, and `form` is that of the images which it is given. They come from one array that
-    all processes share (data.decoded); `progress` wraps the images when that is made.
+    all processes share (data.decoded_cache); `progress` wraps the images when that is made.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
     used: `unused` counts them by label. `table` holds the metadata of the used rows, `targets`

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
 from data.sampling import Draw
-from data.workers import deaf
+from util.workers import deaf
 
 AHEAD = 4  # batches that each process has ready
 GRACE = 60  # seconds after which a process that reads heeds SIGTERM

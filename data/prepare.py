@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from data.pixels import UnreadableImageError
-from data.preparation import Preparation
+from data.images.gray import UnreadableImageError
+from data.images.preparation import Preparation
 from data.record import Dropped, Record, drop
-from data.workers import Lost, map_apart
+from util.workers import Lost, map_apart
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Prepared:
     """A record and its image in the dataset.
 
     `digest` is the SHA-256 of the image's pixels, `signature` what near duplicates are found by
-    (data.landmarks). `width` and `height` are those of the raw image.
+    (data.copies.landmarks). `width` and `height` are those of the raw image.
     """
 
     record: Record
@@ -47,9 +47,9 @@ def prepare(
 
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
-    from data.content import why_no_radiograph
-    from data.landmarks import look, signature
-    from data.radiograph import read_radiograph
+    from data.copies.landmarks import look, signature
+    from data.images.is_radiograph import why_no_radiograph
+    from data.images.radiograph import read_radiograph
 
     try:
         raw = read_radiograph(record.path, None, preparation.enough)

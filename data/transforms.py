@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data.preparation import Preparation
-from data.radiograph import read_radiograph, resize
+from data.images.preparation import Preparation
+from data.images.radiograph import read_radiograph, resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, for a fresh trunk

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.covidnext50 import COVIDNext50, pool
-from model.views import mean_maps
+from model.test_time_augmentation import mean_maps
 
 
 class Examined(NamedTuple):
@@ -57,7 +57,7 @@ def examine(
 ) -> Examined:
     """The same logits as of `predict_logits`, with features and heat maps, in the same one pass.
 
-    augmented: all of it with test-time augmentation instead (see `model.views`), in six passes.
+    augmented: all of it with test-time augmentation instead, in six passes.
     """
 
     def maps_of(pixels: Tensor) -> Tensor:

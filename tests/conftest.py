@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import generate_dataset
-from data.folder import staging, write_tables
-from data.preparation import Preparation
+from data.dataset_folder import staging, write_tables
+from data.images.preparation import Preparation
 from data.prepare import prepare
 from data.record import Record
 from data.sample import write_sample

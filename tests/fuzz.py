@@ -30,11 +30,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from data.pixels import UnreadableImageError
-from data.radiograph import read_radiograph
+from data.images.gray import UnreadableImageError
+from data.images.radiograph import read_radiograph
 from data.sample.dicom import write_dicom
-from data.workers import Lost, map_apart
-from tests.lossless_jpeg import jpeg_lossless
+from tests.helpers.lossless_jpeg import jpeg_lossless
+from util.workers import Lost, map_apart
 
 ADDRESS_SPACE = 4 * 2**30  # bytes that a worker may map, libraries included
 GROWTH = 2**29  # bytes that no small file may take to read

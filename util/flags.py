@@ -61,7 +61,7 @@ def add_config(parser: argparse.ArgumentParser, config: types.ModuleType) -> Non
 
 
 def add_prevalence(parser: argparse.ArgumentParser) -> None:
-    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; util.prevalence.shares checks it."""
+    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; `shares_of` checks it."""
     parser.add_argument(
         "--prevalence",
         action=_Store,

@@ -82,7 +82,9 @@ def _classes(table: Path) -> dict[str, list[str]]:
 
 def _with_patients(records: Sequence[Record]) -> list[Record]:
     """The records with the DICOM PatientID, all images of a study being of one patient."""
-    from data.dicom import read_patient_id  # pydicom is a third of a second that -h need not wait
+    from data.images.dicom import (
+        read_patient_id,  # pydicom is a third of a second that -h need not wait
+    )
 
     ids = [read_patient_id(record.path) for record in records]
     ids = [f"{NAME}:{k}" if k else r.patient_id for k, r in zip(ids, records, strict=True)]

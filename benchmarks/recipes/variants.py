@@ -1,0 +1,63 @@
+"""The recipes that are compared: train.py's own, as flags, and those of rivals.py."""
+
+import hashlib
+from collections.abc import Sequence
+
+import config
+from util.flags import Parser, add_config
+from util.training.run_folder import FREE
+
+OURS = (
+    *("--backbone-weights", "none", "--optimizer", "muon", "--lr", "3e-3"),
+    *("--batch-size", 32, "--warmup-epochs", 4, "--test-time-augmentation"),
+)
+ADAMW = "--optimizer", "adamw", "--lr", "1e-3"
+# Flags of train.py, beside these.
+VARIANTS = {
+    "ours": (),
+    "one-view": ("--no-test-time-augmentation",),
+    "adamw": ADAMW,
+    "adamw-growing": (*ADAMW, "--augmentation-warmup-epochs", 25),
+    "growing": ("--augmentation-warmup-epochs", 25),
+    "balanced": ("--sampling", "balanced"),
+    "balanced-source": ("--sampling", "balanced_source", "--patient-cap", 3),
+    "effective": ("--loss-weights", "effective"),
+    "no-weights": ("--loss-weights", "none"),
+    "no-smoothing": ("--label-smoothing", 0),
+    "no-warmup": ("--warmup-epochs", 0),
+    "batch-16": ("--batch-size", 16, "--average-decay", 0.995),
+    "batch-64": ("--batch-size", 64, "--average-decay", 0.98),
+    "not-averaged": ("--average-decay", "none"),
+    "float32": ("--precision", "float32"),
+    "half-augmentation": (
+        *("--rotation", 5, "--shift", 0.04, "--scale", 0.95, 1.07, "--jitter", 0.15),
+    ),
+    "clipped": ("--clip-norm", 1),
+}
+RIVALS = ("original", "plain", "plain-zero-init")  # of benchmarks.recipes.rivals
+
+
+def flags(recipe: str) -> tuple:
+    """Of train.py, for one of VARIANTS."""
+    return OURS + VARIANTS[recipe]
+
+
+def digest(recipe: str) -> str:
+    """Eight letters for all of a recipe's settings: those of another recipe have others."""
+    if recipe in VARIANTS:
+        settings = asked(flags(recipe))
+    else:
+        from benchmarks.recipes.rivals import (
+            RECIPES,  # seconds of imports, so only where they are due
+        )
+
+        settings = RECIPES[recipe]
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+
+
+def asked(words: Sequence[object]) -> dict[str, object]:
+    """The settings that flags of train.py give, but those that change no result, in order."""
+    parser = Parser(prog="train.py")
+    add_config(parser, config)
+    settings = vars(parser.parse_args([str(word) for word in words]))
+    return {name: settings[name] for name in sorted(settings.keys() - FREE - {"given"})}

@@ -1,0 +1,58 @@
+"""minimal_prediction.py against a plain script: until one file is named, and through many."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.sources import given_sources
+from benchmarks.speed import plain
+from benchmarks.speed.pairs import commands_by_turns, rates_of_commands, rows
+from benchmarks.table import Row
+from data.images.preparation import Preparation
+from data.transforms import PLAIN, InputFormat
+from model.covidnext50 import COVIDNext50
+from model.gate import Gate
+from util.checkpoint import save_checkpoint
+
+LABELS = ("normal", "pneumonia", "COVID-19")
+SEEN = 200  # images that the gate has seen: what it asks of an image does not depend on them
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """Two rows for each recipe: one file, and `args.images` of them, some again where there are
+    fewer. Both from a cold start."""
+    with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
+        full, checkpoint = Path(scratch, "full"), Path(scratch, "best.pth")
+        plain.copy_images(folders, full, args.images)
+        found = sorted(full.glob("*.png"))
+        files = [found[k % len(found)] for k in range(args.images)]
+        write_checkpoint(checkpoint, args.size)
+        numbers = (args.size, args.batch_size)
+        commands = {
+            "plain": ("-m", "benchmarks.speed.plain_prediction", checkpoint, *numbers),
+            "ours": (
+                *("minimal_prediction.py", "--checkpoint", checkpoint),
+                *("--batch-size", args.batch_size),
+            ),
+        }
+        found = []
+        for name, shown in (("one file", files[:1]), (f"{len(files)} files", files)):
+            both = {recipe: (*words, *shown) for recipe, words in commands.items()}
+            taken = commands_by_turns(both, args.rounds)
+            found += rows(f"predict {name}", taken, rates_of_commands(taken, len(shown)))
+    return found
+
+
+def write_checkpoint(path: Path, size: int, labels: Sequence[str] = LABELS) -> None:
+    """Random weights, and a gate that has seen noise: they cost what trained ones cost."""
+    model = COVIDNext50(len(labels))
+    mapping = {label: k for k, label in enumerate(labels)}
+    pixels = torch.randint(0, 256, (SEEN, 1, 64, 64), dtype=torch.uint8)
+    features = torch.randn(SEEN, model.logits.module.in_features)
+    form = InputFormat((size, size), **PLAIN, prepared=Preparation(size))
+    content = {"state_dict": model.state_dict(), "mapping": mapping, "input": asdict(form)}
+    save_checkpoint(path, content | {"gate": Gate.fit(pixels, features).state()})

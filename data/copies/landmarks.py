@@ -1,0 +1,69 @@
+"""The landmarks of a radiograph: what it is recognised by when it comes again, whatever was done.
+
+Chest films all look alike, and a cropped copy differs more from its original, as a whole, than two
+patients do. So an image is known by 30 spots of high local contrast, each with a perceptual hash of
+what is around it and its place.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
+from scipy.fft import dctn
+from scipy.ndimage import maximum_filter, uniform_filter
+
+from data.images.radiograph import resize
+
+LOOK = 256  # pixels; copies are looked for at this size, or below it in the dataset's own
+SIDES = (96, 77, 61)  # pixels; steps of 1.25, what a crop of 10 % on all sides enlarges by
+PER_SIDE = 10  # landmarks; with 8, one copy in 60 shares only 4 with its original
+BOXES = (5, 7, 13)  # pixels: a spot is 5 wide, is seen against 7, its contrast is that of 13
+FAINT = 0.3  # of the contrast around; a spot below is noise
+PATCH = 24  # pixels around a spot that are hashed
+# A hash begins with its slowest waves: a copy flips 1 in 50 of their bits, of the fastest 1 in 5.
+SLOWEST_FIRST = np.add.outer(range(8), range(8)).ravel().argsort(kind="stable")
+BYTES = 10  # of a landmark: 8 of the hash, then x and y, 1 to 255; all 0 where there is none
+
+
+def look(image: Image.Image) -> Image.Image:
+    """An 8-bit grayscale image at the size at which copies are looked for."""
+    return image if max(image.size) <= LOOK else resize(image, LOOK, LOOK)
+
+
+def signature(image: Image.Image) -> np.ndarray:
+    """The landmarks of an 8-bit grayscale image of any size: (30, 10) uint8, see BYTES.
+
+    A landmark is an extremum of the difference of two box blurs, as in Agrawal 2008
+    (doi:10.1007/978-3-540-88693-8_8), but relative to the contrast around it, so that letters and
+    borders do not take all places. Its hash is the `phash` of ImageHash, of all at once.
+    """
+    landmarks = np.zeros((len(SIDES) * PER_SIDE, BYTES), np.uint8)
+    patches = np.zeros((len(landmarks), PATCH, PATCH), np.uint8)
+    small = image.resize((SIDES[0], SIDES[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    count = 0
+    for side in SIDES:
+        pixels = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
+        x, y = _spots(pixels)
+        new = slice(count, count := count + len(x))
+        patches[new] = sliding_window_view(pixels, (PATCH, PATCH))[y, x]
+        landmarks[new, 8:] = (255 * (np.stack([x, y], axis=1) + PATCH // 2) + side // 2) // side
+    landmarks[:count, :8] = _hashes(patches[:count])
+    return landmarks
+
+
+def _spots(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the patches around the PER_SIDE strongest spots of an image (H, W)."""
+    pixels = pixels.astype(np.float32)
+    spot, ring, around = BOXES
+    blob = uniform_filter(pixels, ring) - uniform_filter(pixels, spot)
+    contrast = np.sqrt(uniform_filter(blob**2, around).clip(0))
+    half = PATCH // 2
+    strength = abs(blob / (contrast + 0.1))[half : 1 - half, half : 1 - half]
+    y, x = np.nonzero((maximum_filter(strength, spot) == strength) & (strength > FAINT))
+    best = np.argsort(-strength[y, x], kind="stable")[:PER_SIDE]
+    return x[best], y[best]
+
+
+def _hashes(patches: np.ndarray) -> np.ndarray:
+    """The bits of `imagehash.phash(patch, highfreq_factor=PATCH // 8)`, each patch's in 8 uint8."""
+    low = dctn(patches, axes=(1, 2))[:, :8, :8].reshape(-1, 64)[:, SLOWEST_FIRST]
+    return np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)

@@ -1,0 +1,193 @@
+"""The dataset folder: written whole or not at all, and checked when it is read.
+
+dataset/
+  train/ val/ test/                     8-bit grayscale PNGs of one size
+  train_metadata.csv val_... test_...   one row per image, COLUMNS
+  dropped.csv                           one row per raw row that was left out, with the reason
+  audit.png                             what is in it, drawn
+  dataset.json                          arguments, counts, duplicates, fingerprint; written last
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from data.images.preparation import Preparation
+from data.prepare import Prepared
+from data.record import Dropped
+from data.split import SPLITS
+
+COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
+# All that a dataset folder holds, finished or not; a killed run may leave a file half written.
+OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
+    *({split, f"{split}_metadata.csv"} for split in SPLITS)
+)
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[Path]:
+    """A folder `<path>.partial` to fill; it becomes `path` when the block ends well, else it goes.
+
+    What a killed run left there is cleared first. FileExistsError if `path` holds something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path}: exists and is not empty; remove it or choose another folder"
+        )
+    path = path.absolute()
+    if path.is_mount():
+        raise FileExistsError(f"{path}: a mount point cannot be replaced; give a folder in it")
+    partial = path.with_name(f"{path.name}.partial")
+    old = path.with_name(f"{path.name}.partial.old")
+    for remains in (old, partial):
+        _check_remains(remains)
+    shutil.rmtree(old, ignore_errors=True)
+    if partial.exists():
+        os.close(_claim(partial))
+        partial.rename(old)  # a worker that outlived a killed run finds no folder to write to
+        shutil.rmtree(old, ignore_errors=True)
+    partial.mkdir(parents=True)
+    claim = _claim(partial)
+    try:
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(claim)
+
+
+def _claim(folder: Path) -> int:
+    """An open descriptor that keeps other runs out of the folder; it ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FileExistsError(
+            f"{folder}: another run is writing it; let it end, or choose another folder"
+        ) from None
+    return descriptor
+
+
+def _check_remains(folder: Path) -> None:
+    if not folder.exists():
+        return
+    half_written = re.compile(r"\.(audit\.\w+\.png|dataset\.\w+\.json)")
+    names = {entry.name for entry in folder.iterdir()} - OURS
+    if foreign := sorted(name for name in names if not half_written.fullmatch(name)):
+        raise FileExistsError(
+            f"{folder}: found {foreign[0]} in it; expected the remains of a dataset, or no such"
+            " folder. Move it"
+        )
+
+
+def write_tables(
+    folder: Path,
+    images: Path,
+    kept: Sequence[Prepared],
+    splits: Sequence[str],
+    dropped: Sequence[Dropped],
+) -> str:
+    """Moves each image from `images` to its split, writes the four CSVs; returns the fingerprint.
+
+    The fingerprint is a SHA-256 over every row and every pixel of the three splits.
+    """
+    fingerprint = hashlib.sha256()
+    for split in SPLITS:
+        (folder / split).mkdir()
+        mine = [item for item, name in zip(kept, splits, strict=True) if name == split]
+        for item in mine:
+            (images / item.filename).rename(folder / split / item.filename)
+        rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in mine]
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
+        fingerprint.update(table.to_csv(index=False).encode())
+        fingerprint.update("".join(item.digest for item in mine).encode())
+    rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
+    table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
+    table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
+    return fingerprint.hexdigest()
+
+
+def _escaped(row: dict) -> dict:
+    """What is no UTF-8, and carriage returns, as escapes: file names can have them, a CSV not."""
+    return {
+        name: value.replace("\r", r"\r").encode(errors="backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
+
+
+def read_about(folder: Path) -> dict:
+    """`dataset.json` of a finished dataset folder; FileNotFoundError or ValueError for others."""
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder; make it with generate_dataset.py {folder}"
+        )
+    path = folder / "dataset.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
+            " generate_dataset.py made"
+        )
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); run generate_dataset.py again") from None
+    if not isinstance(about, dict) or not {"arguments", "labels", "fingerprint"} <= about.keys():
+        raise ValueError(
+            f"{path}: not written by generate_dataset.py; give the folder that it made"
+        )
+    return about
+
+
+def preparation(about: dict) -> Preparation:
+    """How the images of the dataset folder with this dataset.json were made."""
+    names = ("size", "fit", "equalize")
+    if lost := [name for name in names if name not in about["arguments"]]:
+        raise ValueError(f"dataset.json: no {lost[0]}; make the dataset again")
+    return Preparation(**{name: about["arguments"][name] for name in names})
+
+
+def read_table(folder: Path, split: str) -> pd.DataFrame:
+    """The metadata of a split, all columns as text; FileNotFoundError or ValueError if broken."""
+    path = folder / f"{split}_metadata.csv"
+    if not path.exists():
+        raise FileNotFoundError(f"{folder}: no {path.name}; run generate_dataset.py again")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' parser and encoding errors, an empty file
+        reason = " ".join(str(error).split())  # pandas' end with a line break
+        raise ValueError(f"{path}: {reason}; expected a CSV with a header") from None
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise ValueError(f"{path}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}")
+    return table
+
+
+def read_split(folder: Path, split: str) -> pd.DataFrame:
+    """The metadata of a split of a finished dataset folder; every row's image is there."""
+    read_about(folder)
+    table = read_table(folder, split)
+    there = {file.name for file in (folder / split).glob("*.png")}
+    lost = [name for name in table["filename"] if name not in there]
+    if lost:
+        raise FileNotFoundError(
+            f"{folder / split}: {len(lost)} of {len(table)} images of {split}_metadata.csv are"
+            f" missing, the first is {lost[0]}; run generate_dataset.py again"
+        )
+    return table

@@ -1,0 +1,129 @@
+"""The images of a split, decoded once into one array that all processes share.
+
+    dataset/decoded/train-256x256-FINGERPRINT-FORM.npy  (images, C, H, W) uint8, as in the table
+
+The name has the dataset's fingerprint, so that an array of another dataset is not used, and what is
+left of one goes; and a hash of the network's input format and of the table's file names, so that a
+table with another row or order has an array of its own. An array that is older than an image, or
+not whole, is made anew.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from data.dataset_folder import read_about
+from data.transforms import InputFormat
+
+AHEAD = 256  # images that are decoded ahead
+DEAD = 3600  # seconds after which a half-written file that does not grow has no writer any more
+
+log = logging.getLogger(__name__)
+
+
+def decoded(
+    folder: Path,
+    split: str,
+    names: Sequence[str],
+    form: InputFormat,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Path:
+    """The .npy file of the images `names` of a split, (N, C, H, W) uint8 as of `form`.
+
+    It is made if it is not there; where the dataset's folder cannot be written to, in the folder
+    for temporary files. UnreadableImageError names an image that is broken; OSError if the disk is
+    full. progress: wraps the files that are decoded, as tqdm does.
+    """
+    fingerprint = read_about(folder)["fingerprint"][:16]
+    (height, width), channels = form.size, len(form.mode)
+    shape = (len(names), channels, height, width)
+    name = f"{split}-{width}x{height}-{fingerprint}-{_short(form, names)}.npy"
+    kept, elsewhere = folder / "decoded", _elsewhere(folder)
+    files = [folder / split / name for name in names]
+    changed = max((file.stat().st_mtime_ns for file in files), default=0)
+    for place in (kept, elsewhere):
+        _sweep(place)
+        if _is_whole(place / name, shape) and (place / name).stat().st_mtime_ns >= changed:
+            return place / name
+    home = kept if os.access(kept if kept.exists() else folder, os.W_OK) else elsewhere
+    home.mkdir(parents=True, exist_ok=True)
+    for stale in set(home.glob(f"{split}-*.npy")) - set(home.glob(f"{split}-*-{fingerprint}-*")):
+        stale.unlink(missing_ok=True)
+    log.info("%s: %d images are decoded once into %s", split, len(files), home / name)
+    _write(home / name, shape, _read_all(progress(files), form))
+    return home / name
+
+
+def _elsewhere(folder: Path) -> Path:
+    """The folder for temporary files has one for each dataset of each user."""
+    dataset = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir(), f"covid-next-{os.getuid()}", dataset)
+
+
+def _short(form: InputFormat, names: Sequence[str]) -> str:
+    """What the pixels and their order depend on, in eight letters."""
+    prepared = form.prepared and asdict(form.prepared)
+    about = json.dumps([form.size, prepared, form.mode, list(names)])
+    return hashlib.sha256(about.encode()).hexdigest()[:8]
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether an array of that shape is there, all of it."""
+    try:
+        return np.load(path, mmap_mode="r").shape == shape
+    except (OSError, ValueError, EOFError):  # no file; no array, or one cut short; an empty file
+        return False
+
+
+def _sweep(place: Path) -> None:
+    """Removes what killed processes left half written."""
+    for file in place.glob(".*.npy"):
+        with suppress(OSError):  # another process was faster, or we may only read here
+            if time.time() - file.stat().st_mtime > DEAD:
+                file.unlink()
+
+
+def _read_all(files: Iterable[Path], form: InputFormat) -> Iterator[np.ndarray]:
+    """In order, on all cores: Pillow lets other threads run while it decodes."""
+    threads, due = ThreadPoolExecutor(os.cpu_count()), deque()
+    try:
+        for file in files:
+            due.append(threads.submit(form.read, file))
+            if len(due) > AHEAD:
+                yield due.popleft().result()
+        while due:
+            yield due.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)  # not read to their end when the run is stopped
+
+
+def _write(path: Path, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> None:
+    """An .npy file, whole or not at all. Not through a memory map: a full disk would kill us."""
+    temporary = path.with_name(f".{secrets.token_hex(4)}{path.name}")
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    try:
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for image in images:
+                file.write(image.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # a write that fails does not say to what
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)

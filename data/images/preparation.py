@@ -1,0 +1,62 @@
+"""How any radiograph becomes a small square one: for the dataset folder, and for a network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from data.images.radiograph import resize
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """An 8-bit image of any size -> size x size. Done twice it changes nothing more, so that a raw
+    file and its copy in a dataset give the same image. dataset.json and checkpoints carry it.
+
+    fit: `squash` brings both sides to the size, as COVID-Next of 2020 did; `pad` keeps the
+    proportions and fills up with black; `crop` keeps them and cuts both ends off the longer side.
+    equalize: histogram equalisation, see `equalize`.
+    """
+
+    size: int
+    fit: str = "squash"
+    equalize: bool = False
+
+    @property
+    def enough(self) -> int:
+        """Pixels that each side of an image should have before; of more a JPEG may spare some."""
+        return 2 * self.size
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        if self.fit == "crop":
+            side = min(image.size)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        if self.fit == "pad":
+            image = _pad(image, self.size)
+        image = resize(image, self.size, self.size)
+        return equalize(image) if self.equalize else image
+
+
+def equalize(image: Image.Image) -> Image.Image:
+    """Spreads the grays of an 8-bit image evenly over 1 .. 255; what is black stays black.
+
+    A gray becomes the part of the pixels that are darker than it. Black is left out of the count:
+    it is mostly collimation and padding, and says nothing about exposure.
+    """
+    if image.mode != "L":
+        return Image.merge(image.mode, [equalize(channel) for channel in image.split()])
+    counts = np.array(image.histogram(), dtype=np.int64)
+    counts[0] = 0
+    darker = np.cumsum(counts) - counts
+    table = 1 + 254 * darker // max(1, counts.sum())
+    table[0] = 0
+    return image.point(table.tolist())
+
+
+def _pad(image: Image.Image, size: int) -> Image.Image:
+    shrink = size / max(image.size)
+    width, height = (max(1, round(side * shrink)) for side in image.size)
+    square = Image.new(image.mode, (size, size))
+    square.paste(resize(image, height, width), ((size - width) // 2, (size - height) // 2))
+    return square

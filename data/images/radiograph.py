@@ -1,0 +1,136 @@
+"""Any image file -> an 8-bit radiograph. Training, evaluation and prediction read through here."""
+
+import os
+import stat
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from data.images.gray import (
+    MAX_BYTES,
+    UnreadableImageError,
+    by_table,
+    check_size,
+    to_8bit,
+    usual_range,
+)
+from data.images.warnings_off import quiet
+
+# What radiographs come as. Pillow knows more, down to formats that start another program.
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
+
+
+def read_radiograph(
+    path: str | Path, mode: str | None = "L", enough: int | None = None
+) -> Image.Image:
+    """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, whatever its name says it is.
+
+    Returns 8-bit grayscale (`mode="L"`), or `"RGB"` for networks that were trained on colour, or
+    whichever of the two the file has (`None`).
+    16 bits are scaled by robust percentiles, transparency lies on black, EXIF rotation is applied.
+    A JPEG whose sides are both twice `enough` pixels or more may come back smaller by a power of
+    two, with no side below `enough`: that is decoded in half the time. `info["size"]` has the width
+    and height of the file.
+    Raises UnreadableImageError with one line that begins with the path, whatever is wrong.
+    """
+    path = Path(path)
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
+        if about.st_size > MAX_BYTES:
+            raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
+        with quiet():
+            image = _read_dicom(path, enough) if _is_dicom(path) else _read_picture(path, enough)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"{path}: {error}") from None
+    except OSError as error:  # also Pillow's for what is no image or is cut off
+        reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise UnreadableImageError(f"{path}: {error.strerror or reason}") from None
+    except Exception as error:  # codecs raise whatever they like on a broken file, in many lines
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnreadableImageError(f"{path}: broken image ({reason})") from None
+    return image.convert(mode) if mode else image
+
+
+def find_images(name: str | Path) -> list[Path]:
+    """The file itself; of a folder every image below it, by suffix or without one, in sorted order.
+
+    What is hidden (`.git`, `.ipynb_checkpoints`) is passed over. A folder without an image comes
+    back itself, and so does one below it that cannot be listed, so that reading it says so.
+    """
+    path = Path(name)
+    if not os.path.isdir(path):  # noqa: PTH112, as Path's raises where it may not look
+        return [path]
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    suffixes = {*known, ".dcm", ".dicom", ""}
+    found, closed = [], []
+    for folder, below, files in os.walk(path, onerror=closed.append):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
+        ]
+    found += [Path(error.filename) for error in closed]
+    return sorted(found) or [path]
+
+
+def resize(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Squashes to the size: bilinear, antialiased when it shrinks, as COVID-Next of 2020 did."""
+    if image.size == (width, height):
+        return image
+    # First by a whole factor, to 3 times the size or more: nearly the same image, and faster.
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
+def _is_dicom(path: Path) -> bool:
+    """By what is in the file; by its name only where the preamble of DICOM part 10 was left out."""
+    with path.open("rb") as file:
+        if file.read(132)[128:] == b"DICM":
+            return True
+    if path.suffix.lower() not in {".dcm", ".dicom"}:
+        return False
+    try:
+        with Image.open(path, formats=FORMATS):
+            return False
+    except Image.UnidentifiedImageError:
+        return True
+
+
+def _read_dicom(path: Path, enough: int | None) -> Image.Image:
+    from data.images.dicom import (
+        read_dicom,  # pydicom is a third of a second that a PNG need not wait for
+    )
+
+    return read_dicom(path, enough)
+
+
+def _read_picture(path: Path, enough: int | None) -> Image.Image:
+    with Image.open(path, formats=FORMATS) as image:
+        check_size(image.height, image.width)
+        size = image.size
+        if enough:
+            image.draft(None, (enough, enough))
+        lying = image.size
+        ImageOps.exif_transpose(image, in_place=True)
+        # What a stranger wrote into the file is no fact of the image.
+        info = {"size": size if image.size == lying else size[::-1]}
+        image = _to_8bit(image)
+    image.info = info
+    return image
+
+
+def _to_8bit(image: Image.Image) -> Image.Image:
+    """`L` or `RGB`."""
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        low, high = usual_range(values)
+        return Image.fromarray(by_table(values, partial(to_8bit, low=low, high=high)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, "black")
+        return Image.alpha_composite(black, image).convert("RGB")
+    return image if image.mode == "L" else image.convert("RGB")

@@ -1,0 +1,502 @@
+import contextlib
+import io
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from data.images import dicom
+from data.images.radiograph import UnreadableImageError, read_radiograph
+from data.sample.dicom import write_dicom
+from tests.helpers.lossless_jpeg import jpeg_lossless
+
+
+def read_gray(path):
+    return np.asarray(dicom.read_dicom(path))
+
+
+def lut(first, bits, values, vr="US"):
+    """An item of a modality or VOI LUT sequence: `first` is the input of the first value."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [len(values), first, bits])
+    item.add_new("LUTData", "US", list(values))
+    item.add_new("ModalityLUTType", "LO", "US")
+    return item
+
+
+U8, I8, U16, I16 = np.uint8, np.int8, np.uint16, np.int16
+FULL = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}  # x -> 255 x / 4095
+VOI = lut(10, 8, [0, 85, 170, 255])
+
+TABLE = {
+    # name: (type of the stored values, the values, header, expected)
+    "8 bit": (U8, [0, 100, 255], {}, [0, 100, 255]),
+    "8 bit in 16": (U16, [0, 100, 255], {"BitsStored": 8}, [0, 100, 255]),
+    "8 bit that use half the range": (U8, [10, 60, 120], {}, [10, 60, 120]),
+    "8 bit inverted": (
+        U8, [0, 100, 255], {"PhotometricInterpretation": "MONOCHROME1"}, [255, 155, 0],
+    ),
+    "8 bit signed": (I8, [-128, 0, 127], {}, [0, 128, 255]),
+    "12 in 16 bit, window": (U16, [0, 1365, 2730, 4095], FULL, [0, 85, 170, 255]),
+    "12 in 16 bit, window, inverted": (
+        U16, [0, 1365, 2730, 4095], FULL | {"PhotometricInterpretation": "MONOCHROME1"},
+        [255, 170, 85, 0],
+    ),
+    # ((x - (c - 0.5)) / (w - 1) + 0.5) 255, PS3.3 C.11.2.1.2.1
+    "narrow window": (
+        U16, [0, 899, 1000, 1050, 1100, 4095],
+        {"BitsStored": 12, "WindowCenter": 1000, "WindowWidth": 201}, [0, 0, 128, 192, 255, 255],
+    ),
+    "narrow window on 8 bit": (
+        U8, [0, 99, 100, 150, 200, 255], {"WindowCenter": 150, "WindowWidth": 101},
+        [0, 0, 1, 129, 255, 255],
+    ),
+    "the first of two windows": (
+        U16, [0, 1365, 4095],
+        {"BitsStored": 12, "WindowCenter": [2048, 40], "WindowWidth": [4096, 400]}, [0, 85, 255],
+    ),
+    # ((x - c) / w + 0.5) 255, PS3.3 C.11.2.1.3.2
+    "window, exactly linear": (
+        U16, [0, 1024, 2048, 4095], FULL | {"VOILUTFunction": "LINEAR_EXACT"}, [0, 64, 128, 255],
+    ),
+    # 255 / (1 + exp(-4 (x - c) / w)), PS3.3 C.11.2.1.3.1
+    "window, sigmoid": (
+        U16, [0, 1024, 2048, 4095], FULL | {"VOILUTFunction": "SIGMOID"}, [30, 69, 128, 225],
+    ),
+    "12 in 16 bit signed, window": (
+        I16, [-2048, 0, 2047], {"BitsStored": 12, "WindowCenter": 0, "WindowWidth": 4096},
+        [0, 128, 255],
+    ),
+    "rescale, 8 bit": (
+        U8, [0, 100, 255], {"RescaleSlope": 2, "RescaleIntercept": -10}, [0, 100, 255],
+    ),
+    "rescale, window of the rescaled values": (
+        U16, [0, 1365, 2730, 4095],
+        {
+            "BitsStored": 12, "RescaleSlope": 2, "RescaleIntercept": -1000,
+            "WindowCenter": 3095.5, "WindowWidth": 8191,
+        },
+        [0, 85, 170, 255],
+    ),
+    "negative slope": (
+        U8, [0, 100, 255], {"RescaleSlope": -1, "RescaleIntercept": 255}, [255, 155, 0],
+    ),
+    "negative slope, window": (
+        U16, [0, 1365, 2730, 4095], FULL | {"RescaleSlope": -1, "RescaleIntercept": 4095},
+        [255, 170, 85, 0],
+    ),
+    "negative slope, window, inverted": (
+        U16, [0, 1365, 2730, 4095],
+        FULL
+        | {
+            "RescaleSlope": -1, "RescaleIntercept": 4095,
+            "PhotometricInterpretation": "MONOCHROME1",
+        },
+        [0, 85, 170, 255],
+    ),
+    "slope without intercept is no rescale": (
+        U8, [0, 100, 255], {"RescaleSlope": 2}, [0, 100, 255],
+    ),
+    "VOI LUT": (
+        U16, [0, 10, 11, 12, 13, 4095], {"BitsStored": 12, "VOILUTSequence": [VOI]},
+        [0, 0, 85, 170, 255, 255],
+    ),
+    "VOI LUT of 12 bits": (
+        U8, [0, 1, 2], {"VOILUTSequence": [lut(0, 12, [0, 1365, 4095])]}, [0, 85, 255],
+    ),
+    # As many values as 12 bits have, each of 8 bits.
+    "VOI LUT of more values than 8 bits have": (
+        U16, [0, 255, 256, 2048, 4095],
+        {"BitsStored": 12, "VOILUTSequence": [lut(0, 8, [k // 16 for k in range(4096)])]},
+        [0, 15, 16, 128, 255],
+    ),
+    "VOI LUT of signed values": (
+        I16, [-5, -2, -1, 0, 1, 9],
+        {"BitsStored": 12, "VOILUTSequence": [lut(-2, 8, [0, 85, 170, 255], "SS")]},
+        [0, 0, 85, 170, 255, 255],
+    ),
+    "VOI LUT of rescaled values": (
+        U8, [0, 5, 6, 7, 9],
+        {"RescaleSlope": 2, "RescaleIntercept": 0, "VOILUTSequence": [VOI]}, [0, 0, 170, 255, 255],
+    ),
+    "VOI LUT, inverted": (
+        U8, [10, 11, 13],
+        {"VOILUTSequence": [VOI], "PhotometricInterpretation": "MONOCHROME1"}, [255, 170, 0],
+    ),
+    "VOI LUT before a window": (U16, [10, 11, 13], FULL | {"VOILUTSequence": [VOI]}, [0, 85, 255]),
+    "modality LUT": (
+        U8, [0, 1, 2, 9], {"ModalityLUTSequence": [lut(0, 16, [0, 30000, 65535])]},
+        [0, 117, 255, 255],
+    ),
+    "modality LUT, window of its values": (
+        U8, [0, 1, 2],
+        {
+            "ModalityLUTSequence": [lut(0, 16, [999, 2000, 3001])],
+            "WindowCenter": 2000.5, "WindowWidth": 2001,
+        },
+        [0, 128, 255],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.filterwarnings("ignore:Applying a VOI LUT on a float")
+def test_gray_values_are_those_of_the_standard(tmp_path, name):
+    dtype, stored, header, expected = TABLE[name]
+    write_dicom(tmp_path / "a.dcm", np.array([stored, stored], dtype), **header)
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.dcm"), [expected, expected])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"WindowCenter": None, "WindowWidth": None},  # there, and empty
+        {"WindowCenter": 2048},
+        {"RescaleSlope": 3, "RescaleIntercept": -1024},
+        {"RescaleSlope": -1, "RescaleIntercept": 0, "PhotometricInterpretation": "MONOCHROME1"},
+    ],
+)
+@pytest.mark.parametrize("bits", [12, 16])
+def test_without_a_window_percentiles_are_black_and_white(tmp_path, header, bits):
+    scan = np.full((64, 64), 500, np.uint16)
+    scan[:, 32:] = 1500
+    scan[0, 0], scan[0, 1], scan[1, 0] = 4095, 0, 1000  # marker, dead pixel, the middle
+    write_dicom(tmp_path / "a.dcm", scan, BitsStored=bits, **header)
+    gray = read_gray(tmp_path / "a.dcm")
+    assert (gray[0, 0], gray[0, 1], gray[9, 9], gray[9, 60]) == (255, 0, 0, 255)
+    assert gray[1, 0] in {127, 128}
+
+
+SMOOTH = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)  # 0 ... 126
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda uid: uid.name)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_compression_gives_the_same_values(tmp_path, syntax, bits):
+    values = SMOOTH.astype(np.uint16) << (bits - 8) if bits > 8 else SMOOTH
+    write_dicom(tmp_path / "raw.dcm", values, BitsStored=bits)
+    write_dicom(tmp_path / "small.dcm", values, syntax, BitsStored=bits)
+    assert dcmread(tmp_path / "small.dcm").file_meta.TransferSyntaxUID == syntax
+    np.testing.assert_array_equal(
+        read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
+    )
+
+
+def test_jpeg_baseline_gives_nearly_the_same_values(tmp_path):
+    write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), SMOOTH, atol=4)
+
+
+def test_jpeg_baseline_is_within_one_gray_level_of_the_reference_decoder(tmp_path):
+    scan = np.random.default_rng(0).normal(128, 40, (12, 12)).clip(0, 255).astype(np.uint8)
+    scan = np.asarray(Image.fromarray(scan).resize((96, 80), Image.Resampling.BICUBIC))
+    write_dicom(tmp_path / "a.dcm", scan, JPEGBaseline8Bit)
+    reference = dcmread(tmp_path / "a.dcm")
+    reference.pixel_array_options(decoding_plugin="pylibjpeg")
+    np.testing.assert_allclose(
+        read_gray(tmp_path / "a.dcm"), reference.pixel_array.astype(int), atol=1
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda uid: uid.name)
+def test_signed_values_survive_lossless_compression(tmp_path, syntax, bits):
+    dtype = np.int16 if bits > 8 else np.int8
+    values = np.linspace(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, 4096).reshape(64, 64)
+    values = values.astype(dtype)
+    header = {"BitsStored": bits, "WindowCenter": 0, "WindowWidth": 2**bits}
+    write_dicom(tmp_path / "a.dcm", values, syntax, **header)
+    expected = np.linspace(0, 255, 4096).reshape(64, 64)
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), expected, atol=1)
+
+
+def test_jpeg_2000_with_loss_gives_nearly_the_same_values(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(SMOOTH).save(stream, "JPEG2000", irreversible=True, no_jp2=True)
+    write_dicom(tmp_path / "a.dcm", SMOOTH)
+    small = dcmread(tmp_path / "a.dcm")
+    small.add_new("PixelData", "OB", encapsulate([stream.getvalue()]))
+    small.file_meta.TransferSyntaxUID = JPEG2000
+    small.save_as(tmp_path / "a.dcm")
+    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), SMOOTH, atol=2)
+
+
+def test_a_frame_in_several_fragments_is_one_image(tmp_path):
+    write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
+    split = dcmread(tmp_path / "a.dcm")
+    frame = next(generate_frames(split.PixelData, number_of_frames=1))
+    split.PixelData = encapsulate([frame], fragments_per_frame=3)
+    split.save_as(tmp_path / "split.dcm")
+    np.testing.assert_array_equal(read_gray(tmp_path / "split.dcm"), read_gray(tmp_path / "a.dcm"))
+
+
+@pytest.mark.filterwarnings("ignore:The number of bytes of pixel data")
+def test_of_more_frames_than_the_header_says_the_first_is_read(tmp_path):
+    write_dicom(tmp_path / "raw.dcm", SMOOTH)
+    more = dcmread(tmp_path / "raw.dcm")
+    more.PixelData += bytes(len(more.PixelData))
+    more.save_as(tmp_path / "raw.dcm")
+    write_dicom(tmp_path / "rle.dcm", SMOOTH, RLELossless)
+    more = dcmread(tmp_path / "rle.dcm")
+    frame = next(generate_frames(more.PixelData, number_of_frames=1))
+    more.PixelData = encapsulate([frame, frame])
+    more.save_as(tmp_path / "rle.dcm")
+    for name in ("raw.dcm", "rle.dcm"):
+        np.testing.assert_array_equal(read_gray(tmp_path / name), SMOOTH, err_msg=name)
+
+
+def test_a_deflated_file_gives_its_values(tmp_path):
+    path = deflated(tmp_path / "a.dcm", SMOOTH)
+    np.testing.assert_array_equal(read_gray(path), SMOOTH)
+
+
+def test_what_would_inflate_without_end_is_not_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.images.dicom.MAX_BYTES", 10_000)
+    read_radiograph(deflated(tmp_path / "a.dcm", SMOOTH))
+    path = deflated(tmp_path / "b.dcm", np.zeros((128, 128), np.uint8))
+    assert path.stat().st_size < 1000
+    with pytest.raises(UnreadableImageError, match="more than 10,000 bytes once inflated"):
+        read_radiograph(path)
+
+
+def deflated(path, values):
+    write_dicom(path, values)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_jpeg_lossless_gives_the_same_values(tmp_path, bits):
+    dtype = np.uint16 if bits > 8 else np.uint8
+    values = np.random.default_rng(0).integers(0, 2**bits, (16, 16)).astype(dtype)
+    header = {"BitsStored": bits, "WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
+    write_dicom(tmp_path / "raw.dcm", values, **header)
+    small = dcmread(tmp_path / "raw.dcm")
+    small.add_new("PixelData", "OB", encapsulate([jpeg_lossless(values, bits)]))
+    small.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    small.save_as(tmp_path / "small.dcm")
+    np.testing.assert_array_equal(
+        read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["bigendian", "implicit", "RLE", "jp2klossless", "jpeg_ls_lossless"]
+)
+def test_real_files_of_one_scan_in_several_syntaxes_give_the_same_image(name):
+    files = [get_testdata_file(f"MR_small{s}.dcm", download=False) for s in ("", f"_{name}")]
+    if None in files:
+        pytest.skip(f"this pydicom comes without MR_small_{name}.dcm")
+    plain, other = (read_gray(Path(file)) for file in files)
+    assert plain.std() > 20
+    np.testing.assert_array_equal(other, plain)
+
+
+def colour(path):
+    write_dicom(path, np.zeros((4, 4, 3), np.uint8))
+
+
+def indexed(path):
+    write_dicom(path, SMOOTH, PhotometricInterpretation="PALETTE COLOR")
+
+
+def multi_frame(path):
+    write_dicom(path, np.zeros((3, 4, 4), np.uint8))
+
+
+def without_pixels(path):
+    write_dicom(path, SMOOTH)
+    dataset = dcmread(path)
+    del dataset.PixelData
+    dataset.save_as(path)
+
+
+def unknown_syntax(path):
+    write_dicom(path, SMOOTH, JPEGBaseline8Bit)
+    other = path.read_bytes().replace(JPEGBaseline8Bit.encode(), b"1.2.840.10008.1.2.4.95")
+    path.write_bytes(other)
+
+
+def truncated(path):
+    write_dicom(path, SMOOTH)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def truncated_jpeg(path):
+    write_dicom(path, SMOOTH, JPEGBaseline8Bit)
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def broken_jpeg_2000(path):
+    write_dicom(path, SMOOTH, JPEG2000Lossless)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\x4f\xff\x51")
+    content[start + 4 : start + 60] = bytes(56)
+    path.write_bytes(content)
+
+
+def oversized(path):
+    write_dicom(path, SMOOTH, Rows=20000, Columns=20000)
+
+
+def more_inside_the_frame_than_the_header_says(path):
+    write_dicom(path, SMOOTH, JPEG2000Lossless)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\xff\x4f\xff\x51")
+    struct.pack_into(">II", content, place + 8, 60000, 60000)
+    path.write_bytes(content)
+
+
+def no_frame(path):
+    write_dicom(path, SMOOTH, JPEGBaseline8Bit)
+    dataset = dcmread(path)
+    dataset.PixelData = encapsulate([b"<!DOCTYPE html><title>404</title>"])
+    dataset.save_as(path)
+
+
+def nested(path):
+    """A thousand sequences, each in the one before."""
+    write_dicom(path, SMOOTH)
+    start = b"\x08\x00\x15\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    content = path.read_bytes()
+    meta = 144 + struct.unpack("<I", content[140:144])[0]
+    path.write_bytes(content[:meta] + start * 1000 + content[meta:])
+
+
+def with_header(**header):
+    return lambda path: write_dicom(path, SMOOTH, **header)
+
+
+def without(keyword):
+    def write(path):
+        write_dicom(path, SMOOTH)
+        dataset = dcmread(path)
+        del dataset[keyword]
+        dataset.save_as(path)
+
+    return write
+
+
+def without_header(path):
+    write_dicom(path, SMOOTH)
+    content = path.read_bytes()
+    path.write_bytes(content[144 + struct.unpack("<I", content[140:144])[0] :])
+
+
+def test_a_file_without_its_header_gives_the_same_pixels(tmp_path):
+    write_dicom(tmp_path / "whole.dcm", SMOOTH)
+    without_header(tmp_path / "bare.dcm")
+    whole, bare = (read_radiograph(tmp_path / name) for name in ("whole.dcm", "bare.dcm"))
+    assert np.array_equal(whole, bare)
+
+
+@pytest.mark.parametrize("read", [read_radiograph, dicom.read_patient_id])
+@pytest.mark.parametrize("write", [truncated_jpeg, nested, with_header(BitsStored=77)])
+def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
+    write(tmp_path / "a.dcm")
+    caplog.set_level("DEBUG", "pydicom")  # as its import, or anyone, may do after the set-up
+    with contextlib.suppress(UnreadableImageError):
+        read(tmp_path / "a.dcm")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (colour, "a colour DICOM (RGB); expected grayscale"),
+        (indexed, "a colour DICOM (PALETTE COLOR); expected grayscale"),
+        (multi_frame, "3 frames; expected one radiograph"),
+        (without_pixels, "DICOM without pixel data, or cut off; expected a radiograph"),
+        (
+            unknown_syntax,
+            "no decoder for transfer syntax JPIP Referenced Deflate;"
+            " pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg",
+        ),
+        (truncated, "less than expected"),
+        (truncated_jpeg, "cut off"),
+        (broken_jpeg_2000, "the compressed image is 0 x 0; expected 64 x 64, as the header says"),
+        (oversized, "20000 x 20000 pixels; expected at most 100,000,000"),
+        (
+            more_inside_the_frame_than_the_header_says,
+            "the compressed image is 60000 x 60000; expected 64 x 64, as the header says",
+        ),
+        (no_frame, "no start of frame"),
+        (nested, "broken image (RecursionError"),
+        (with_header(Rows=0), "'Rows' value of '0'"),
+        (with_header(Rows=None), "broken image"),
+        (with_header(Rows=65), "less than expected"),
+        (with_header(BitsStored=77), "'Bits Stored' value of '77'"),
+        (with_header(BitsAllocated=7), "'Bits Allocated' value of '7'"),
+        (with_header(PixelRepresentation=9), "'Pixel Representation' value of '9'"),
+        (with_header(WindowCenter=9, WindowWidth=0), "Window Width must be"),
+        (with_header(VOILUTSequence=[Dataset()]), "broken image"),
+        (without("Rows"), "no attribute 'Rows'"),
+        (without("BitsAllocated"), "Missing required element: (0028,0100) 'Bits Allocated'"),
+    ],
+)
+def test_what_is_no_radiograph_is_named_in_one_line(tmp_path, write, reason):
+    path = tmp_path / "a.dcm"
+    write(path)
+    with pytest.raises(UnreadableImageError) as caught:
+        read_radiograph(path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}: ")
+    assert reason in line
+
+
+def test_a_missing_codec_is_named_with_the_packages_that_bring_it(tmp_path, monkeypatch):
+    write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
+    without = SimpleNamespace(is_available=False)
+    monkeypatch.setattr("data.images.dicom.get_decoder", lambda syntax: without)
+    with pytest.raises(UnreadableImageError) as caught:
+        read_radiograph(tmp_path / "a.dcm")
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.dcm'}: no decoder for transfer syntax JPEG Baseline (Process 1);"
+        " pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "facts"),
+    [
+        (("PA", "M", "051Y"), ("PA", "M", "51")),
+        (("AP", "F", "51"), ("AP", "F", "51")),  # RSNA: without its unit
+        (("ap", "f", "018M"), ("AP", "F", "1")),
+        (("LL", "O", "148"), ("LL", "", "")),
+        (("", "", ""), ("", "", "")),
+        ((None, None, None), ("", "", "")),
+        (("AP", "M", "old"), ("AP", "M", "")),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_header_facts_are_clean(tmp_path, header, facts):
+    names = ("ViewPosition", "PatientSex", "PatientAge")
+    write_dicom(tmp_path / "a.dcm", SMOOTH, **dict(zip(names, header, strict=True)))
+    assert told(tmp_path / "a.dcm") == dict(zip(("view", "sex", "age"), facts, strict=True))
+
+
+def test_a_header_without_the_facts_gives_none(tmp_path):
+    write_dicom(tmp_path / "a.dcm", SMOOTH)
+    assert told(tmp_path / "a.dcm") == {"view": "", "sex": "", "age": ""}
+
+
+def told(path):
+    return read_radiograph(path).info["dicom"]

@@ -1,0 +1,317 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from data.dataset_folder import (
+    COLUMNS,
+    _escaped,
+    preparation,
+    read_about,
+    read_split,
+    staging,
+    write_tables,
+)
+from data.images.preparation import Preparation
+from data.prepare import prepare
+from data.record import Dropped, Record
+
+PAIRS = [("normal", "train"), ("COVID-19", "train"), ("normal", "val"), ("COVID-19", "test")]
+
+
+def test_the_folder_appears_when_the_block_ends_well(tmp_path):
+    with staging(tmp_path / "set") as folder:
+        (folder / "a").write_text("a")
+        assert folder == tmp_path / "set.partial"
+        assert not (tmp_path / "set").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["a"]
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path):
+    with staging(tmp_path / "set") as mine:
+        (mine / "images").mkdir()
+        with pytest.raises(FileExistsError, match="another run is writing it"):  # noqa: SIM117
+            with staging(tmp_path / "set"):
+                pass
+        assert (mine / "images").exists()
+    assert (tmp_path / "set" / "images").exists()
+    (tmp_path / "other.partial").mkdir()  # of a killed run, which holds nothing any more
+    with staging(tmp_path / "other"):
+        pass
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    def fail():
+        with staging(tmp_path / "set") as folder:
+            (folder / "a").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path):
+    (tmp_path / "set.partial" / "train").mkdir(parents=True)
+    assert not (tmp_path / "set").exists()
+    with staging(tmp_path / "set") as folder:
+        (folder / "new").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_exists_is_not_overwritten(tmp_path, kind):
+    path = tmp_path / "set"
+    if kind == "folder":
+        path.mkdir()
+    mine = path / "mine" if kind == "folder" else path
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError) as caught, staging(path):
+        pass
+    assert str(caught.value) == (
+        f"{path}: exists and is not empty; remove it or choose another folder"
+    )
+    assert mine.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "set").mkdir()
+    with staging(tmp_path / "set") as folder:
+        (folder / "a").write_text("a")
+    assert (tmp_path / "set" / "a").exists()
+
+
+def test_a_partial_folder_of_someone_else_is_not_touched(tmp_path):
+    (tmp_path / "set.partial").mkdir()
+    (tmp_path / "set.partial" / "mine").write_text("mine")
+    with pytest.raises(FileExistsError) as caught, staging(tmp_path / "set"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'set.partial'}: found mine in it; expected the remains of a dataset, or no"
+        " such folder. Move it"
+    )
+    assert (tmp_path / "set.partial" / "mine").read_text() == "mine"
+
+
+def test_a_split_is_read_as_it_was_written(make_dataset):
+    folder = make_dataset(*PAIRS)
+    table = read_split(folder, "train")
+    assert list(table.columns) == COLUMNS
+    assert list(table["label"]) == ["normal", "COVID-19"]
+    assert list(table["filename"]) == ["source-00001.png", "source-00002.png"]
+    assert list(table["view"]) == ["", ""]  # text, and not NaN
+    assert [len(read_split(folder, split)) for split in ("val", "test")] == [1, 1]
+    assert read_about(folder)["labels"] == ["COVID-19", "normal"]
+
+
+def test_text_of_the_sources_survives_the_table(tmp_path):
+    odd = Record(
+        source="source",
+        row=1,
+        path=tmp_path / "raw.png",
+        label="normal",
+        patient_id="source:007",
+        finding='Zürich, "NA"\nnull',
+        original="images/NA",
+    )
+    folder = write(tmp_path, [odd], ["train"])
+    (row,) = read_split(folder, "train").to_dict("records")
+    assert {name: row[name] for name in ("patient_id", "finding", "original")} == {
+        "patient_id": odd.patient_id,
+        "finding": odd.finding,
+        "original": odd.original,
+    }
+
+
+def scan(row):
+    """The pixels of a record's image: not blank, and no other record's."""
+    return np.arange(256, dtype=np.uint8).reshape(16, 16) // 2 + np.uint8(row)
+
+
+def write(tmp_path, records, splits, name="set", dropped=(), workers=0):
+    """A dataset folder of these records; the fingerprint is in its dataset.json."""
+    for record in records:
+        if not record.path.exists():
+            Image.fromarray(scan(record.row)).save(record.path)
+    folder = tmp_path / name
+    (folder / "images").mkdir(parents=True)
+    kept = list(prepare(records, folder / "images", Preparation(16), workers))
+    fingerprint = write_tables(folder, folder / "images", kept, splits, dropped)
+    about = {"arguments": {}, "labels": [], "fingerprint": fingerprint}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_names_that_no_csv_can_hold_are_escaped(tmp_path):
+    odd = {"a\rb.png": "a\\rb.png", "caf\udce9.png": "caf\\udce9.png"}
+    for name, shown in odd.items():
+        row = _escaped({"original": name, "row": 1})
+        assert row == {"original": shown, "row": 1}
+        pd.DataFrame([row, row]).to_csv(tmp_path / "a.csv", index=False, lineterminator="\n")
+        assert list(pd.read_csv(tmp_path / "a.csv")["original"]) == [shown] * 2
+
+
+def test_a_link_and_the_own_folder_can_be_the_place(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "mount")
+    with staging((tmp_path / "link").resolve()) as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "link" / "a").exists()
+    with pytest.raises(FileExistsError, match="a mount point cannot be replaced"):  # noqa: SIM117
+        with staging(tmp_path / "mount"):
+            pass
+
+
+def test_dropped_rows_stand_in_the_order_of_the_sources(tmp_path):
+    rows = [("b", 2), ("a", 10), ("a", 9), ("b", 1)]
+    dropped = [Dropped(source, row, "images/x", "", "no file") for source, row in rows]
+    folder = write(tmp_path, [], [], dropped=dropped)
+    table = pd.read_csv(folder / "dropped.csv", keep_default_na=False)
+    assert list(table.columns) == ["source", "row", "original", "finding", "reason"]
+    assert list(zip(table["source"], table["row"], strict=True)) == sorted(rows)
+
+
+def test_the_fingerprint_is_of_labels_and_pixels_and_not_of_places_or_workers(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    records = [
+        Record("source", k, tmp_path / f"{k}.png", "normal", f"source:{k}", "No Finding", "x")
+        for k in (1, 2, 3)
+    ]
+    splits = ["train", "val", "test"]
+    moved = [replace(r, path=tmp_path / "elsewhere" / r.path.name) for r in records]
+    relabelled = [*records[:2], replace(records[2], label="pneumonia")]
+    repainted = [records[0], replace(records[1], path=tmp_path / "other.png"), records[2]]
+    pixels = scan(records[1].row)
+    pixels[7, 7] += 1
+    Image.fromarray(pixels).save(tmp_path / "other.png")
+    cases = {
+        "plain": (records, splits, 0),
+        "two workers": (records, splits, 2),
+        "moved": (moved, splits, 0),
+        "another label": (relabelled, splits, 0),
+        "another pixel": (repainted, splits, 0),
+        "another split": (records, ["train", "test", "val"], 0),
+    }
+    prints = {
+        name: read_about(write(tmp_path, mine, sides, name, workers=workers))["fingerprint"]
+        for name, (mine, sides, workers) in cases.items()
+    }
+    assert prints["plain"] == prints["two workers"] == prints["moved"]
+    assert len({prints[name] for name in prints if name not in ("two workers", "moved")}) == 4
+    assert len(prints["plain"]) == 64
+
+
+def unfinished(folder):
+    (folder / "dataset.json").unlink()
+    return f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
+
+
+def no_json(folder):
+    (folder / "dataset.json").write_text('{"labels":\n')
+    return f"{folder / 'dataset.json'}: not JSON"
+
+
+def other_json(folder):
+    (folder / "dataset.json").write_text('{"title": "another program\'s"}')
+    return f"{folder / 'dataset.json'}: not written by generate_dataset.py"
+
+
+def list_json(folder):
+    (folder / "dataset.json").write_text("[1, 2]")
+    return f"{folder / 'dataset.json'}: not written by generate_dataset.py"
+
+
+def no_table(folder):
+    (folder / "train_metadata.csv").unlink()
+    return f"{folder}: no train_metadata.csv; run generate_dataset.py again"
+
+
+def empty_table(folder):
+    (folder / "train_metadata.csv").write_text("")
+    return f"{folder / 'train_metadata.csv'}: "
+
+
+def ragged_table(folder):
+    with (folder / "train_metadata.csv").open("a") as file:
+        file.write("a," * 20 + "\n")
+    return f"{folder / 'train_metadata.csv'}: "
+
+
+def binary_table(folder):
+    (folder / "train_metadata.csv").write_bytes(b"\xff\xfe\x00filename\n")
+    return f"{folder / 'train_metadata.csv'}: "
+
+
+def no_columns(folder):
+    table = pd.read_csv(folder / "train_metadata.csv").drop(columns=["label", "age"])
+    table.to_csv(folder / "train_metadata.csv", index=False)
+    return (
+        f"{folder / 'train_metadata.csv'}: no column label, age; expected filename, label,"
+        " patient_id, source, view, sex, age, finding, original"
+    )
+
+
+def no_image(folder):
+    (folder / "train" / "source-00002.png").unlink()
+    return (
+        f"{folder / 'train'}: 1 of 2 images of train_metadata.csv are missing, the first is"
+        " source-00002.png; run generate_dataset.py again"
+    )
+
+
+def no_images(folder):
+    for path in (folder / "train").iterdir():
+        path.unlink()
+    (folder / "train").rmdir()
+    return (
+        f"{folder / 'train'}: 2 of 2 images of train_metadata.csv are missing, the first is"
+        " source-00001.png; run generate_dataset.py again"
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        unfinished, no_json, other_json, list_json, no_table, empty_table, ragged_table,
+        binary_table, no_columns, no_image, no_images,
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_told_in_one_line(make_dataset, damage):
+    folder = make_dataset(*PAIRS)
+    begin = damage(folder)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        read_split(folder, "train")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(begin)
+
+
+def test_a_folder_that_is_not_there_is_told_with_the_command_that_makes_it(tmp_path):
+    path = tmp_path / "set"
+    with pytest.raises(FileNotFoundError) as caught:
+        read_split(path, "train")
+    assert str(caught.value) == f"{path}: no such folder; make it with generate_dataset.py {path}"
+
+
+def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):
+    for name in ("set.partial", "set.partial.old"):
+        (tmp_path / name / "images").mkdir(parents=True)
+        (tmp_path / name / ".audit.0a1b2c3d.png").touch()
+        (tmp_path / name / ".dataset.0a1b2c3d.json").touch()
+    with staging(tmp_path / "set") as folder:
+        assert not list(folder.iterdir())
+        (folder / "dropped.csv").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_dataset_of_an_earlier_version_says_what_it_lacks():
+    with pytest.raises(ValueError, match=r"dataset.json: no fit; make the dataset again"):
+        preparation({"arguments": {"size": 256}})

@@ -1,0 +1,140 @@
+r"""What a rank of tests/scripts/test_distributed.py does; torchrun starts it.
+
+python3 -m torch.distributed.run --standalone --nproc-per-node 2 \
+    -m tests.helpers.two_ranks WHAT OUT ...
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+
+import model.weights
+import train
+from tests.helpers.networks import TinyNext
+from util.distributed import Ranks, ranks_of_run
+from util.script import run
+from util.training.loss import batch_loss
+from util.training.optimizer import Descent, make_optimizer, plateau_schedule
+
+WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
+
+
+def global_batch() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    """A network in eval mode, 7 images and their targets, the same in every process."""
+    torch.manual_seed(0)
+    model = TinyNext(3)
+    for name, buffer in model.named_buffers():
+        if "running_mean" in name:
+            buffer.normal_()
+    images, targets = torch.randn(7, 3, 32, 32), torch.tensor([0, 1, 2, 2, 1, 0, 0])
+    return model.eval(), images, targets
+
+
+def gradients(ranks: Ranks) -> dict[str, torch.Tensor]:
+    """Of this rank's part of the batch, after the ranks have taken their mean."""
+    model, images, targets = global_batch()
+    part = slice(ranks.rank, None, ranks.size)
+    net = ranks.share(model, images[:1])
+    loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
+    loss.share.backward()
+    return {"loss": loss.mean, **{name: p.grad for name, p in model.named_parameters()}}
+
+
+def gathered(ranks: Ranks) -> torch.Tensor:
+    """7 rows of which each rank has its own, on every rank all of them."""
+    rows = torch.arange(14.0).reshape(7, 2)
+    return ranks.gather(rows[ranks.rank :: ranks.size], 7)
+
+
+def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, torch.Tensor]]:
+    """The weights after four steps, and after two and, as a run that goes on, two more."""
+    found = []
+    for goes in ([4], [2, 2]):
+        network, images, targets = global_batch()
+        state = None
+        part = slice(ranks.rank, None, ranks.size)
+        for steps in goes:
+            network = deepcopy(network)
+            net = ranks.share(network, images[:1])
+            descends = make_optimizer(network, optimizer, 0.01, 0.05)
+            descent = Descent(descends, plateau_schedule(descends, 0.5, 1))
+            if state:
+                descent.load_state_dict(state)
+            network.train()
+            for _ in range(steps):
+                loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
+                descent.step(loss.share)
+            state = deepcopy(descent.state_dict())
+        found.append(dict(network.named_parameters()))
+    return found
+
+
+def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
+    """train.py with a small network; something happens after each step of each rank."""
+    train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
+    see = train.Watch.see
+
+    def seeing(watch, loss, step):
+        happens(int(os.environ["RANK"]), step)
+        see(watch, loss, step)
+
+    train.Watch.see = seeing
+    sys.argv = ["train.py", *words]
+    args = train.arguments()
+    run(lambda: train.main(args), "train.py")
+
+
+def die_once(marker: Path) -> Callable[[int, int], None]:
+    """Rank 1, in step 7, without a word."""
+
+    def die(rank: int, step: int) -> None:
+        if (rank, step) == (1, 7) and not marker.exists():
+            marker.touch()
+            os._exit(9)
+
+    return die
+
+
+def fail(rank: int, step: int) -> None:
+    """Rank 1 alone."""
+    if (rank, step) == (1, 7):
+        raise ValueError("no such luck")
+
+
+def ask_to_stop(rank: int, step: int) -> None:
+    """Rank 1 alone, twice: as by a launcher, and by torchrun that the launcher reached, too."""
+    if (rank, step) == (1, 7):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    what, out, *words = sys.argv[1:]
+    if what == "parts":
+        with ranks_of_run("cpu") as ranks:
+            result = {
+                "gradients": gradients(ranks),
+                "gathered": gathered(ranks),
+                "any": [ranks.any(ranks.rank == k, torch.device("cpu")) for k in (0, 1, 99)],
+                "goes": {
+                    optimizer: steps_in_one_go_and_in_two(ranks, optimizer)
+                    for optimizer in ("adamw", "muon")
+                },
+            }
+            torch.save(result, f"{out}/{ranks.rank}.pt")
+    elif what == "fit":
+        fit(words)
+    elif what == "die":
+        fit(words, die_once(Path(out, "died")))
+    elif what == "fail":
+        fit(words, fail)
+    elif what == "stop":
+        fit(words, ask_to_stop)
+    elif what == "apart":  # each machine has a folder of that name, and only the first one a run
+        fit([*words, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])

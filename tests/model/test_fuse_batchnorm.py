@@ -1,0 +1,91 @@
+"""The network that evaluation and prediction run is the trained one, only faster."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from data.transforms import PLAIN, InputFormat
+from model.covidnext50 import COVIDNext50
+from model.fuse_batchnorm import ready
+from model.inference import examine
+
+CPU = torch.device("cpu")
+FORM = InputFormat((64, 64), **PLAIN)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Random weights, with statistics and scales as after training."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    network = COVIDNext50(3).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values, low, high in (
+                (module.weight, 0.6, 1.4), (module.bias, -0.2, 0.2),
+                (module.running_mean, -0.2, 0.2), (module.running_var, 0.6, 1.4),
+            ):  # fmt: skip
+                values.data.uniform_(low, high, generator=generator)
+    return network
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return torch.randint(0, 256, (5, 1, 64, 64), generator=torch.Generator().manual_seed(1)).byte()
+
+
+def look(network, pixels):
+    return examine(network, [pixels], CPU, FORM.normalise)
+
+
+def test_folding_changes_logits_features_and_heat_by_rounding_alone(network, pixels):
+    before = look(network, pixels)
+    assert before.logits.std() > 0.01  # else agreement would say little
+    after = look(ready(copy.deepcopy(network), CPU, torch.float32), pixels)
+    for mine, wanted in zip(after, before, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_no_batchnorm_is_left(network):
+    after = ready(copy.deepcopy(network), CPU, torch.float32)
+    assert not [m for m in after.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len([m for m in after.modules() if isinstance(m, nn.Conv2d)]) == 56
+
+
+def test_bfloat16_is_near_and_features_and_logits_are_float32(network, pixels):
+    before = look(network, pixels)
+    fast = ready(copy.deepcopy(network), CPU, torch.bfloat16)
+    after = look(fast, pixels)
+    assert fast.block1.module[0].conv1.weight.dtype == torch.bfloat16
+    for mine, wanted in zip(after, before, strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - wanted).abs().max() < 0.05 * wanted.abs().max()
+    rounded = after.features.bfloat16().float()
+    assert not torch.equal(rounded, after.features)  # the mean over the maps was not rounded
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_image_alone_gives_the_probabilities_that_it_gives_in_a_batch(network, dtype):
+    pixels = torch.randint(
+        0, 256, (16, 1, 64, 64), generator=torch.Generator().manual_seed(2), dtype=torch.uint8
+    )
+    fast = ready(copy.deepcopy(network), CPU, dtype)
+    together = look(fast, pixels).logits.softmax(1)
+    alone = torch.cat([look(fast, image[None]).logits for image in pixels]).softmax(1)
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
+
+
+def test_nothing_of_it_can_be_trained(network):
+    fast = ready(copy.deepcopy(network), CPU, torch.float32)
+    assert not fast.training
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+
+
+def test_the_tensors_it_was_loaded_from_stay_as_they_are(network):
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    other = COVIDNext50(3)
+    other.load_state_dict(network.state_dict(), assign=True)
+    ready(other, CPU, torch.bfloat16)
+    assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)

@@ -1,0 +1,227 @@
+"""Two processes on one machine, by gloo, as torchrun starts them: they do what one does."""
+
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+
+import pandas as pd
+import pytest
+import torch
+
+import model.weights
+import train
+from data.dataset import RadiographDataset
+from data.loader import make_loader
+from data.sampling import in_order
+from data.transforms import InputFormat
+from model.inference import predict_logits
+from model.weights import load_strictly
+from tests.helpers import two_ranks
+from tests.helpers.networks import TinyNext
+from tests.helpers.paths import ROOT
+from util.checkpoint import load_checkpoint
+from util.distributed import Ranks
+
+FLAGS = (
+    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
+    "--precision", "float32", "--n-threads", 0, "--log-steps", 1, "--batch-size", 8,
+)  # fmt: skip
+
+
+def torchrun(*words, flags=(), ranks=2):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [
+        "--nproc-per-node",
+        str(ranks),
+        *flags,
+        "-m",
+        "tests.helpers.two_ranks",
+        *map(str, words),
+    ]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def parts(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    done = torchrun("parts", folder, ranks=request.param)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
+
+
+def test_gradients_and_loss_of_some_ranks_are_those_of_one(parts):
+    """With BatchNorm in eval mode; 7 images are 4 and 3, or 3, 2 and 2."""
+    one = two_ranks.gradients(Ranks())
+    for part in parts:
+        assert part["gradients"].keys() == one.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(part["gradients"][name], value, msg=name)
+
+
+def test_gathered_rows_are_those_of_one_rank_in_order(parts):
+    for part in parts:
+        assert torch.equal(part["gathered"], torch.arange(14.0).reshape(7, 2))
+
+
+def test_what_holds_on_one_rank_all_hear_of(parts):
+    assert [part["any"] for part in parts] == [[True, True, False]] * len(parts)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_that_are_interrupted_add_up_bit_for_bit(parts, optimizer):
+    """Three ranks add up in an order that depends on how the gradients are packed."""
+    for part in parts:
+        one, two = part["goes"][optimizer]
+        for name, value in one.items():
+            assert torch.equal(value, two[name]), (name, (value - two[name]).abs().max())
+            assert torch.equal(value, parts[0]["goes"][optimizer][0][name])  # on all ranks alike
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, dataset):
+    """The folder of a run of three epochs on two ranks."""
+    folder = tmp_path_factory.mktemp("runs")
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
+    done = torchrun("fit", folder, *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Best validation macro F1") == 1  # one rank speaks
+    assert "Warning" not in done.stderr
+    assert done.stderr.count("batch_size: 8 images on 2 devices are few for the BatchNorm") == 1
+    return folder / "two"
+
+
+def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
+    """The last epoch's, validated again by one process; the images do not divide by two."""
+    last = load_checkpoint(fitted / "last.pth")
+    form = InputFormat.of(last["input"])
+    images = RadiographDataset(dataset, "val", last["mapping"], form)
+    model = TinyNext(3)
+    load_strictly(model, last["state_dict"], "last.pth")
+    loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
+    weights = torch.ones(3)
+
+    def loss_of(logits, targets, ranks):
+        return train.batch_loss(logits, targets, weights, 0.1, ranks)
+
+    look = partial(predict_logits, device=torch.device("cpu"), normalise=form.normalise)
+    _, one = train.validate(model, loader, look, loss_of, Ranks(), lambda: False)
+    del one["loss"]
+    assert one == {name: last["metrics"][name] for name in one}
+
+
+def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
+    for module in (train, model.weights):
+        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
+    flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
+    script(train, *flags, "--epochs", 3)
+    two, one = (load_checkpoint(fitted.parent / name / "last.pth") for name in ("two", "one"))
+    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 3, 8)
+    rates = [pd.read_csv(fitted.parent / name / "history.csv")["lr"] for name in ("two", "one")]
+    assert rates[0].equals(rates[1])
+
+
+def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weights(
+    fitted, dataset, tmp_path
+):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
+    done = torchrun("die", tmp_path, *flags, "--save-minutes", 0, flags=("--max-restarts", "1"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "died").exists()
+    assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
+    assert "Traceback" not in done.stderr
+    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_ranks_of_which_one_is_asked_to_stop_stop_together_and_save(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
+    done = torchrun("stop", tmp_path, *flags)
+    assert done.returncode != 0
+    assert done.stderr.count("best validation macro F1 so far: ") == 1  # one rank speaks
+    assert done.stderr.count("train.py: interrupted") == 2
+    # What rank 1 was told in step 7, after the loss, all hear with the next.
+    assert load_checkpoint(tmp_path / "two" / "last.pth")["step"] == 8
+
+
+def test_a_restart_does_not_go_on_with_a_run_of_another_launch(fitted, dataset):
+    """Nobody asked for that: the first start was refused."""
+    before = (fitted / "last.pth").read_bytes()
+    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
+    done = torchrun("fit", fitted, *words, "--epochs", 3, flags=("--max-restarts", "1"), ranks=1)
+    assert done.returncode != 0
+    assert done.stderr.count("holds a run already; --resume goes on with it") == 2
+    assert (fitted / "last.pth").read_bytes() == before
+
+
+def test_many_ranks_go_on_only_on_the_kind_of_device_that_they_began_on(fitted, dataset):
+    """What joins them depends on it."""
+    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", "--resume")
+    done = torchrun("fit", fitted, *words)
+    assert done.returncode != 0
+    assert "train.py: --device: found auto, but the run has cpu; give that" in done.stderr
+
+
+def test_ranks_that_do_not_share_the_folder_of_the_run_are_told_before_they_go_on(
+    fitted, dataset, tmp_path
+):
+    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
+    done = torchrun("apart", tmp_path, *words, "--epochs", 3, "--resume")
+    assert done.returncode != 0
+    step = load_checkpoint(fitted / "last.pth")["step"]
+    found = f"two: found the run at step {step} on rank 0 and not there on rank 1; expected a"
+    assert found in done.stderr
+
+
+def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
+    done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
+    assert done.returncode != 0
+    assert "train.py: loss_weights: found 2 numbers; expected 3" in done.stderr
+
+
+def test_a_rank_that_fails_alone_is_heard_and_ends_the_others(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 3)
+    done = torchrun("fail", tmp_path, *flags)
+    assert done.returncode != 0
+    assert done.stderr.count("train.py: no such luck") == 1
+    assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
+
+
+def agents(dataset, folder, what, restarts, shared=False):
+    """Two torchruns on this machine, as on two machines; their statuses and what they said."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
+    flags += ("--save-minutes", 0)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    command += ["--nproc-per-node", "1", "--max-restarts", str(restarts), "--rdzv-id", "job"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}"]
+    command += ["-m", "tests.helpers.two_ranks", what, str(folder), *map(str, flags)]
+    own = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(int(not shared))}
+    pipe = subprocess.PIPE
+    running = [
+        subprocess.Popen(command, cwd=ROOT, env=own, stderr=pipe, text=True) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in running]
+    return [process.returncode for process in running], "".join(said)
+
+
+def test_on_two_machines_a_rank_that_dies_is_started_again_and_the_run_ends_alike(
+    fitted, dataset, tmp_path
+):
+    """The machine on which nothing died counts no restart of its own."""
+    statuses, said = agents(dataset, tmp_path, "die", restarts=1)
+    assert (statuses, (tmp_path / "died").exists()) == ([0, 0], True), said
+    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_restarts_on_two_machines_that_could_not_meet_again_are_refused(dataset, tmp_path):
+    statuses, said = agents(dataset, tmp_path, "fit", restarts=1, shared=True)
+    assert 0 not in statuses
+    assert "train.py: --max-restarts: several machines find each other again only in a new" in said

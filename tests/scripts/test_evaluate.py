@@ -1,0 +1,392 @@
+"""evaluate.py: what it writes, that the numbers are right, that they are the model's."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
+
+import evaluate
+import minimal_prediction
+import model.weights
+from data.dataset import RadiographDataset
+from data.transforms import InputFormat
+from tests.helpers.networks import (
+    CLASSES,
+    MAPPING,
+    TinyNext,
+    centre_head,
+    input_form,
+    save_network,
+)  # fmt: skip
+from util.checkpoint import load_checkpoint, save_checkpoint
+from util.shortcuts.probes import PROBES
+
+FORM = input_form((32, 48))
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+
+
+@pytest.fixture
+def checkpoint(dataset, tmp_path):
+    """A run's best.pth with random weights."""
+    torch.manual_seed(3)
+    network = TinyNext(3)
+    form = InputFormat.of(FORM)
+    images = RadiographDataset(dataset, "train", MAPPING, form)
+    batch = form.normalise(torch.stack([images[k][0] for k in range(16)]))
+    for _ in range(20):  # batch statistics as after training
+        network(batch)
+    centre_head(network, batch)
+    path = tmp_path / "run" / "best.pth"
+    path.parent.mkdir()
+    return save_network(
+        path, network, FORM, epoch=2, step=8, temperature=0.2,
+        config={"name": "run", "dataset": str(dataset)},
+        fingerprint=json.loads((dataset / "dataset.json").read_text())["fingerprint"],
+    )  # fmt: skip
+
+
+def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
+    script, checkpoint, dataset
+):
+    printed = script(evaluate, checkpoint, "--n-threads", 0)
+    out = checkpoint.parent / "evaluation-test"
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "report.html", "report.md", "metrics.json", "predictions.csv", "gallery",
+        "confusion_matrix.png", "roc.png", "precision_recall.png", "reliability.png",
+        "subgroups.png",
+    }  # fmt: skip
+    assert len(list((out / "gallery").iterdir())) == min(12, mistakes(out))
+    assert str(out / "report.html") in printed
+    assert "not a medical device" in printed
+    report = (out / "report.html").read_text()
+    fingerprint = json.loads((dataset / "dataset.json").read_text())["fingerprint"]
+    for fact in (str(checkpoint), fingerprint, "medical device"):
+        assert fact in report
+
+
+def test_the_metrics_are_those_of_the_predictions_by_scikit_learn(script, checkpoint):
+    script(evaluate, checkpoint, "--n-threads", 2, "--split", "val")
+    out = checkpoint.parent / "evaluation-val"
+    metrics = json.loads((out / "metrics.json").read_text())
+    rows = pd.read_csv(out / "predictions.csv")
+    truth, predicted = rows["truth"], rows["predicted"]
+    chances = rows[[f"p({name})" for name in CLASSES]].to_numpy()
+    assert list(predicted) == [CLASSES[k] for k in chances.argmax(1)]
+    assert len(set(predicted)) > 1  # else agreement would say little
+    np.testing.assert_allclose(chances.sum(1), 1, atol=1e-5)
+    wanted = {
+        "accuracy": accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro"),
+        "macro_auroc": np.mean([roc_auc_score(truth == n, rows[f"p({n})"]) for n in CLASSES]),
+    }
+    for name, value in wanted.items():
+        assert metrics[name]["value"] == pytest.approx(value, abs=1e-6)
+        assert metrics[name]["low"] <= value <= metrics[name]["high"]
+    wanted = confusion_matrix(truth, predicted, labels=CLASSES).tolist()
+    assert metrics["confusion_matrix"] == wanted
+
+
+def test_a_label_that_the_mapping_leaves_out_shifts_no_row(script, checkpoint, dataset):
+    content = torch.load(checkpoint, weights_only=True)
+    mapping = {"pneumonia": 0, "COVID-19": 1, "normal": 2}
+    weights = content["state_dict"]
+    torch.save(content | {"mapping": mapping}, checkpoint)
+    script(evaluate, checkpoint, "--n-threads", 0)
+    whole = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    # The same network without the output of the label that is not used any more.
+    head = {name: weights[name][:2] for name in weights if name.startswith("logits")}
+    two = {"pneumonia": 0, "COVID-19": 1}
+    torch.save(content | {"mapping": two, "state_dict": weights | head}, checkpoint)
+    script(evaluate, checkpoint, "--n-threads", 0)
+    part = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    kept = whole[whole["label"] != "normal"].reset_index(drop=True)
+    assert 0 < len(part) < len(whole)
+    assert list(part["filename"]) == list(kept["filename"])
+    assert list(part["truth"]) == list(part["label"])
+    sums = kept["p(pneumonia)"] + kept["p(COVID-19)"]
+    np.testing.assert_allclose(part["p(pneumonia)"], kept["p(pneumonia)"] / sums, rtol=1e-3)
+
+
+def another(dataset, folder):
+    """A copy that has another fingerprint."""
+    shutil.copytree(dataset, folder)
+    about = json.loads((folder / "dataset.json").read_text()) | {"fingerprint": "another"}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder
+
+
+def shuffled(dataset, folder):
+    """A copy with the rows of the test split in another order."""
+    shutil.copytree(dataset, folder, ignore=shutil.ignore_patterns("decoded"))
+    table = folder / "test_metadata.csv"
+    pd.read_csv(table, dtype=str).sample(frac=1, random_state=0).to_csv(table, index=False)
+    return folder
+
+
+def mistakes(out):
+    rows = pd.read_csv(out / "predictions.csv")
+    return int((rows["truth"] != rows["predicted"]).sum())
+
+
+@pytest.fixture
+def measured(script, checkpoint):
+    """metrics.json and predictions.csv of the test split, and what was printed."""
+    printed = script(evaluate, checkpoint, "--n-threads", 0)
+    out = checkpoint.parent / "evaluation-test"
+    return json.loads((out / "metrics.json").read_text()), pd.read_csv(
+        out / "predictions.csv", keep_default_na=False
+    ), printed  # fmt: skip
+
+
+def test_source_and_view_alone_are_scored_beside_the_model(measured, dataset):
+    metrics, _, printed = measured
+    about = json.loads((dataset / "dataset.json").read_text())
+    for name in ("source", "view"):
+        wanted = about["alone"][name]["test"]["value"]
+        found = metrics["cheats"][f"the {name} alone"]["accuracy"]["value"]
+        assert found == pytest.approx(wanted)
+        assert f"the {name} alone: accuracy" in printed
+
+
+def test_probes_are_scores_of_the_changed_images(measured, checkpoint, dataset):
+    metrics = measured[0]
+    content = torch.load(checkpoint, weights_only=True)
+    form, network = InputFormat.of(FORM), TinyNext(3).eval()
+    network.load_state_dict(content["state_dict"])
+    images = RadiographDataset(dataset, "test", MAPPING, form)
+    pixels = torch.stack([images[k][0] for k in range(len(images))])
+    for name, probe in PROBES.items():
+        with torch.no_grad():
+            named = network(form.normalise(probe.change(pixels))).argmax(1)
+        wanted = accuracy_score(images.targets, named)
+        assert metrics["probes"][name]["accuracy"]["value"] == pytest.approx(wanted)
+
+
+def test_subgroups_add_up_to_the_split(measured):
+    metrics, rows, _ = measured
+    right = rows["truth"] == rows["predicted"]
+    for column in ("source", "view", "sex", "age"):
+        groups = metrics["subgroups"][column].values()
+        assert sum(group["images"] for group in groups) == len(rows)
+        hits = sum(group["images"] * group["accuracy"]["value"] for group in groups)
+        assert hits == pytest.approx(right.sum())
+    ages = list(metrics["subgroups"]["age"])
+    assert ages == sorted(ages)
+
+
+@pytest.fixture
+def validated(checkpoint, dataset):
+    """The checkpoint with its outputs on validation, as train.py leaves it."""
+    content = torch.load(checkpoint, weights_only=True)
+    network = TinyNext(3).eval()
+    network.load_state_dict(content["state_dict"])
+    form = InputFormat.of(FORM)
+    images = RadiographDataset(dataset, "val", MAPPING, form)
+    with torch.no_grad():
+        logits = network(form.normalise(torch.stack([image for image, _ in images])))
+    seen = {"logits": logits, "targets": list(images.targets)}
+    torch.save(content | {"validation": seen}, checkpoint)
+    return checkpoint
+
+
+@pytest.mark.parametrize("where", ["own", "another"])
+def test_operating_points_are_chosen_on_the_models_own_validation(
+    script, validated, dataset, tmp_path, where
+):
+    """Also on a hospital's images, which have a validation split of their own."""
+    if where == "another":
+        dataset = another(dataset, tmp_path / "elsewhere")
+    words = ("--n-threads", 0, "--sensitivity", 0.8, "--out")
+    script(evaluate, validated, *words, tmp_path / "test", "--dataset", dataset)
+    script(evaluate, validated, *words, tmp_path / "val", "--split", "val")
+    metrics = json.loads((tmp_path / "test/metrics.json").read_text())
+    rows, chosen_on = (
+        pd.read_csv(tmp_path / split / "predictions.csv") for split in ("test", "val")
+    )
+    assert set(metrics["operating_points"]) == set(CLASSES)
+    for name, point in metrics["operating_points"].items():
+        column, threshold = f"p({name})", point["threshold"]
+        chances = chosen_on[column][chosen_on["truth"] == name]
+        assert point["chosen_on"] == len(chances)
+        assert (chances >= threshold - 1e-3).mean() >= 0.8 > (chances >= threshold + 1e-3).mean()
+        found = (rows[column][rows["truth"] == name] >= threshold).mean()
+        assert point["sensitivity"]["value"] == pytest.approx(found)
+    own = json.loads((tmp_path / "val/metrics.json").read_text())
+    assert own["operating_points"] == {}  # they would be measured where they were chosen
+
+
+def test_a_class_that_validation_did_not_have_has_no_threshold(script, validated):
+    content = torch.load(validated, weights_only=True)
+    few = {name: values[:1] for name, values in content["validation"].items()}
+    torch.save(content | {"validation": few}, validated)
+    script(evaluate, validated, "--n-threads", 0)
+    points = json.loads((validated.parent / "evaluation-test/metrics.json").read_text())
+    found = [point["threshold"] is None for point in points["operating_points"].values()]
+    assert sorted(found) == [False, True, True]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_that_took_part_in_training_is_warned_of(script, checkpoint, dataset, split):
+    printed = script(evaluate, checkpoint, "--n-threads", 0, "--split", split)
+    metrics = json.loads((checkpoint.parent / f"evaluation-{split}/metrics.json").read_text())
+    assert metrics["warnings"][0] == evaluate.SEEN[split]
+    assert evaluate.SEEN[split] in printed
+
+
+def test_a_stated_prevalence_changes_its_own_section_alone(script, checkpoint, measured, tmp_path):
+    metrics, rows, _ = measured
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"prior": [0.2, 0.3, 0.5]}, checkpoint)
+    shares = {"normal": 0.8, "pneumonia": 0.15, "COVID-19": 0.05}
+    words = [f"{name}={share}" for name, share in shares.items()]
+    script(evaluate, checkpoint, "--n-threads", 0, "--out", tmp_path, "--prevalence", *words)
+    found = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
+    columns = [f"p({name})" for name in CLASSES]
+    wanted = rows[columns].to_numpy(float) * np.array(list(shares.values())) / [0.2, 0.3, 0.5]
+    wanted /= wanted.sum(1, keepdims=True)
+    moved = found[[f"{name} there" for name in columns]].to_numpy(float)
+    np.testing.assert_allclose(moved, wanted, atol=1e-6)
+    pd.testing.assert_frame_equal(found[rows.columns], rows)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    there = found.pop("prevalence")
+    assert there["stated"] == shares
+    named = np.array(CLASSES)[wanted.argmax(1)]
+    recall = (named == "normal")[rows["truth"] == "normal"].mean()
+    assert there["recall"]["normal"]["value"] == pytest.approx(recall)
+    assert found == {name: value for name, value in metrics.items() if name != "prevalence"}
+
+
+def test_without_a_prior_a_prevalence_is_refused_in_one_line(script, checkpoint):
+    words = ["normal=0.8", "pneumonia=0.15", "COVID-19=0.05"]
+    with pytest.raises(
+        ValueError, match=r"best.pth: no prior in it to start from; leave --prevalence out"
+    ):
+        script(evaluate, checkpoint, "--n-threads", 0, "--prevalence", *words)
+
+
+def test_a_users_class_folders_are_evaluated_as_the_same_images_of_a_dataset(
+    script, checkpoint, dataset, measured, tmp_path
+):
+    _, rows, _ = measured
+    for name, label in zip(rows["filename"], rows["label"], strict=True):
+        (tmp_path / "mine" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(dataset / "test" / name, tmp_path / "mine" / label)
+    (tmp_path / "mine" / "normal" / "broken.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    script(evaluate, checkpoint, "--n-threads", 0, "--folder", tmp_path / "mine", "--out", out)
+    found = pd.read_csv(out / "predictions.csv")
+    found.index = found["filename"].str.split("/").str[-1]
+    columns = [f"p({name})" for name in CLASSES]
+    np.testing.assert_allclose(found.loc[rows["filename"], columns], rows[columns], atol=1e-6)
+    assert "broken.png" not in found.index
+
+
+def test_two_checkpoints_are_compared_on_the_same_images(script, checkpoint, dataset, tmp_path):
+    worse = tmp_path / "other" / "best.pth"
+    worse.parent.mkdir()
+    content = torch.load(checkpoint, weights_only=True)
+    head = content["state_dict"]["logits.module.weight"]
+    content["state_dict"]["logits.module.weight"] = head.flip(0)
+    # Its own dataset has the same images in another order: it is not the one that is asked.
+    content["config"]["dataset"] = str(shuffled(dataset, tmp_path / "shuffled"))
+    torch.save(content, worse)
+    printed = script(evaluate, checkpoint, worse, "--n-threads", 0)
+    found = json.loads((worse.parent / "comparison-test" / "comparison.json").read_text())
+    scores = []
+    for letter, path in zip("AB", (checkpoint, worse), strict=True):
+        script(evaluate, path, "--n-threads", 0, "--dataset", dataset)
+        scores.append(json.loads((path.parent / "evaluation-test/metrics.json").read_text()))
+        assert found[letter]["accuracy"] == scores[-1]["accuracy"]
+    for name in ("accuracy", "macro_f1"):
+        wanted = scores[1][name]["value"] - scores[0][name]["value"]
+        assert found["difference"][name]["value"] == pytest.approx(wanted)
+    assert found["verdict"] in printed
+    same = script(evaluate, checkpoint, checkpoint, "--n-threads", 0, "--out", tmp_path / "same")
+    assert "accuracy, B less A                           0.000  (-" in same
+
+
+def test_checkpoints_of_other_classes_are_not_compared(script, checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    mapping = {"pneumonia": 0, "normal": 1, "COVID-19": 2}
+    torch.save(content | {"mapping": mapping}, tmp_path / "b.pth")
+    with pytest.raises(ValueError, match="found classes pneumonia, normal, COVID-19; expected"):
+        script(evaluate, checkpoint, tmp_path / "b.pth", "--n-threads", 0)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_evaluation_and_prediction_give_the_same_probabilities(
+    script, checkpoint, dataset, augmented
+):
+    content = {**load_checkpoint(checkpoint), "test_time_augmentation": augmented}
+    save_checkpoint(checkpoint, content)
+    script(evaluate, checkpoint, "--n-threads", 0)
+    rows = pd.read_csv(checkpoint.parent / "evaluation-test/predictions.csv")
+    files = [dataset / "test" / name for name in rows["filename"]]
+    predicted = list(minimal_prediction.predict(minimal_prediction.load(checkpoint), files))
+    assert [row["label"] for row in predicted] == list(rows["predicted"])
+    for name in CLASSES:
+        mine = [row["probabilities"][name] for row in predicted]
+        np.testing.assert_allclose(mine, rows[f"p({name})"], atol=1e-6)
+
+
+def test_a_dataset_that_the_checkpoint_was_not_trained_on_is_said(
+    script, checkpoint, dataset, tmp_path, caplog
+):
+    other = another(dataset, tmp_path / "other")
+    script(evaluate, checkpoint, "--dataset", other, "--n-threads", 0)
+    assert "trained on another dataset" in caplog.text
+    # Beside the report of its own test split, not over it.
+    assert (checkpoint.parent / "evaluation-test-of-other/metrics.json").exists()
+
+
+def test_the_originals_checkpoint_is_evaluated_by_its_own_preprocessing(script, dataset, tmp_path):
+    path = tmp_path / "original.pth"
+    content = {"state_dict": TinyNext(3).state_dict(), "global_step": 10800}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    script(evaluate, path, "--dataset", dataset, "--n-threads", 0, "--out", tmp_path / "out")
+    assert "256 x 256" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_checkpoint_of_another_network_says_what_does_not_fit(script, checkpoint):
+    content = torch.load(checkpoint)
+    content["state_dict"]["block9.weight"] = content["state_dict"].pop("logits.module.bias")
+    save_checkpoint(checkpoint, content)
+    with pytest.raises(ValueError, match=r"1 missing, such as logits.module.bias; 1 not of it"):
+        script(evaluate, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("other.pth", "--sensitivity", "0.9"), "--sensitivity: found two checkpoints"),
+        (("other.pth", "--prevalence", "normal=1"), "--prevalence: found two checkpoints"),
+        (("--folder", "mine", "--split", "val"), "--split: found --folder, which has none"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        script(evaluate, "best.pth", *words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, checkpoint):
+    with pytest.raises(NotADirectoryError, match=r"best\.pth: found a file; expected a folder"):
+        script(evaluate, checkpoint, "--out", checkpoint)
+
+
+def test_a_dataset_that_is_gone_says_how_to_make_it(script, checkpoint):
+    content = torch.load(checkpoint)
+    content["config"]["dataset"] = "gone"
+    save_checkpoint(checkpoint, content)
+    with pytest.raises(FileNotFoundError, match=r"gone: no such folder; make it with"):
+        script(evaluate, checkpoint)

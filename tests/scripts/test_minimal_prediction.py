@@ -1,0 +1,379 @@
+"""minimal_prediction.py: one row per file, in order; the same tensor as everywhere."""
+
+import csv
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import minimal_prediction
+import model.weights
+from data.inputs import read_input
+from data.transforms import InputFormat
+from minimal_prediction import load, predict
+from model.gate import Gate
+from model.inference import examine
+from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
+from util.checkpoint import save_checkpoint, short_hash
+
+FORM = input_form((32, 32))
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
+    return save_network(tmp_path / "best.pth", TinyNext(3), FORM)
+
+
+@pytest.fixture
+def files(dataset, sources, tmp_path):
+    """Good and bad files, in no order: a PNG, a DICOM, none, a text, a cut PNG."""
+    good = sorted((dataset / "test").glob("*.png"))[0]
+    table = pd.read_csv(dataset / "test_metadata.csv")
+    original = table.loc[table["source"] == "rsna", "original"].iloc[0]
+    (tmp_path / "note.png").write_text("not an image")
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:300])
+    return [
+        good, tmp_path / "missing.png", sources[1] / original, tmp_path / "note.png",
+        tmp_path / "cut.png", good,
+    ]  # fmt: skip
+
+
+def test_there_is_a_row_per_file_in_order_and_bad_files_say_why(checkpoint, files):
+    rows = list(predict(load(checkpoint), files, batch_size=2))
+    assert [row["file"] for row in rows] == [str(file) for file in files]
+    errors = [row["error"] for row in rows]
+    assert errors[0] is errors[2] is errors[5] is None
+    assert errors[1] == "No such file or directory"
+    assert errors[3] == "not an image"
+    assert "truncated" in errors[4]
+    for row in rows:
+        assert set(row["probabilities"]) == (set() if row["error"] else set(CLASSES))
+        if not row["error"]:
+            assert sum(row["probabilities"].values()) == pytest.approx(1)
+            assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+    assert rows[0]["probabilities"] == pytest.approx(rows[5]["probabilities"])
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_every_format_goes_to_standard_output_and_the_notice_to_the_log(
+    checkpoint, files, capsys, caplog, form
+):
+    caplog.set_level("INFO")
+    with pytest.raises(SystemExit) as stop:
+        _main(*files, "--checkpoint", checkpoint, "--format", form)
+    assert stop.value.code == 1  # some failed
+    assert "not a medical device" in caplog.text
+    out = capsys.readouterr().out
+    if form == "json":
+        assert [row["file"] for row in json.loads(out)] == [str(file) for file in files]
+    elif form == "csv":
+        rows = list(csv.reader(io.StringIO(out)))
+        name = f"best.pth@{short_hash(checkpoint)}"
+        assert rows[0] == ["file", "label", *CLASSES, "doubtful", "checkpoint", "error"]
+        assert [row[0] for row in rows[1:]] == [str(file) for file in files]
+        assert rows[4][1:] == ["", "", "", "", "", name, "not an image"]
+    else:
+        assert len(out.splitlines()) == len(files)
+        assert out.splitlines()[1].endswith("missing.png: error: No such file or directory")
+
+
+def _main(*words):
+    from tests.conftest import run_script
+
+    run_script(minimal_prediction, *words)
+
+
+def test_status_is_0_when_every_file_was_read(checkpoint, files):
+    with pytest.raises(SystemExit) as stop:
+        _main(files[0], "--checkpoint", checkpoint)
+    assert stop.value.code == 0
+
+
+def test_a_folder_is_every_image_below_it_and_an_empty_one_is_a_row_with_an_error(
+    checkpoint, sources, tmp_path, capsys
+):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit):
+        _main(sources[1], tmp_path / "empty", "--checkpoint", checkpoint, "--format", "json")
+    rows = json.loads(capsys.readouterr().out)
+    wanted = sorted(str(path) for path in sources[1].rglob("*.dcm"))
+    assert [row["file"] for row in rows] == [*wanted, str(tmp_path / "empty")]
+    assert rows[-1]["error"]
+
+
+def test_the_temperature_of_the_checkpoint_softens_the_probabilities(checkpoint, files):
+    content = torch.load(checkpoint)
+    sharp = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
+    save_checkpoint(checkpoint, {**content, "temperature": 10.0})
+    soft = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
+    spread = [max(p.values()) - min(p.values()) for p in (sharp, soft)]
+    assert spread[1] < spread[0]
+
+
+def test_a_checkpoint_that_asks_for_six_views_of_each_image_gets_them(checkpoint, files):
+    rows = {}
+    for augmented in (False, True):
+        save_with(checkpoint, test_time_augmentation=augmented)
+        found = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
+        rows[augmented] = [found[name] for name in CLASSES]
+    network, form = TinyNext(3), InputFormat.of(FORM)
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    pixels = torch.tensor(form.read(files[0]))[None]
+    seen = examine(network, [pixels], torch.device("cpu"), form.normalise, augmented=True)
+    np.testing.assert_allclose(rows[True], seen.logits.softmax(1)[0], atol=1e-6)
+    assert np.abs(np.subtract(*rows.values())).max() > 1e-4
+
+
+def test_the_originals_network_is_shown_colour(tmp_path, monkeypatch):
+    """Its preprocessing of 2020: RGB, 256 x 256 bilinear, 0 to 1, no normalisation."""
+    path = tmp_path / "original.pth"
+    torch.save({"state_dict": TinyNext(3).state_dict()}, path, _use_new_zipfile_serialization=False)
+    Image.new("RGB", (300, 200), (255, 51, 0)).save(tmp_path / "red.png")
+    shown = []
+    network = load(path)
+    hook = network.network.block0.register_forward_pre_hook(
+        lambda _, inputs: shown.append(inputs[0].float()), prepend=True
+    )
+    list(predict(network, [tmp_path / "red.png"]))
+    hook.remove()
+    assert shown[0].shape == (1, 3, 256, 256)
+    wanted = torch.tensor([1.0, 0.2, 0.0]).view(1, 3, 1, 1).expand(1, 3, 256, 256)
+    torch.testing.assert_close(shown[0], wanted, atol=1e-6, rtol=0)
+
+
+def test_a_checkpoint_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "x.pth").write_text("hello")
+    with pytest.raises(ValueError, match=r"x.pth: not a checkpoint"):
+        load(tmp_path / "x.pth")
+    with pytest.raises(FileNotFoundError, match=r"no such file; expected a checkpoint"):
+        load(tmp_path / "y.pth")
+
+
+def save_with(checkpoint, **fields):
+    save_checkpoint(checkpoint, {**torch.load(checkpoint, weights_only=True), **fields})
+
+
+PREVALENCE = {"normal": 0.9, "pneumonia": 0.09, "COVID-19": 0.01}
+
+
+def test_prevalence_turns_the_probabilities_by_bayes_rule(checkpoint, files):
+    prior = np.array([0.2, 0.3, 0.5])
+    save_with(checkpoint, prior=prior.tolist())
+    predictor = load(checkpoint)
+    before, after = (
+        list(next(predict(predictor, files[:1], prevalence=stated))["probabilities"].values())
+        for stated in (None, PREVALENCE)
+    )
+    wanted = np.array(before) / prior * list(PREVALENCE.values())
+    np.testing.assert_allclose(after, wanted / wanted.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("prior", "stated", "message"),
+    [
+        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it to start from; leave --prevalence out"),
+        ([0.2, 0.3, 0.5], {"normal": 0.9, "pneumonia": 0.1}, "--prevalence: found normal, pneum"),
+        ([0.2, 0.3, 0.5], {**PREVALENCE, "normal": 0.5}, "--prevalence: adds up to 0.6; expected"),
+    ],
+)
+def test_a_prevalence_that_does_not_fit_is_one_line_before_the_first_row(
+    checkpoint, files, prior, stated, message
+):
+    save_with(checkpoint, prior=prior)
+    with pytest.raises(ValueError, match=message) as error:
+        predict(load(checkpoint), files, prevalence=stated)
+    assert "\n" not in str(error.value)
+
+
+def test_a_prevalence_that_is_no_number_is_a_wrong_argument(capsys):
+    with pytest.raises(SystemExit) as stop:
+        _main("a.png", "--prevalence", "normal=much")
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_gate_of_the_checkpoint_doubts_is_in_the_row_and_keeps_its_label(
+    checkpoint, dataset, tmp_path
+):
+    form = InputFormat.of(FORM)
+    training = sorted((dataset / "train").glob("*.png"))
+    gate = Gate.fit(np.stack([form.read(file) for file in training]))
+    save_with(checkpoint, gate=gate.state())
+    with Image.open(training[0]) as image:
+        image.rotate(180).save(tmp_path / "turned.png")
+    Image.new("L", (80, 80), 120).save(tmp_path / "blank.png")
+    files = [*training[:20], tmp_path / "turned.png", tmp_path / "blank.png"]
+    *usual, turned, blank = predict(load(checkpoint), files)
+    assert sum(row["doubtful"] is not None for row in usual) <= 2
+    assert turned["doubtful"]
+    assert blank["doubtful"].startswith("blank")
+    assert {turned["label"], blank["label"]} <= set(CLASSES)
+
+
+def test_a_checkpoint_without_a_gate_doubts_what_is_no_radiograph_at_all(checkpoint, tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(colours).resize((200, 200)).save(tmp_path / "photo.png")
+    (row,) = predict(load(checkpoint), [tmp_path / "photo.png"])
+    assert row["doubtful"].startswith("a colour photograph")
+
+
+def test_that_a_checkpoint_has_no_gate_is_one_line(checkpoint, files, caplog):
+    with pytest.raises(SystemExit):
+        _main(files[0], "--checkpoint", checkpoint)
+    (line,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert line.message == (
+        f"best.pth@{short_hash(checkpoint)}: no gate in it; only blank images, colour photographs"
+        " and DICOM files that say they are side views are doubted"
+    )
+
+
+def test_a_checkpoint_with_a_gate_has_no_such_line(checkpoint, files, caplog):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 1, 32, 32), np.uint8)
+    save_with(checkpoint, gate=Gate.fit(pixels).state())
+    with pytest.raises(SystemExit):
+        _main(files[0], "--checkpoint", checkpoint)
+    assert "gate" not in caplog.text
+
+
+def test_rows_say_which_checkpoint_named_them(checkpoint, files):
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    rows = list(predict(load(checkpoint), files[:2]))
+    assert {row["checkpoint"] for row in rows} == {f"best.pth@{digest[:8]}"}
+    assert [list(row)[-1] for row in rows] == ["error", "error"]
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_a_picture_is_written_for_each_file_that_can_be_read(
+    checkpoint, files, tmp_path, capsys, form
+):
+    out = tmp_path / "maps"
+    words = (*files, "--checkpoint", checkpoint, "--explain", out, "--format", form)
+    with pytest.raises(SystemExit):
+        _main(*words)
+    name, scan = files[0].name, files[2].name
+    wanted = {f"{name}.png", f"{scan}.png", f"{name}-2.png"}
+    assert {path.name for path in out.iterdir()} == wanted
+    if form == "json":
+        rows = json.loads(capsys.readouterr().out)
+        found = [row["explanation"] for row in rows]
+        assert found == [
+            str(out / f"{name}.png"), None, str(out / f"{scan}.png"), None, None,
+            str(out / f"{name}-2.png"),
+        ]  # fmt: skip
+        assert rows[0]["label"] in Image.open(found[0]).text["Description"]
+
+
+def test_a_folder_for_pictures_that_cannot_be_made_is_said_before_the_work(checkpoint, files):
+    with pytest.raises(OSError, match=r"note.png"):
+        predict(load(checkpoint), files, explain=files[3])
+
+
+def test_the_script_says_so_before_the_work_and_makes_nothing(files, tmp_path):
+    with pytest.raises(NotADirectoryError, match=r"note.png: found a file; expected a folder$"):
+        _main(files[0], "--checkpoint", "missing.pth", "--explain", files[3])
+    with pytest.raises(FileNotFoundError, match=r"missing.pth"):
+        _main(files[0], "--checkpoint", "missing.pth", "--explain", tmp_path / "maps")
+    assert not (tmp_path / "maps").exists()
+
+
+def test_folders_and_patterns_are_searched_without_the_script(checkpoint, files, tmp_path):
+    good = files[0].read_bytes()
+    names = [tmp_path / "scans" / name for name in ("a/1.png", "a/deep/2.png", "b/3.png")]
+    for name in names:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_bytes(good)
+    given = [tmp_path / "scans", f"{tmp_path}/scans/?/*.png", f"{tmp_path}/*.tiff"]
+    rows = list(predict(load(checkpoint), given, batch_size=2))
+    found = [*names, names[0], names[2], f"{tmp_path}/*.tiff"]
+    assert [row["file"] for row in rows] == [str(name) for name in found]
+    assert [row["error"] for row in rows] == [*[None] * 5, "no file fits the pattern"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_name_is_one_input(checkpoint, files, kind):
+    (row,) = predict(load(checkpoint), kind(files[0]))
+    assert (row["file"], row["error"]) == (str(files[0]), None)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_no_image_is_an_error_at_the_call(checkpoint, files, size):
+    with pytest.raises(ValueError, match=rf"^batch_size: found {size}; expected 1 or more$"):
+        predict(load(checkpoint), files, batch_size=size)
+
+
+def test_a_file_that_looks_like_a_pattern_is_that_file_and_no_name_is_no_folder(
+    checkpoint, files, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("[a].png", "a.png"):
+        Path(name).write_bytes(files[0].read_bytes())
+    with pytest.raises(SystemExit):
+        _main("[a].png", "", "--checkpoint", checkpoint, "--format", "json")
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["file"] for row in rows] == ["[a].png", ""]
+    assert [row["error"] for row in rows] == [None, "an empty name; expected a file"]
+
+
+def test_the_images_of_no_more_than_three_batches_are_held(checkpoint, files, monkeypatch):
+    read, most = [], 0
+
+    def read_and_watch(file, form):
+        found = read_input(file, form)
+        read.append(weakref.ref(found.pixels))
+        return found
+
+    monkeypatch.setattr("data.inputs.read_input", read_and_watch)
+    for _ in predict(load(checkpoint), files[:1] * 100, batch_size=4):
+        most = max(most, sum(pixels() is not None for pixels in read))
+    assert len(read) == 100
+    assert most <= 12
+
+
+def test_nothing_is_read_before_it_is_asked_for_and_rows_come_batch_by_batch(checkpoint, files):
+    asked = []
+
+    def endless():
+        while True:
+            asked.append(None)
+            yield files[0]
+
+    rows = predict(load(checkpoint), endless(), batch_size=4)
+    assert not asked
+    assert [next(rows)["error"] for _ in range(9)] == [None] * 9
+    assert len(asked) == 16
+
+
+def test_a_network_that_gives_no_numbers_is_the_fault_of_the_checkpoint(checkpoint, files):
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["logits.module.bias"][0] = float("nan")
+    save_checkpoint(checkpoint, content)
+    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is no number"):
+        list(predict(load(checkpoint), files[:1]))
+
+
+def test_the_script_needs_no_heavy_library_but_torch():
+    """Each would cost a part of a second until the first prediction; torchvision costs two."""
+    code = (
+        "import sys, minimal_prediction\n"
+        "heavy = {'torchvision', 'torch._dynamo', 'scipy', 'pandas', 'sklearn', 'matplotlib',"
+        " 'cv2', 'pydicom', 'sympy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    root = Path(minimal_prediction.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,0 +1,131 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers.paths import ROOT
+from util.files import atomic_path, claimed, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_the_file_appears_whole_and_nothing_else_stays(tmp_path):
+    with atomic_path(tmp_path / "best.pth") as temporary:
+        temporary.write_bytes(b"weights")
+        assert not (tmp_path / "best.pth").exists()
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".pth"
+    assert (tmp_path / "best.pth").read_bytes() == b"weights"
+    assert names(tmp_path) == ["best.pth"]
+
+
+def test_the_old_file_is_untouched_until_the_new_one_is_on_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "last.pth"
+    path.write_bytes(b"old")
+    seen = []
+    monkeypatch.setattr("util.files.os.fsync", lambda _: seen.append(path.read_bytes()))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"new")
+        written = temporary.stat().st_ino
+    assert seen == [b"old"]
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_ino == written  # renamed, not copied
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path, error):
+    path = tmp_path / "last.pth"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["last.pth"]
+
+
+def test_the_new_file_is_readable_by_others_as_any_file_is(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    with atomic_path(tmp_path / "atomic") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path, small_files):
+    with pytest.raises(OSError, match=r"last.txt'$"), atomic_path(tmp_path / "last.txt") as path:
+        path.write_bytes(bytes(2 * small_files))
+    assert names(tmp_path) == []
+
+
+CLAIM = """
+import sys; from util.files import claimed
+with claimed(sys.argv[1]):
+    print("mine", flush=True); sys.stdin.read()
+"""
+
+
+def claim(folder):
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", CLAIM, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_folder_is_one_processs_until_that_ends_or_is_killed(tmp_path):
+    with claim(tmp_path / "run") as first:
+        assert first.stdout.readline() == "mine\n"
+        (tmp_path / "run" / "last.pth").touch()
+        with claim(tmp_path / "run") as second:
+            assert "another process is writing it; let it end" in second.communicate()[1]
+        first.kill()
+        first.wait()
+    with claimed(tmp_path / "run"):
+        pass
+    assert names(tmp_path / "run") == ["last.pth"]
+
+
+def test_a_claimed_folder_in_which_nothing_was_written_goes_again(tmp_path):
+    with claimed(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
+    assert names(tmp_path) == []
+
+
+def test_json_holds_null_for_what_is_not_a_number_and_plain_values_for_numpys(tmp_path):
+    value = {
+        "nan": float("nan"),
+        "inside": [1.5, (np.float64("nan"), np.float32(0.25))],
+        "infinity": -np.inf,
+        "matrix": np.array([[1, 2], [3, 4]]),
+        "count": np.int64(7),
+        "flag": np.bool_(True),
+        "name": "Müller",
+    }
+    write_json(tmp_path / "metrics.json", value)
+    text = (tmp_path / "metrics.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {
+        "nan": None,
+        "inside": [1.5, [None, 0.25]],
+        "infinity": None,
+        "matrix": [[1, 2], [3, 4]],
+        "count": 7,
+        "flag": True,
+        "name": "Müller",
+    }
+    assert "NaN" not in text
+    assert "Müller" in text
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "metrics.json", {"accuracy": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "metrics.json", {"accuracy": object()})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 1}
+    assert names(tmp_path) == ["metrics.json"]

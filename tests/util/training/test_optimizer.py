@@ -1,0 +1,170 @@
+"""The steps that weights take: when the rate changes, what is clipped, that they go on alike."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from util.training.optimizer import (
+    Descent,
+    RunningAverage,
+    cosine_schedule,
+    make_optimizer,
+    plateau_schedule,
+)
+
+
+def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1, scaled=False):
+    """Of a linear layer that starts the same each time."""
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3)
+    optimizer = make_optimizer(layer, kind, lr, 0.01)
+    schedule = (schedule or (lambda o: plateau_schedule(o, 0.5, 0)))(optimizer)
+    return layer, Descent(optimizer, schedule, clip_norm, scaled)
+
+
+def fall(layer, steps, taken, times=1.0):
+    images = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    for _ in range(taken):
+        steps.step(times * layer(images).square().mean())
+
+
+def test_a_step_is_torchs_and_leaves_no_gradient():
+    layer, steps = descent()
+    torch.manual_seed(0)
+    other = nn.Linear(4, 3)
+    groups = [{"params": [other.weight], "weight_decay": 0.01}, {"params": [other.bias]}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.0, fused=True)
+    images = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    for _ in range(3):
+        fall(layer, steps, 1)
+        optimizer.zero_grad()
+        other(images).square().mean().backward()
+        optimizer.step()
+    assert torch.equal(layer.weight, other.weight)
+    assert torch.equal(layer.bias, other.bias)
+    assert layer.weight.grad is None
+
+
+def test_a_schedule_by_steps_goes_on_at_each_step():
+    layer, steps = descent(lambda optimizer: cosine_schedule(optimizer, 4, 1))
+    rates = []
+    for _ in range(4):
+        fall(layer, steps, 1)
+        steps.end_epoch(0.0)
+        rates.append(steps.rate)
+    assert rates == pytest.approx([0.05, 0.1, 0.075, 0.025])
+
+
+def test_a_schedule_by_scores_goes_on_at_each_epoch():
+    layer, steps = descent(lambda optimizer: plateau_schedule(optimizer, 0.5, 0))
+    rates = []
+    for score in (0.5, 0.5, 0.6, 0.6):
+        fall(layer, steps, 3)
+        rates.append(steps.rate)
+        steps.end_epoch(score)
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05])
+
+
+@pytest.mark.parametrize(("clip", "wanted"), [(None, 5.0), (1.0, 1.0), (10.0, 5.0)])
+def test_a_gradient_longer_than_asked_is_shortened(clip, wanted):
+    weight = nn.Parameter(torch.zeros(1, 2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    steps = Descent(optimizer, plateau_schedule(optimizer, 0.5, 0), clip)
+    steps.step((weight * torch.tensor([3.0, 4.0])).sum())
+    assert weight.detach().norm().item() == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_a_scaled_loss_takes_the_step_of_the_loss(clip):
+    """The gradient is scaled back before it is measured for clipping."""
+    layer, steps = descent(clip_norm=clip, kind="adam")
+    other, scaled = descent(clip_norm=clip, kind="adam", scaled=True)
+    for one, its in ((layer, steps), (other, scaled)):
+        one.weight.data.mul_(1e-3)  # so that gradients are of the size of Adam's epsilon
+        its.optimizer.param_groups[0]["eps"] = 1e-2
+        fall(one, its, 3)
+    assert scaled.scaler.get_scale() > 1
+    torch.testing.assert_close(other.weight, layer.weight, rtol=1e-5, atol=1e-7)
+
+
+def test_a_scaled_step_whose_gradient_is_no_number_is_left_out_and_the_scale_is_lowered():
+    layer, steps = descent(scaled=True)
+    before, scale = layer.weight.clone(), steps.scaler.get_scale()
+    fall(layer, steps, 1, times=float("inf"))
+    assert torch.equal(layer.weight, before)
+    assert steps.scaler.get_scale() < scale
+    fall(layer, steps, 1)
+    assert not torch.equal(layer.weight, before)
+
+
+def test_steps_go_on_as_if_they_had_not_been_interrupted():
+    whole, steps = descent(lambda optimizer: cosine_schedule(optimizer, 9, 3), clip_norm=0.5)
+    fall(whole, steps, 3)
+    weights, state = deepcopy([whole.state_dict(), steps.state_dict()])
+    broken, again = descent(lambda optimizer: cosine_schedule(optimizer, 9, 3), clip_norm=0.5)
+    broken.load_state_dict(weights)
+    again.load_state_dict({"step": 3, **state})
+    assert again.rate == steps.rate
+    for layer, one in ((whole, steps), (broken, again)):
+        fall(layer, one, 4)
+    assert torch.equal(whole.weight, broken.weight)
+    assert again.rate == steps.rate
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_told(caplog):
+    weight = torch.nn.Parameter(torch.ones(1))
+    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=10)
+    assert not caplog.messages
+    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=11)
+    assert caplog.messages == [
+        "warmup_epochs: longer than the run, so that the rate rises to its last step"
+    ]
+
+
+def test_biases_are_not_decayed_and_frozen_weights_stay():
+    layer = nn.Linear(4, 3)
+    layer.bias.data.fill_(1)
+    layer.weight.requires_grad = False
+    before = layer.weight.clone()
+    optimizer = make_optimizer(layer, "adamw", 0.1, 0.5)
+    Descent(optimizer, plateau_schedule(optimizer, 0.5, 0)).step((layer.bias * 0).sum())
+    assert torch.equal(layer.weight, before)
+    assert torch.equal(layer.bias, torch.ones(3))
+
+
+def test_nothing_to_train_is_refused():
+    layer = nn.Linear(4, 3).requires_grad_(False)
+    with pytest.raises(ValueError, match="freeze: found every block"):
+        make_optimizer(layer, "adam", 0.1, 0.0)
+
+
+def test_a_running_average_of_a_network_without_batchnorm():
+    layer = nn.Linear(1, 1)
+    average = RunningAverage(layer, 0.5)
+    first = layer.weight.item()
+    layer.weight.data.fill_(first + 2)
+    average.update(100)
+    assert average.model.weight.item() == pytest.approx(first + 1)
+
+
+# Weights 1, 2, 3, 4 after four steps of a model that began at 10. What stays is 1/10, 2/11, 3/12,
+# 4/13, or the decay if that is less: 10 / 10 + 9 / 10 * 1 = 1.9, then 2 / 11 * 1.9 + 9 / 11 * 2 ...
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [(0.99, [1.9, 1.98182, 2.74545, 3.61399]), (0.1, [1.9, 1.99, 2.899, 3.8899])],
+)
+def test_a_running_average_forgets_its_first_steps_then_keeps_to_its_decay(decay, expected):
+    layer = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    layer[0].weight.data.fill_(10)
+    average = RunningAverage(layer, decay)
+    for step, wanted in enumerate(expected, start=1):
+        layer[0].weight.data.fill_(step)
+        layer[1].running_var.fill_(2 * step)
+        layer[1].num_batches_tracked.fill_(step)
+        average.update(step)
+        assert average.model[0].weight.item() == pytest.approx(wanted, abs=1e-5)
+        assert average.model[1].num_batches_tracked == step
+    assert average.model[1].running_var.item() != 2 * len(expected)
+    assert layer[0].weight.item() == len(expected)

@@ -1,0 +1,82 @@
+"""A population in which classes are as common as stated, not as in the split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from util.metrics.intervals import clustered_wilson, entry
+from util.metrics.probabilities import check_shares
+from util.metrics.scores import check_table
+
+
+def at_prevalence(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    patients: Sequence[str],
+    classes: Sequence[str],
+    prevalence: Sequence[float],
+) -> dict:
+    """{"recall": {class: metric}, "precision": {class: metric}} among `prevalence` (K,) of each.
+
+    `probabilities` (n, K), of `to_prevalence` where they shall suit that population; `targets` and
+    `patients` (n,), `classes` K names; `prevalence` adds up to 1. Only the split's rates are used:
+    how often a class is found, and how often each other class is taken for it. Both are of the most
+    probable class. Precision is None where a class that `prevalence` expects has no images, 0 for a
+    class never given.
+
+    The rates have Wilson's intervals on their patients, so that a rate of no false alarms keeps its
+    doubt; they are joined by MOVER, in the form for ratios of Donner & Zou (2012), Stat. Methods
+    Med. Res. 21:347. Nothing is drawn.
+    """
+    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
+    check_table(probabilities, targets, patients, classes)
+    prevalence = check_shares(prevalence, len(classes), "prevalence")
+    named, patients = probabilities.argmax(1), np.asarray(patients)
+    found = {"recall": {}, "precision": {}}
+    for k, label in enumerate(classes):
+        hits, of_class = (named == k)[targets == k], patients[targets == k]
+        recall = hits.mean() if len(hits) else np.nan
+        found["recall"][label] = entry(recall, clustered_wilson(hits, of_class))
+        found["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
+    return found
+
+
+def _precision(
+    named: np.ndarray, targets: np.ndarray, patients: np.ndarray, prevalence: np.ndarray, k: int
+) -> dict[str, float | None]:
+    """Precision of class `k`, which the images `named` (n,) bool are given."""
+    rates = np.full((len(prevalence), 3), np.nan)  # value, low, high
+    for j in np.unique(targets):
+        hits = named[targets == j]
+        rates[j] = hits.mean(), *clustered_wilson(hits, patients[targets == j])
+    rates = np.where(prevalence[:, None] > 0, prevalence[:, None] * rates, 0)
+    found, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
+    if np.isnan(found[0] + alarms[0]):
+        return entry(np.nan, (np.nan, np.nan))
+    if found[0] + alarms[0] == 0:
+        return entry(0.0, (0.0, 1.0))  # never given: nothing is known
+    low, high = _share_interval(found, alarms)
+    return entry(found[0] / (found[0] + alarms[0]), (low, high))
+
+
+def _sum(rates: np.ndarray) -> np.ndarray:
+    """Sum of independent `rates` (k, 3) of value, low and high: (3,)."""
+    value = rates[:, 0].sum()
+    down, up = np.linalg.norm(rates[:, 1:] - rates[:, :1], axis=0)
+    return np.array([value, max(0.0, value - down), value + up])
+
+
+def _share_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
+    """Interval of part / (part + rest), both (3,) of value, low and high."""
+    low, high = _ratio_low(part, rest), _ratio_low(rest, part)  # of the odds, and of their inverse
+    return low / (1 + low), 1 / (1 + high)
+
+
+def _ratio_low(over: np.ndarray, under: np.ndarray) -> float:
+    """Lower limit of over / under, both (3,) of value, low and high. 0 when `over` may be 0."""
+    (a, low, _), (b, _, high) = over, under
+    if low <= 0 or high <= 0:
+        return 0.0 if low <= 0 else np.inf
+    # Donner & Zou's (10): the root at which the difference `over - ratio * under` has its limit 0.
+    inner = (a * b) ** 2 - low * (2 * a - low) * high * (2 * b - high)
+    return float(low * (2 * a - low) / (a * b + max(0.0, inner) ** 0.5))

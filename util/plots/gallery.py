@@ -1,0 +1,40 @@
+"""The mistakes that a model was surest of, as pictures for the report."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from util.plots.heatmap import overlay
+
+WORST = 12  # of them
+SAID = ("truth", "predicted", "source", "view")
+
+
+def gallery(
+    table: pd.DataFrame,
+    pixels_of: Callable[[int], np.ndarray],
+    probabilities: np.ndarray,
+    heat: np.ndarray,
+) -> list[dict]:
+    """What `util.report.write.write_report` shows of the surest mistakes, the worst first.
+
+    `table` has N rows with filename, source, view, truth and predicted; `pixels_of` gives an
+    image, (H, W) uint8, by its row; `probabilities` (N, K), `heat` (N, h, w).
+    """
+    sure = probabilities.max(1)
+    wrong = np.flatnonzero(table["truth"] != table["predicted"])
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:WORST]
+    rows = table.rename(columns={"filename": "file"})[["file", *SAID]].iloc[worst]
+    return [
+        {"image": _png(overlay(pixels_of(k), heat[k])), "probability": float(sure[k]), **row}
+        for k, row in zip(worst, rows.to_dict("records"), strict=True)
+    ]
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,79 @@
+"""Heat maps of single files, as PNG files that say what they are."""
+
+import os
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from util.files import make_folder
+from util.prediction.text_csv_json import printable
+
+LINE = 18  # pixels of a line of the footer
+LONGEST = 200  # bytes of a name, of the 255 that file systems have
+LETTER = 7  # pixels across, at most on the average
+NARROWEST = 320  # pixels, so that the footer of a narrow radiograph has no tower of words
+EDGE = 6  # pixels left free beside the footer
+
+
+class Pictures:
+    """A folder that gets one picture a file; it is made if it is not there (OSError if it cannot).
+
+    `scan.dcm` becomes `scan.dcm.png`, another file of that name `scan.dcm-2.png`, in the order in
+    which they come, so that the same command writes the same names.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = make_folder(folder)
+        self._taken: set[str] = set()
+
+    def write(self, row: dict, pixels: np.ndarray, heat: np.ndarray, notice: str) -> Path:
+        """The radiograph (C, H, W) uint8, and beside it its map (h, w) over it; where it lies.
+
+        row: file, label, probabilities and doubtful of a prediction. Below the images, and in the
+        text of the PNG, stand these and the notice.
+        """
+        from util.plots.heatmap import (
+            overlay,  # OpenCV, which who wants no picture need not wait for
+        )
+
+        gray = np.rint(pixels.mean(axis=0)).astype(np.uint8)
+        lines = [
+            f"{row['label']}: {row['probabilities'][row['label']]:.3f}",
+            *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
+            "On the right, what spoke for this class, from"
+            f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed, on a scale of its own.",
+            notice,
+        ]
+        path = self.folder / self._name(Path(row["file"]).name)
+        text = PngInfo()
+        text.add_itxt("Title", printable(row["file"]))
+        text.add_itxt("Description", " ".join(lines))
+        _with_footer(Image.fromarray(overlay(gray, heat)), lines).save(path, "PNG", pnginfo=text)
+        return path
+
+    def _name(self, name: str) -> str:
+        stem = name
+        while len(os.fsencode(stem)) > LONGEST:
+            stem = stem[:-1]
+        candidate, number = f"{stem}.png", 1
+        while candidate.casefold() in self._taken:  # as some file systems see them
+            number += 1
+            candidate = f"{stem}-{number}.png"
+        self._taken.add(candidate.casefold())
+        return candidate
+
+
+def _with_footer(picture: Image.Image, lines: list[str]) -> Image.Image:
+    """The picture with lines of text below it, broken where it ends."""
+    width = max(picture.width, NARROWEST)
+    letters = (width - 2 * EDGE) // LETTER
+    lines = [part for line in lines for part in textwrap.wrap(line, letters)]
+    whole = Image.new("RGB", (width, picture.height + LINE * len(lines) + 8), "black")
+    whole.paste(picture)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(LINE - 5)
+    for k, line in enumerate(lines):
+        draw.text((EDGE, picture.height + 4 + LINE * k), line, "white", font)
+    return whole

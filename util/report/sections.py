@@ -1,0 +1,295 @@
+"""What stands in the report of an evaluation, in its order, whatever it is written as."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from util.report.facts import join
+from util.report.parts import Figure, Row, Section, Table, sentence, text
+
+MACRO = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "balanced_accuracy": "Balanced accuracy (macro recall)",
+    "macro_precision": "Macro precision",
+    "macro_specificity": "Macro specificity",
+    "macro_auroc": "Macro AUROC",
+    "macro_average_precision": "Macro average precision",
+}
+PER_CLASS = {
+    "recall": "Recall (sensitivity)",
+    "specificity": "Specificity",
+    "precision": "Precision",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+}
+CURVES = {
+    "roc": ("ROC curves", "auroc"),
+    "precision_recall": ("Precision and recall", "average_precision"),
+}
+HOW = {
+    "All classes together": "A cheat never looks at the image; a model that is not well ahead of "
+    "it may have learned the same. A line goes from 0 to 1. The lead is the difference on the same "
+    "patients: only where its interval is above 0 is the model shown to be ahead.",
+    "Class by class": "Each class against all others. Recall says how many of its images were "
+    "found, precision how many of those named after it are of it.",
+    "Confusion matrix": "A row is a true class, a column what its images were named; the diagonal "
+    "is right.",
+    "Curves": "Every threshold at once. ROC is best in the upper left corner, and a guess is the "
+    "diagonal; precision over recall is best in the upper right, and a guess is the thin line.",
+    "Probes": "The same model on the same images with a part of each taken away: what it still "
+    "scores, it did not need that part for.",
+    "The source in the features": "How well a linear classifier of the network's features tells "
+    "the source of images of one class, where the disease cannot; 0.5 is chance.",
+    "Calibration": "Of the images named with a probability of 0.8, 8 of 10 should be named "
+    "rightly; a dot below the diagonal is a model too sure of itself. All of it holds for the "
+    "mixture of classes in this split.",
+    "Operating points": "An image counts as the class from this probability on. It was chosen for "
+    "the wished sensitivity on the model's own validation images, as many as stand beside it; then "
+    "comes what it gives here. Nothing is given for validation images themselves.",
+    "In another population": "If the classes were as common as stated and looked as they do here, "
+    "and the probabilities were moved to that; the rarer a class, the more of its alarms are "
+    "false. Every other section is of the images as they are.",
+    "Subgroups": "Subgroups hold other mixtures of classes, so that a difference may be the "
+    "mixture's. The line is the accuracy of all images; macro F1 is over the classes that occur.",
+    "Worst mistakes": "Wrongly named, the surest first; beside each image what spoke for the class "
+    "that it was named, the brighter the more, each on a scale of its own",
+    "Data set": "How many images of whom are in it, and what was left out.",
+    "Model card": "What the checkpoint says of itself.",
+    "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
+    "that the files of the run answer; a paper has to answer the others.",
+    "Limits": "What no number here can tell.",
+    "Record": "What it takes to do it again.",
+}
+FIGURES = ("confusion_matrix", *CURVES, "reliability", "subgroups")
+
+
+def sections(
+    metrics: Mapping,
+    facts: Mapping[str, str],
+    plots: Mapping[str, Path],
+    mistakes: Sequence[Figure],
+    card: Mapping,
+) -> list[Section]:
+    """All of them, in order. The arguments are those of `util.report.write.write_report`."""
+    found = [_together(metrics), _by_class(metrics), _confusion(metrics, plots)]
+    found += [_curves(metrics, plots), _probes(metrics), _heat(metrics)]
+    found += [_source_in_features(metrics), _calibration(metrics, plots)]
+    found += [_operating_points(metrics)]
+    if metrics["prevalence"]:
+        found.append(_prevalence(metrics["prevalence"]))
+    found += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
+    limits = [("", limit) for limit in card["limits"]]
+    return [*found, *_cards(card), _section("Limits", notes=limits), _record(facts)]
+
+
+def _section(title: str, *parts, **more) -> Section:
+    """With the sentence that belongs to its title."""
+    return Section(title, HOW[title], *parts, **more)
+
+
+# ---- How good ----
+
+
+def _together(metrics: Mapping) -> Section:
+    rows = []
+    for key, name in MACRO.items():
+        rows.append(Row(name, [metrics[key]], "model"))
+        rows += [Row(c, [s[key]], "cheat") for c, s in metrics["cheats"].items() if key in s]
+    tables = [Table(("Metric", "Value"), rows, True)]
+    leads = {name: scores["lead"] for name, scores in metrics["cheats"].items()}
+    if leads:
+        asked = list(next(iter(leads.values())))
+        ahead = [Row(name, [lead[key] for key in asked]) for name, lead in leads.items()]
+        tables.append(Table(("The model's lead over", *(MACRO[key] for key in asked)), ahead))
+    notes = [(name, sentence(scores["how"])) for name, scores in metrics["cheats"].items()]
+    return _section("All classes together", tables, (), notes)
+
+
+def _by_class(metrics: Mapping) -> Section:
+    rows = [
+        Row(label, [_size(scores), *(scores[key] for key in PER_CLASS)])
+        for label, scores in metrics["per_class"].items()
+    ]
+    head = ("Class", "Images (patients)", *PER_CLASS.values())
+    return _section("Class by class", [Table(head, rows, kind="classes")])
+
+
+def _confusion(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
+    classes = metrics["classes"]
+    lines = [
+        f"of {sum(row)} {label}: "
+        + ", ".join(f"{n} {name}" for n, name in zip(row, classes, strict=True))
+        for label, row in zip(classes, metrics["confusion_matrix"], strict=True)
+    ]
+    alt = f"Confusion matrix; named as: {'; '.join(lines)}."
+    figures = _figure(plots, "confusion_matrix", "Share of the row, and images", alt)
+    return _section("Confusion matrix", figures=figures)
+
+
+def _curves(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
+    figures = []
+    for name, (title, key) in CURVES.items():
+        areas = (f"{label} {text(scores[key])}" for label, scores in metrics["per_class"].items())
+        alt = f"{title}. {PER_CLASS[key]}: {', '.join(areas)}."
+        figures += _figure(plots, name, title, alt)
+    return _section("Curves", figures=figures)
+
+
+# ---- Whether to believe it ----
+
+
+def _probes(metrics: Mapping) -> Section:
+    asked = ("accuracy", "macro_f1", "macro_auroc")
+    keys = [key for key in asked if all(key in found for found in metrics["probes"].values())]
+
+    def row(name: str, found: Mapping, how: str, kind: str) -> Row:
+        return Row(name, [*(found.get(key, "") for key in keys), sentence(how)], kind)
+
+    rows = [row("whole image", metrics, "the model's own score", "model")]
+    for kind, those in (("model", metrics["probes"]), ("cheat", metrics["cheats"])):
+        rows += [row(name, found, found["how"], kind) for name, found in those.items()]
+    head = ("Image", *(MACRO[key] for key in keys), "How to read it")
+    return _section("Probes", [Table(head, rows, True, "readings")])
+
+
+def _heat(metrics: Mapping) -> Section:
+    heat = metrics["heat_outside_lungs"]
+    rows = [
+        Row("Heat outside the lungs", [heat], "model"),
+        Row("The image outside the lungs", [heat["box_outside"]]),
+    ]
+    table = Table(("Share", "Value"), rows, True)
+    return Section("Heat outside the lungs", sentence(heat["how"]), [table])
+
+
+def _source_in_features(metrics: Mapping) -> Section:
+    rows = [
+        Row(
+            label,
+            [
+                found["auroc"],
+                found["images"],
+                join(found["sources"].items()),
+                sentence(found["how"]),
+            ],
+            "model",
+        )
+        for label, found in metrics["source_in_features"].items()
+    ]
+    head = ("Class", "AUROC", "Images", "Of them", "How to read it")
+    return _section("The source in the features", [Table(head, rows, True, "readings")])
+
+
+def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
+    found = metrics["calibration"]
+    error, brier = found["expected_calibration_error"], found["brier"]
+    rows = [
+        Row("Expected calibration error", [error], "model"),
+        Row("What chance alone would show", [float(found["expected_by_chance"])]),
+        Row("Brier score (0 is best, 2 worst)", [brier]),
+        Row("Temperature", [float(found["temperature"])]),
+    ]
+    bins = [
+        Row(f"{b['low']:.2f} to {b['high']:.2f}", [b["images"], b["confidence"], b["accuracy"]])
+        for b in found["bins"]
+    ]
+    alt = f"Reliability diagram of {len(bins)} bins; expected calibration error {text(error)}."
+    tables = [
+        Table(("Metric", "Value"), rows),
+        Table(("Probability", "Images", "Mean probability", "Share named rightly"), bins),
+    ]
+    return _section("Calibration", tables, _figure(plots, "reliability", "Reliability", alt))
+
+
+def _operating_points(metrics: Mapping) -> Section:
+    rows = [
+        Row(
+            label,
+            [
+                found["wished_sensitivity"],
+                found["chosen_on"],
+                found["threshold"],
+                found["sensitivity"],
+                found["specificity"],
+            ],
+        )
+        for label, found in metrics["operating_points"].items()
+    ]
+    head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
+    return _section("Operating points", [Table(head, rows)])
+
+
+def _prevalence(found: Mapping) -> Section:
+    rows = [
+        Row(label, [float(share), found["recall"][label], found["precision"][label]])
+        for label, share in found["stated"].items()
+    ]
+    head = ("Class", "Stated share", "Recall (sensitivity)", "Precision")
+    return _section("In another population", [Table(head, rows)])
+
+
+def _subgroups(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
+    tables = [
+        Table(
+            (column.capitalize(), "Images (patients)", MACRO["accuracy"], MACRO["macro_f1"]),
+            [Row(name, [_size(f), f["accuracy"], f["macro_f1"]]) for name, f in groups.items()],
+            kind="even",
+        )
+        for column, groups in metrics["subgroups"].items()
+    ]
+    alt = "Accuracy of each subgroup with its 95 % interval; the numbers are in the tables."
+    return _section("Subgroups", tables, _figure(plots, "subgroups", "Accuracy by subgroup", alt))
+
+
+def _mistakes(metrics: Mapping, figures: Sequence[Figure]) -> Section:
+    notes = () if figures else [("", "There are none to show.")]
+    rows, columns = metrics["heat_outside_lungs"]["grid"]
+    how = f"{HOW['Worst mistakes']}. Each map is smoothed from {rows} x {columns} cells."
+    return Section("Worst mistakes", how, (), figures, notes, kind="gallery")
+
+
+# ---- What it was measured on and with ----
+
+
+def _cards(card: Mapping) -> list[Section]:
+    """Of `util.report.model_card.model_card`."""
+    tables = [_facts(card["data"])] if card["data"] else []
+    for name in ("counts", "people"):
+        if card[name]["rows"]:
+            rows = [Row(row[0], row[1:]) for row in card[name]["rows"]]
+            tables.append(Table(card[name]["head"], rows, kind="even"))
+    answers = [
+        Row(str(row["item"]), (row["what"], sentence(row["answer"])))
+        for row in card["claim"]
+        if row["answer"]
+    ]
+    others = [f"{row['item']} {row['what']}" for row in card["claim"] if not row["answer"]]
+    return [
+        _section("Data set", tables),
+        _section("Model card", [_facts(card["model"])]),
+        _section(
+            "CLAIM",
+            [Table(("Item", "What", "Answer"), answers, kind="claim")],
+            notes=[("Not answered here", sentence("; ".join(others)))],
+        ),
+    ]
+
+
+def _record(facts: Mapping[str, str]) -> Section:
+    return _section("Record", [_facts(facts)])
+
+
+# ---- Parts ----
+
+
+def _size(found: Mapping) -> str:
+    return f"{found['images']:,} ({found['patients']:,})"
+
+
+def _facts(facts: Mapping[str, str]) -> Table:
+    return Table((), [Row(name, [value]) for name, value in facts.items()], kind="facts")
+
+
+def _figure(plots: Mapping[str, Path], name: str, title: str, alt: str) -> list[Figure]:
+    return [Figure(Path(plots[name]), title, alt)] if name in plots else []

@@ -1,0 +1,100 @@
+"""The report of an evaluation: report.html, which needs no network, and report.md beside it."""
+
+import base64
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from util.files import atomic_path
+from util.report.parts import Figure, interval, text
+from util.report.sections import FIGURES, sections
+
+HEADLINES = {"accuracy": "Accuracy", "macro_f1": "Macro F1"}
+GALLERY = "gallery"  # folder of the worst mistakes
+LONGEST = 60  # letters of a file's name in the name of its picture
+
+
+def write_report(
+    folder: str | Path,
+    metrics: Mapping,
+    facts: Mapping[str, str],
+    plots: Mapping[str, Path],
+    gallery: Sequence[Mapping],
+    card: Mapping,
+) -> Path:
+    """Write `folder`/report.html, report.md and gallery/, and return the path of the first.
+
+    `metrics` is what metrics.json holds. `facts` are names and values of the record: checkpoint,
+    versions, command. `plots` are PNG files by their names in FIGURES; one that is not there is
+    left out. `gallery` are mistakes, the worst first, each {"image": bytes of a PNG, "file",
+    "truth", "predicted", "probability", "source", "view"}. `card` is of `util.report.model_card`.
+
+    report.html holds all images. report.md, with the same numbers, links them. Names from outside
+    are escaped in both. Raises ValueError for a plot of another name.
+    """
+    if unknown := set(plots) - set(FIGURES):
+        raise ValueError(f"plots: found {min(unknown)}; expected some of {', '.join(FIGURES)}.")
+    folder = Path(folder)
+    mistakes = _write_gallery(folder, gallery)
+    content = {
+        "metrics": metrics,
+        "headlines": HEADLINES,
+        "sections": sections(metrics, facts, plots, mistakes, card),
+    }
+    _render("report.md.jinja", content, folder, finalize=_markdown)
+    return _render("report.html.jinja", content, folder)
+
+
+def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Path:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    environment.filters |= {"text": text, "interval": interval, "data_uri": _data_uri}
+    environment.filters["link"] = lambda path: Markup(
+        quote(Path(os.path.relpath(path, folder)).as_posix())
+    )
+    path = folder / template.removesuffix(".jinja")
+    with atomic_path(path) as temporary:
+        temporary.write_text(environment.get_template(template).render(content), encoding="utf-8")
+    return path
+
+
+def _write_gallery(folder: Path, gallery: Sequence[Mapping]) -> list[Figure]:
+    """One PNG for each mistake, numbered; those of an earlier report go."""
+    for old in (folder / GALLERY).glob("[0-9][0-9]-*.png"):
+        old.unlink()
+    figures = []
+    for number, found in enumerate(gallery, 1):
+        stem = re.sub(r"[^\w-]", "_", Path(found["file"]).stem, flags=re.ASCII)[:LONGEST]
+        path = folder / GALLERY / f"{number:02d}-{stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(found["image"])
+        named = f"{found['predicted']} with {text(found['probability'])}, is {found['truth']}"
+        whose = ", ".join((found["file"], found["source"], found["view"] or "unknown view"))
+        alt = f"Radiograph {found['file']}, and beside it the same under its heat map"
+        figures.append(Figure(path, f"Named {named}. {whose}", alt))
+    return figures
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _markdown(value: Any) -> Any:
+    """Text that shows as it is, in one line, also in a cell of a table; jinja's own for macros."""
+    if isinstance(value, Markup):
+        return value
+    line = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return Markup(re.sub(r"([\\`*_\[\]#|~$>])", r"\\\1", line))
