@@ -20,6 +20,7 @@ import model.weights
 from data.inputs import read_input
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
+from model.fuse_batchnorm import fuse_for_inference
 from model.gate import Gate
 from model.inference import examine
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
@@ -125,14 +126,21 @@ def test_the_temperature_of_the_checkpoint_softens_the_probabilities(checkpoint,
     assert spread[1] < spread[0]
 
 
-def test_a_checkpoint_that_asks_for_six_views_of_each_image_gets_them(checkpoint, files):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_checkpoint_that_asks_for_test_time_augmentation_gets_it(
+    checkpoint, files, monkeypatch, dtype
+):
+    """On both kinds of processors: where bfloat16 is native the convolutions run in it."""
+    bfloat16 = dtype == torch.bfloat16
+    monkeypatch.setattr("util.device._native_bfloat16", lambda device: bfloat16)
     rows = {}
     for augmented in (False, True):
         save_with(checkpoint, test_time_augmentation=augmented)
-        found = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
-        rows[augmented] = [found[name] for name in CLASSES]
+        row = next(predict(load(checkpoint, "cpu"), files[:1]))
+        rows[augmented] = list(row["probabilities"].values())
     network, form = TinyNext(3), InputFormat.of(FORM)
     network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    network = fuse_for_inference(network, torch.device("cpu"), dtype)
     pixels = torch.tensor(form.read(files[0]))[None]
     seen = examine(network, [pixels], torch.device("cpu"), form.normalise, augmented=True)
     np.testing.assert_allclose(rows[True], seen.logits.softmax(1)[0], atol=1e-6)
