@@ -10,7 +10,7 @@ from util.metrics.intervals import (
     FEWEST_CLUSTERS,
     bootstrap,
     bootstrap_interval,
-    entry,
+    metric,
     row_counts,
     wilson_interval,
 )
@@ -159,9 +159,9 @@ def calibration(
         tell = min(len(set(patients[~right])) + FEWEST_CLUSTERS, len(names))
         score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, tell)
     return {
-        "expected_calibration_error": entry(np.abs(gaps).sum(), error),
+        "expected_calibration_error": metric(np.abs(gaps).sum(), error),
         "expected_by_chance": float(np.abs(noise).sum(1).mean()),
-        "brier": entry(errors.mean(), (2 * score[0], 2 * score[1])),
+        "brier": metric(errors.mean(), (2 * score[0], 2 * score[1])),
         "bins": reliability_bins(probabilities, targets),
     }
 

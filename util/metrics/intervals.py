@@ -7,6 +7,7 @@ or draw patients.
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import TypedDict
 
 import numpy as np
 
@@ -191,8 +192,19 @@ def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, flo
     return mean - float(down), mean + float(up)
 
 
-def entry(value: float, interval: Sequence[float]) -> dict[str, float | None]:
-    """A metric as `metrics.json` holds it: {"value", "low", "high"}, all None for NaN."""
+class Metric(TypedDict):
+    """A number with the ends of its 95 % interval, as metrics.json holds it; None if undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+UNDEFINED = Metric(value=None, low=None, high=None)
+
+
+def metric(value: float, interval: Sequence[float]) -> Metric:
+    """UNDEFINED for a value that is NaN."""
     if np.isnan(value):
-        return {"value": None, "low": None, "high": None}
-    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
+        return UNDEFINED.copy()
+    return Metric(value=float(value), low=float(interval[0]), high=float(interval[1]))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from util.metrics.intervals import clustered_wilson, entry
+from util.metrics.intervals import Metric, clustered_wilson, metric
 from util.metrics.scores import check_table
 
 
@@ -69,7 +69,7 @@ def measure(
     return points
 
 
-def _share(hits: np.ndarray, among: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
+def _share(hits: np.ndarray, among: np.ndarray, patients: np.ndarray) -> Metric:
     """Share of `hits` in the images `among` (n,) bool; None where there are none."""
     value = hits[among].mean() if among.any() else np.nan
-    return entry(value, clustered_wilson(hits[among], patients[among]))
+    return metric(value, clustered_wilson(hits[among], patients[among]))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from util.metrics.intervals import clustered_wilson, entry
+from util.metrics.intervals import Metric, clustered_wilson, metric
 from util.metrics.probabilities import check_shares
 from util.metrics.scores import check_table
 
@@ -36,14 +36,14 @@ def at_prevalence(
     for k, label in enumerate(classes):
         hits, of_class = (named == k)[targets == k], patients[targets == k]
         recall = hits.mean() if len(hits) else np.nan
-        found["recall"][label] = entry(recall, clustered_wilson(hits, of_class))
+        found["recall"][label] = metric(recall, clustered_wilson(hits, of_class))
         found["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
     return found
 
 
 def _precision(
     named: np.ndarray, targets: np.ndarray, patients: np.ndarray, prevalence: np.ndarray, k: int
-) -> dict[str, float | None]:
+) -> Metric:
     """Precision of class `k`, which the images `named` (n,) bool are given."""
     rates = np.full((len(prevalence), 3), np.nan)  # value, low, high
     for j in np.unique(targets):
@@ -52,11 +52,11 @@ def _precision(
     rates = np.where(prevalence[:, None] > 0, prevalence[:, None] * rates, 0)
     found, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
     if np.isnan(found[0] + alarms[0]):
-        return entry(np.nan, (np.nan, np.nan))
+        return metric(np.nan, (np.nan, np.nan))
     if found[0] + alarms[0] == 0:
-        return entry(0.0, (0.0, 1.0))  # never given: nothing is known
+        return metric(0.0, (0.0, 1.0))  # never given: nothing is known
     low, high = _share_interval(found, alarms)
-    return entry(found[0] / (found[0] + alarms[0]), (low, high))
+    return metric(found[0] / (found[0] + alarms[0]), (low, high))
 
 
 def _sum(rates: np.ndarray) -> np.ndarray:

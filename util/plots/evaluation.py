@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from util.metrics.intervals import Metric
 from util.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
 from util.plots.training import COLOURS, INK, PALE, plot_confusion_matrix, save_figure, strip, wrap
 
@@ -86,7 +87,7 @@ def plot_precision_recall(
 def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     """How often the named class is right, over how sure the model said it is.
 
-    `calibration` has `expected_calibration_error` {"value", "low", "high"} and `bins`, those that
+    `calibration` has `expected_calibration_error`, a metric, and `bins`, those that
     hold images, each {"low", "high", "images", "confidence", "accuracy"}. A dot is a bin, a line
     from it to the diagonal its error, the bars below how many images it holds.
     """
@@ -112,10 +113,10 @@ def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: str | Path) -> Path:
+def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Metric, path: str | Path) -> Path:
     """Accuracy of each subgroup with its 95 % interval, column by column.
 
-    `subgroups`: column -> value -> {"images", "patients", "accuracy": {"value", "low", "high"}}.
+    `subgroups`: column -> value -> {"images", "patients", "accuracy": metric}.
     `accuracy` of all images is the vertical line. A subgroup without a value keeps its row, empty.
     """
     rows = [(column, name) for column, groups in subgroups.items() for name in groups]
@@ -131,7 +132,7 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: st
             place += 1
             places.append(place)
             names.append(f"{wrap(name, 40)}  {found['images']} ({found['patients']})")
-            _draw_entry(axes, found["accuracy"], place)
+            _draw_metric(axes, found["accuracy"], place)
         place += 1
     if accuracy["value"] is not None:
         axes.axvline(accuracy["value"], color=PALE, linewidth=1, zorder=0)
@@ -143,7 +144,7 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: st
     return save_figure(figure, path)
 
 
-def _draw_entry(axes: Axes, metric: Mapping, place: float) -> None:
+def _draw_metric(axes: Axes, metric: Metric, place: float) -> None:
     if metric["value"] is None:
         return
     axes.plot([metric["low"], metric["high"]], [place, place], color=COLOURS[0], linewidth=1.5)

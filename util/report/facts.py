@@ -6,6 +6,8 @@ None, or no entry, stands for what they do not say.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from util.mapping import class_names
+
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",
     "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
@@ -24,13 +26,11 @@ TRAINED_WITH = (
 
 def model_facts(checkpoint: Mapping) -> dict[str, str]:
     """Name -> value, the same names for every checkpoint."""
-    config, classes = checkpoint["config"], defaultdict(list)
-    for label, k in sorted(checkpoint["mapping"].items(), key=lambda pair: pair[1]):
-        classes[k].append(label)
+    config = checkpoint["config"]
     facts = {
         "Name": config.get("name"),
         "Architecture": architecture(checkpoint),
-        "Classes": ", ".join(" + ".join(labels) for labels in classes.values()),
+        "Classes": ", ".join(class_names(checkpoint["mapping"])),
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
@@ -97,11 +97,8 @@ def mixture(checkpoint: Mapping) -> str | None:
     """How common the classes are where the probabilities are right as they are."""
     if not checkpoint["prior"]:
         return None
-    classes = defaultdict(list)
-    for label, k in checkpoint["mapping"].items():
-        classes[k].append(label)
-    shares = enumerate(checkpoint["prior"])
-    return join((" + ".join(classes[k]), f"{100 * share:.0f} %") for k, share in shares)
+    shares = zip(class_names(checkpoint["mapping"]), checkpoint["prior"], strict=True)
+    return join((name, f"{100 * share:.0f} %") for name, share in shares)
 
 
 # ---- The data: of dataset.json, or of an empty dict where there is none ----

@@ -40,7 +40,7 @@ class Box(NamedTuple):
 LUNGS = Box(top=0.08, bottom=0.90, left=0.08, right=0.92)
 # Pixels on the longer side after the blur. Ribs, vessels and text are gone; how bright the lungs
 # are, and how the patient is framed, is still there.
-BLUR = 16
+BLUR_SIDE = 16
 
 
 class Probe(NamedTuple):
@@ -67,31 +67,33 @@ def without_border(pixels: Tensor) -> Tensor:
 
 
 def blurred(pixels: Tensor) -> Tensor:
-    """(N, C, H, W) uint8 as of BLUR pixels on the longer side, enlarged to what they were.
+    """(N, C, H, W) uint8 as of BLUR_SIDE pixels on the longer side, enlarged to what they were.
 
     Averaged over areas, then bilinear. Images that are not larger stay as they are.
     """
     height, width = pixels.shape[2:]
-    if max(height, width) <= BLUR:
+    if max(height, width) <= BLUR_SIDE:
         return pixels.clone()
-    shrink = BLUR / max(height, width)
+    shrink = BLUR_SIDE / max(height, width)
     size = max(1, round(height * shrink)), max(1, round(width * shrink))
     small = F.interpolate(pixels.float(), size, mode="area")
     large = F.interpolate(small, (height, width), mode="bilinear", align_corners=False)
     return large.round().to(pixels.dtype)
 
 
+WITHOUT_CENTRE, WITHOUT_BORDER = "centre blacked out", "border blacked out"
+BLURRED = f"blurred to {BLUR_SIDE} pixels"
 PROBES = {
-    "centre blacked out": Probe(
+    WITHOUT_CENTRE: Probe(
         without_centre,
         "the lungs are black: what a model still scores above guessing, it reads off the border",
     ),
-    "border blacked out": Probe(
+    WITHOUT_BORDER: Probe(
         without_border,
         "only the lungs are left: an honest model keeps most of its score, though the black frame"
         " itself may cost some",
     ),
-    "blurred to 16 pixels": Probe(
+    BLURRED: Probe(
         blurred,
         "no fine structure is left: what survives comes from brightness and layout, which differ"
         " between sources as well as between lungs",

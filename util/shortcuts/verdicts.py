@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from util.metrics.intervals import bootstrap, percentile_interval
+from util.metrics.intervals import UNDEFINED, Metric, bootstrap, metric, percentile_interval
+from util.shortcuts.probes import BLURRED, LUNGS, WITHOUT_BORDER, WITHOUT_CENTRE
 
-CENTRE, BORDER, BLUR = "centre blacked out", "border blacked out", "blurred to 16 pixels"
 GUESSING = 0.5  # the AUROC of guesses
 # The part of a model's own lead over guessing that it may keep without the lungs: what sticks out
 # of the lung box, and the patient's build, tell a little in any large test.
@@ -49,9 +49,9 @@ def judge(
     found += [_features(name, scores) for name, scores in source_in_features.items()]
     if _tested(metrics):
         found = [
-            _without_lungs(metrics, probes[CENTRE]),
+            _without_lungs(metrics, probes[WITHOUT_CENTRE]),
             _without_border(metrics, probes),
-            _blurred(metrics, probes[BLUR]),
+            _blurred(metrics, probes[BLURRED]),
             *found,
         ]
     return [verdict for verdict in found if verdict]
@@ -73,7 +73,7 @@ def headline(metrics: dict, verdicts: Sequence[Verdict]) -> dict[str, str]:
         return _headline("not tested", f"Shortcuts could not be tested: {why}.")
     if accused := called_out(verdicts):
         told = "with the lungs blacked out it still tells the classes apart"
-        if BORDER in accused:
+        if WITHOUT_BORDER in accused:
             told += ", and better than from the lungs"
         why = "Part of its score does not come from the lungs."
         return _headline("called out", f"Called out: {told}. {why}")
@@ -92,36 +92,30 @@ def _tested(metrics: dict) -> bool:
 
 
 def heat_outside_lungs(
-    shares: np.ndarray,
-    box_outside: float,
-    grid: tuple[int, int],
-    patients: Sequence[str],
-    seed: int = 0,
+    outside: np.ndarray, grid: tuple[int, int], patients: Sequence[str], seed: int = 0
 ) -> dict:
-    """The mean of `shares` (n,), each map's part outside the lung box, with its 95 % interval.
+    """The mean of `outside` (n,), each map's part of heat outside the lung box, and its interval.
 
-    box_outside: the part of the area that is outside. grid: rows and columns of the maps. patients:
-    whose image each is, n names; they are drawn for the interval. NaN, a map without heat, does not
-    count.
+    grid: rows and columns of the maps. patients: the name of the patient of each image, n; they are
+    drawn for the interval. NaN, a map without heat, does not count.
     """
-    known = ~np.isnan(shares)
-    number = {"value": None, "low": None, "high": None}
-    if known.any():
-        shares, patients = np.asarray(shares)[known], np.asarray(patients)[known]
-        drawn = bootstrap(lambda weights: weights @ shares / weights.sum(1), patients, seed=seed)
-        low, high = percentile_interval(drawn, float(shares.mean()))
-        number = {"value": float(shares.mean()), "low": low, "high": high}
+    has_heat = ~np.isnan(outside)
+    mean = UNDEFINED
+    if has_heat.any():
+        outside, patients = np.asarray(outside)[has_heat], np.asarray(patients)[has_heat]
+        drawn = bootstrap(lambda weights: weights @ outside / weights.sum(1), patients, seed=seed)
+        mean = metric(outside.mean(), percentile_interval(drawn, float(outside.mean())))
     how = (
-        f"a map that is even everywhere has {box_outside:.2f}; below it the model looks at the"
+        f"a map that is even everywhere has {LUNGS.outside:.2f}; below it the model looks at the"
         f" lungs more than elsewhere. Maps have {grid[0]} x {grid[1]} cells"
     )
     if min(grid) < FINE:
         how += ", too coarse to tell lungs from border well"
     return {
-        **number,
-        "box_outside": box_outside,
+        **mean,
+        "box_outside": LUNGS.outside,
         "grid": list(grid),
-        "maps": int(known.sum()),
+        "maps": int(has_heat.sum()),
         "how": how,
     }
 
@@ -133,30 +127,32 @@ def _without_lungs(metrics: dict, scores: dict) -> Verdict:
         f" {100 * images.max() / images.sum():.0f} % and {GUESSING:.2f}"
     )
     if _knows(scores, metrics):
-        return Verdict(CENTRE, True, f"{found}. That much it reads off the border.")
-    return Verdict(CENTRE, False, f"{found}. The border alone is not shown to give the class away.")
+        return Verdict(WITHOUT_CENTRE, True, f"{found}. That much it reads off the border.")
+    why = "The border alone is not shown to give the class away."
+    return Verdict(WITHOUT_CENTRE, False, f"{found}. {why}")
 
 
 def _without_border(metrics: dict, probes: dict) -> Verdict:
-    scores, without_lungs = probes[BORDER]["macro_auroc"], probes[CENTRE]["macro_auroc"]
-    found = f"With all but the lungs blacked out the model {_scores(probes[BORDER])}"
+    lungs_only, border_only = probes[WITHOUT_BORDER], probes[WITHOUT_CENTRE]
+    found = f"With all but the lungs blacked out the model {_scores(lungs_only)}"
     # Both are black in part, so that black alone does not explain that one is worse.
-    if _knows(probes[CENTRE], metrics) and scores["high"] < without_lungs["low"]:
+    auroc, of_border = lungs_only["macro_auroc"], border_only["macro_auroc"]
+    if _knows(border_only, metrics) and auroc["high"] < of_border["low"]:
         sentence = f"{found}, worse than without the lungs. It needs the border more than these."
-        return Verdict(BORDER, True, sentence)
-    if _knows(probes[BORDER], metrics):
+        return Verdict(WITHOUT_BORDER, True, sentence)
+    if _knows(lungs_only, metrics):
         why = "What is left suffices: the lungs, but also brightness, in which sources differ."
     else:
         why = "It is not shown to know the class from that: it may need the border, or not stand"
         why += " the black."
-    return Verdict(BORDER, False, f"{found}{_before(metrics)}. {why}")
+    return Verdict(WITHOUT_BORDER, False, f"{found}{_before(metrics)}. {why}")
 
 
 def _blurred(metrics: dict, scores: dict) -> Verdict:
     found = f"Blurred to 16 pixels the model {_scores(scores)}{_before(metrics)}"
     if _knows(scores, metrics):
         found += ". So much comes from brightness and layout"
-    return Verdict(BLUR, False, f"{found}.")
+    return Verdict(BLURRED, False, f"{found}.")
 
 
 def _cheat(name: str, scores: dict) -> Verdict:
@@ -221,10 +217,10 @@ def _before(metrics: dict) -> str:
     return f", against {100 * accuracy:.0f} % and {ranks} on whole images"
 
 
-def _interval(entry: dict) -> str:
-    return "{value:.2f} ({low:.2f} to {high:.2f})".format(**entry)
+def _interval(metric: Metric) -> str:
+    return "{value:.2f} ({low:.2f} to {high:.2f})".format(**metric)
 
 
-def _percent(accuracy: dict) -> str:
+def _percent(accuracy: Metric) -> str:
     numbers = [100 * accuracy[key] for key in ("value", "low", "high")]
     return "{:.0f} % ({:.0f} - {:.0f})".format(*numbers)
