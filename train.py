@@ -70,7 +70,7 @@ from util.mapping import class_names
 from util.memory import keep_freed_memory
 from util.metrics.calibration import fit_temperature
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
-from util.plots.training import draw_confusion_matrix
+from util.plots.confusion_matrix import draw_confusion_matrix
 from util.random_state import rng_state, set_rng_state
 from util.script import stop_asked, until_stopped
 from util.training.history import (

@@ -10,9 +10,11 @@ from statistics import NormalDist
 from typing import TypedDict
 
 import numpy as np
+from scipy.special import stdtrit
 
 LEVEL = 0.95
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # 1.96
+UPPER_TAIL = (1 + LEVEL) / 2
+Z = NormalDist().inv_cdf(UPPER_TAIL)  # 1.96
 FEWEST_CLUSTERS = 4  # with fewer patients a variance between patients is a guess
 ROUNDING = 1e-6  # a spread below it is rounding
 CHUNK = 2_000_000  # image weights that the bootstrap holds at once: 16 MB
@@ -64,22 +66,8 @@ def effective_size(hits: np.ndarray, clusters: np.ndarray) -> float:
     moves = np.bincount(member, hits - proportion) / (n - sizes)
     variance = (n_clusters - 1) / n_clusters * (moves**2).sum()
     independent = proportion * (1 - proportion) / (n - 1)
-    few = (_t_quantile(n_clusters - 1) / _t_quantile(n - 1)) ** 2
+    few = (stdtrit(n_clusters - 1, UPPER_TAIL) / stdtrit(n - 1, UPPER_TAIL)) ** 2
     return float(n / max(1.0, variance / independent * few))
-
-
-def _t_quantile(freedom: float) -> float:
-    """Upper 2.5 % point of Student's t, within 1 % from three degrees of freedom on.
-
-    Cornish-Fisher expansion; Abramowitz & Stegun (1964), 26.7.5. It spares the import of scipy.
-    """
-    z = Z
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
 
 
 def bootstrap(
@@ -178,7 +166,7 @@ def few_clusters(clusters: float) -> float:
     divides. `clusters` need not be whole; under four it is that of four.
     """
     clusters = max(clusters, FEWEST_CLUSTERS)
-    return float((clusters / (clusters - 1)) ** 0.5 * _t_quantile(clusters - 1) / Z)
+    return float((clusters / (clusters - 1)) ** 0.5 * stdtrit(clusters - 1, UPPER_TAIL) / Z)
 
 
 def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, float]:

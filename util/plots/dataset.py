@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
-from util.plots.training import COLOURS, PALE, save_figure, strip
+from util.plots.style import COLOURS, PALE, save_figure, strip
 
 ACROSS, DOWN = 6, 2  # images of one class in one split on the contact sheet
 TILE = 96  # their side, pixels

@@ -83,7 +83,7 @@ def selection(checkpoint: Mapping) -> str | None:
         text += f" of at most {checkpoint['config']['epochs']}"
     if "macro_f1" in checkpoint["metrics"]:
         text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
-    how = ", with one view of each image," if checkpoint["test_time_augmentation"] else ""
+    how = ", without test-time augmentation," if checkpoint["test_time_augmentation"] else ""
     return f"{text}. Validation{how} chooses the epoch; the test split takes no part"
 
 

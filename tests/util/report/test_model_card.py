@@ -66,7 +66,7 @@ def test_an_answer_says_what_the_artefacts_hold(item, words):
 def test_the_card_says_how_often_an_image_is_seen(augmented, words):
     checkpoint = changed(CHECKPOINT, "test_time_augmentation", value=augmented)
     assert words in answers(checkpoint)[27]
-    assert ("with one view" in answers(checkpoint)[26]) == augmented
+    assert ("without test-time augmentation" in answers(checkpoint)[26]) == augmented
     assert words in model_card(checkpoint, ABOUT, example(), "test")["model"]["Prediction"]
 
 
@@ -111,7 +111,7 @@ def test_a_source_held_out_is_external_on_the_test_split_alone():
 
 
 def test_labels_of_one_class_stand_together():
-    checkpoint = changed(CHECKPOINT, "mapping", value={"a": 0, "b": 1, "c": 1})
+    checkpoint = CHECKPOINT | {"mapping": {"a": 0, "b": 1, "c": 1}, "prior": [0.4, 0.6]}
     assert model_card(checkpoint, ABOUT, example(), "test")["model"]["Classes"] == "a, b + c"
 
 

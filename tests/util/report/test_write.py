@@ -17,8 +17,8 @@ from tests.helpers.example_metrics import (
     ORIGINAL,
     example,
 )
+from util.plots.confusion_matrix import plot_confusion_matrix
 from util.plots.evaluation import draw_all
-from util.plots.training import plot_confusion_matrix
 from util.report.facts import LIMITS
 from util.report.model_card import model_card
 from util.report.write import write_report
