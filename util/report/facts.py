@@ -126,7 +126,7 @@ def data_facts(about: Mapping) -> dict[str, str]:
 
 def _split(arguments: Mapping) -> str:
     if held := arguments.get("hold_out_source"):
-        test = f"test holds the source {held} alone"
+        test = f"test holds only the source {held}"
     else:
         test = f"share of test {arguments['test_size']:g}"
     text = f"by patient, each class and source alike; {test}, of validation "

@@ -57,7 +57,7 @@ HOW = {
     "Data set": "How many images of whom are in it, and what was left out.",
     "Model card": "What the checkpoint says of itself.",
     "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
-    "that the files of the run answer; a paper has to answer the others.",
+    "that the files of the run answer beyond the sections above; a paper has to answer the others.",
     "Limits": "What no number here can tell.",
     "Record": "What it takes to do it again.",
 }
@@ -260,19 +260,12 @@ def _cards(card: Mapping) -> list[Section]:
             rows = [Row(row[0], row[1:]) for row in card[name]["rows"]]
             tables.append(Table(card[name]["head"], rows, kind="even"))
     answers = [
-        Row(str(row["item"]), (row["what"], sentence(row["answer"])))
-        for row in card["claim"]
-        if row["answer"]
+        Row(str(row["item"]), (row["what"], sentence(row["answer"]))) for row in card["claim"]
     ]
-    others = [f"{row['item']} {row['what']}" for row in card["claim"] if not row["answer"]]
     return [
         _section("Data set", tables),
         _section("Model card", [_facts(card["model"])]),
-        _section(
-            "CLAIM",
-            [Table(("Item", "What", "Answer"), answers, kind="claim")],
-            notes=[("Not answered here", sentence("; ".join(others)))],
-        ),
+        _section("CLAIM", [Table(("Item", "What", "Answer"), answers, kind="claim")]),
     ]
 
 
