@@ -30,8 +30,17 @@ FORM = input_form((32, 48))
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
+def _tiny(monkeypatch, request):
+    """A network of two convolutions, and pictures, which take the time, only where asked for."""
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(evaluate, "draw_all", lambda *_: {})
+        monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
+
+
+@pytest.fixture
+def pictures():
+    """The test is about them."""
 
 
 @pytest.fixture
@@ -55,7 +64,7 @@ def checkpoint(dataset, tmp_path):
 
 
 def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
-    script, checkpoint, dataset
+    script, checkpoint, dataset, pictures
 ):
     printed = script(evaluate, checkpoint, "--n-threads", 0)
     out = checkpoint.parent / "evaluation-test"

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are, each with its 95 % interval. Needs only NumPy and scipy.special.
+"""Numbers that say how good predictions are, each with its 95 % interval. Needs NumPy and SciPy.
 
 What is read off a confusion matrix takes matrices with any leading dimensions (..., K, K), so that
 the value and its bootstrap draws come from the same line of code.
