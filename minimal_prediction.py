@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="minimal_prediction.py", description=__doc__)
     parser.add_argument(
-        "files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to look at, in order"
+        "files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order"
     )
     parser.add_argument(
         "--checkpoint",
@@ -139,7 +139,7 @@ def main(args: argparse.Namespace) -> None:
     predictor = load(args.checkpoint, args.device)
     files = list(find_inputs(args.files))  # to know how many; predict finds each of them again
     rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain)
-    # A file's name may hold what is no text, and the terminal may not know all letters.
+    # A file's name may not be valid text, and the terminal may not know all letters.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     log.info("%s: %s", predictor.name, ", ".join(predictor.classes))
     if not predictor.gate.learned:

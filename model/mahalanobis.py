@@ -15,7 +15,7 @@ FOLDS = 10  # of the points; the distance of each is to the other nine
 class Mahalanobis:
     """The distance to points that were seen, and the limit beyond which a new one is unlike them.
 
-    All axes below the strongest are taken as of one variance (Tipping & Bishop, Probabilistic
+    All axes below the strongest are taken to have one variance (Tipping & Bishop, Probabilistic
     principal component analysis, 1999), and the distance is divided by the root of the number of
     values: about 1 for a usual point.
 
@@ -58,7 +58,7 @@ class Mahalanobis:
         mean = points.mean(0)
         variances, axes = torch.linalg.eigh(torch.cov(points.T, correction=0))
         variances, axes = variances.flip(0).clamp(min=0), axes.T.flip(0)  # the strongest first
-        # Where all points are one, rounding is no distance.
+        # Where all points are alike, rounding must not count as a distance.
         floor = SHRINK * variances.mean() + torch.finfo(torch.float32).eps * mean.square().mean()
         rest = variances[AXES:].mean() if len(variances) > AXES else 0
         along = (variances[:AXES] + floor).float()
@@ -80,7 +80,7 @@ class Mahalanobis:
     def why_outside(self, points: Tensor) -> list[str | None]:
         """For each of (N, D) its distance in words where it is beyond the limit, else None."""
         return [
-            # asked in this way, what is no number lies outside
+            # asked in this way, NaN lies outside
             None if distance <= self.limit else self._in_words(distance)
             for distance in self.distance(points).tolist()
         ]

@@ -62,10 +62,10 @@ def compare(
     rarest = min(len(set(patients[targets == k])) for k in np.unique(targets))
     wider = [1.0] + [few_clusters(rarest)] * (len(METRICS) - 1)
     columns = zip(METRICS, values, drawn.T, doubts, wider, strict=False)  # the rest are of classes
-    found = {name: _metric(*column) for name, *column in columns}
+    differences = {name: _metric(*column) for name, *column in columns}
     right_a, right_b = (model.argmax(1) == targets for model in models)
     votes = mcnemar(right_a, right_b, patients)
-    return {"difference": found, "mcnemar": votes, "verdict": _verdict(found, votes)}
+    return {"difference": differences, "mcnemar": votes, "verdict": _verdict(differences, votes)}
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray, patients: np.ndarray) -> dict:

@@ -76,7 +76,7 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Values of a weighted statistic when whole clusters (n,) are drawn anew with replacement.
+    """Values of a weighted statistic when whole clusters (n,) are drawn with replacement.
 
     `statistic` maps weights (b, n), how often each draw took each trial, to values (b, ...); it is
     called on some draws at a time, so that memory stays bounded. Returns (draws, ...). The same
@@ -148,7 +148,7 @@ def bootstrap_interval(
     truth in 79 of 100 samples, this in 95. Where no draw differs, as for a class without a mistake,
     the bootstrap has seen no variance, and the number of `clusters` stands in.
 
-    mistake: as many clusters as one mistake tells of the variance, where it is known by these only.
+    mistake: how many clusters one mistake counts for, where only mistakes show the variance.
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0

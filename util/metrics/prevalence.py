@@ -32,13 +32,13 @@ def at_prevalence(
     check_table(probabilities, targets, patients, classes)
     prevalence = check_shares(prevalence, len(classes), "prevalence")
     named, patients = probabilities.argmax(1), np.asarray(patients)
-    found = {"recall": {}, "precision": {}}
+    scores = {"recall": {}, "precision": {}}
     for k, label in enumerate(classes):
         hits, of_class = (named == k)[targets == k], patients[targets == k]
         recall = hits.mean() if len(hits) else np.nan
-        found["recall"][label] = metric(recall, clustered_wilson(hits, of_class))
-        found["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
-    return found
+        scores["recall"][label] = metric(recall, clustered_wilson(hits, of_class))
+        scores["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
+    return scores
 
 
 def _precision(
@@ -50,13 +50,13 @@ def _precision(
         hits = named[targets == j]
         rates[j] = hits.mean(), *clustered_wilson(hits, patients[targets == j])
     rates = np.where(prevalence[:, None] > 0, prevalence[:, None] * rates, 0)
-    found, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
-    if np.isnan(found[0] + alarms[0]):
+    hits, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
+    if np.isnan(hits[0] + alarms[0]):
         return metric(np.nan, (np.nan, np.nan))
-    if found[0] + alarms[0] == 0:
+    if hits[0] + alarms[0] == 0:
         return metric(0.0, (0.0, 1.0))  # never given: nothing is known
-    low, high = _share_interval(found, alarms)
-    return metric(found[0] / (found[0] + alarms[0]), (low, high))
+    low, high = _part_interval(hits, alarms)
+    return metric(hits[0] / (hits[0] + alarms[0]), (low, high))
 
 
 def _sum(rates: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def _sum(rates: np.ndarray) -> np.ndarray:
     return np.array([value, max(0.0, value - down), value + up])
 
 
-def _share_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
+def _part_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
     """Interval of part / (part + rest), both (3,) of value, low and high."""
     low, high = _ratio_low(part, rest), _ratio_low(rest, part)  # of the odds, and of their inverse
     return low / (1 + low), 1 / (1 + high)

@@ -49,11 +49,11 @@ def _both(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.n
     weights, positive = weights[..., order], positive[order]
     hits = np.add.reduceat(weights * positive, starts, axis=-1)
     alarms = np.add.reduceat(weights, starts, axis=-1) - hits
-    found, false = hits.cumsum(-1), alarms.cumsum(-1)
-    ahead = found - hits / 2  # all positives above, and half of the ties
-    area = ratio((alarms * ahead).sum(-1), found[..., -1] * false[..., -1])
-    precise = (hits * ratio(found, found + false, otherwise=0.0)).sum(-1)
-    return np.stack([area, ratio(precise, found[..., -1])])
+    true, false = hits.cumsum(-1), alarms.cumsum(-1)
+    ahead = true - hits / 2  # all positives above, and half of the ties
+    area = ratio((alarms * ahead).sum(-1), true[..., -1] * false[..., -1])
+    precise = (hits * ratio(true, true + false, otherwise=0.0)).sum(-1)
+    return np.stack([area, ratio(precise, true[..., -1])])
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, otherwise: float = np.nan) -> np.ndarray:

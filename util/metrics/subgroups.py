@@ -28,7 +28,7 @@ def subgroups(
     "patients", "accuracy": metric, "macro_f1": metric}, the most images first.
 
     Macro F1 is over the classes that occur in the subgroup: do not compare two subgroups of other
-    classes. Many subgroups are looked at: one in twenty leaves its interval by chance.
+    classes. There are many subgroups: one in twenty leaves its interval by chance.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
     check_table(probabilities, targets, patients, classes)

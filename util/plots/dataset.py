@@ -28,7 +28,7 @@ def plot_dataset(
     """The audit of a dataset folder as one PNG.
 
     tables: split -> metadata with `filename label source view sex age`, all text, age a band,
-    `unknown` where it is not told.
+    `unknown` where it is not known.
     alone: what guesses -> split -> `value low high` of its accuracy. read: (split, filename) -> an
     image (H, W) uint8.
     """

@@ -106,8 +106,8 @@ def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     upper.plot(confidence, accuracy, "o", color=COLOURS[0])
     upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), ylabel="share of them named correctly")
     error = calibration["expected_calibration_error"]
-    found = "undefined" if error["value"] is None else f"{error['value']:.3f}"
-    upper.set_title(f"expected calibration error {found}", loc="left", fontsize=10)
+    text = "undefined" if error["value"] is None else f"{error['value']:.3f}"
+    upper.set_title(f"expected calibration error {text}", loc="left", fontsize=10)
     lower.bar(low, images, high - low, align="edge", color=PALE, edgecolor="white")
     lower.set(xlabel="probability of the named class", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -131,11 +131,11 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Metric, path: str
             -0.02, place, wrap(column.capitalize(), 40), ha="right", va="center", color=INK,
             weight="bold", fontsize=9, transform=axes.get_yaxis_transform(),
         )  # fmt: skip
-        for name, found in groups.items():
+        for name, scores in groups.items():
             place += 1
             places.append(place)
-            names.append(f"{wrap(name, 40)}  {found['images']} ({found['patients']})")
-            _draw_metric(axes, found["accuracy"], place)
+            names.append(f"{wrap(name, 40)}  {scores['images']} ({scores['patients']})")
+            _draw_metric(axes, scores["accuracy"], place)
         place += 1
     if accuracy["value"] is not None:
         axes.axvline(accuracy["value"], color=PALE, linewidth=1, zorder=0)

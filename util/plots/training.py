@@ -37,8 +37,8 @@ def plot_history(history: Sequence[dict], path: str | Path) -> Path:
         best = np.nanargmax(macro_f1)
         for axes in (losses, metrics):
             axes.axvline(epochs[best], color=PALE, linewidth=1, zorder=0)
-        found = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
-        metrics.set_title(found, loc="center", fontsize=9)
+        title = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
+        metrics.set_title(title, loc="center", fontsize=9)
     return save_figure(figure, path)
 
 

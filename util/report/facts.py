@@ -63,7 +63,7 @@ def input_format(form: Mapping) -> str:
 
 def initialization(config: Mapping) -> str | None:
     if config.get("weights"):
-        return f"from {config['weights']}, the head drawn anew where the classes differ"
+        return f"from {config['weights']}, the head drawn at random where the classes differ"
     if "backbone_weights" not in config:
         return None
     trunk = config["backbone_weights"]
@@ -128,7 +128,7 @@ def _split(arguments: Mapping) -> str:
     if held := arguments.get("hold_out_source"):
         test = f"test holds only the source {held}"
     else:
-        test = f"share of test {arguments['test_size']:g}"
+        test = f"part of test {arguments['test_size']:g}"
     text = f"by patient, each class and source alike; {test}, of validation "
     text += f"{arguments['val_size']:g}; seed {arguments['seed']}"
     return text + ("; patients of an earlier data set stay" if arguments.get("split_from") else "")
@@ -168,16 +168,16 @@ def limits(about: Mapping) -> list[str]:
     images = defaultdict(lambda: defaultdict(int))  # class -> source -> number
     for row in about.get("counts", ()):
         images[row["label"]][row["source"]] += sum(row[split] for split in about["images"])
-    shares = {label: max(found.values()) / sum(found.values()) for label, found in images.items()}
+    largest = {label: max(of.values()) / sum(of.values()) for label, of in images.items()}
     confounded = [
-        f"{100 * share:.0f} % of {label} from {max(images[label], key=images[label].get)}"
-        for label, share in shares.items()
-        if share >= MOSTLY
+        f"{100 * part:.0f} % of {label} from {max(images[label], key=images[label].get)}"
+        for label, part in largest.items()
+        if part >= MOSTLY
     ]
     if not confounded or len({row["source"] for row in about["counts"]}) == 1:
         return [*LIMITS]
-    told = f"In this data set hospital and disease are confounded: {', '.join(confounded)}."
-    return [*LIMITS, f"{told} A model can score well by recognising the source."]
+    confounding = f"In this data set hospital and disease are confounded: {', '.join(confounded)}."
+    return [*LIMITS, f"{confounding} A model can score well by recognising the source."]
 
 
 def join(pairs: Iterable[tuple]) -> str:

@@ -30,7 +30,7 @@ def source_in_features(
 
     features (N, F), of the penultimate layer; targets, sources, patients: N each. The classifier is
     a logistic regression, fitted to images of other patients, in which each source weighs the same.
-    0.5 is chance. Of two sources the rarer is the one looked for, of more it is the mean over each
+    0.5 is chance. Of two sources the rarer is the positive one; of more it is the mean of each
     against the rest. Within a class, because between classes the disease itself would do.
 
     The interval of the AUROC is widened for the classifiers of the folds, which were fitted to much
@@ -51,13 +51,13 @@ def source_in_features(
 
 def _of_class(features: np.ndarray, sources: np.ndarray, patients: np.ndarray, seed: int) -> dict:
     names, images = np.unique(sources, return_counts=True)
-    found = dict(zip(names.tolist(), images.tolist(), strict=True))
+    images_of = dict(zip(names.tolist(), images.tolist(), strict=True))
     people = {name: len(set(patients[sources == name])) for name in names}
     enough = [name for name in names if people[name] >= FEWEST_PATIENTS]
     if len(enough) < 2:
         has = ", ".join(f"{name} {people[name]}" for name in names) or "none"
         how = f"not measured: it takes two sources of {FEWEST_PATIENTS} patients each; found {has}"
-        return {"auroc": UNDEFINED.copy(), "images": 0, "sources": found, "how": how}
+        return {"auroc": UNDEFINED.copy(), "images": 0, "sources": images_of, "how": how}
 
     used = np.isin(sources, enough)
     of_source = np.searchsorted(enough, sources[used].astype(str))
@@ -73,7 +73,7 @@ def _of_class(features: np.ndarray, sources: np.ndarray, patients: np.ndarray, s
         method="predict_proba",
     )  # fmt: skip
     scores = evaluate_predictions(chances, of_source, patients[used], enough, seed)
-    rarer = min(enough, key=lambda name: found[name])
+    rarer = min(enough, key=lambda name: images_of[name])
     auroc = scores["per_class"][rarer]["auroc"] if len(enough) == 2 else scores["macro_auroc"]
     how = (
         "0.5 is chance, and 1 means that the features tell where each image comes from; that they"
@@ -82,7 +82,7 @@ def _of_class(features: np.ndarray, sources: np.ndarray, patients: np.ndarray, s
     return {
         "auroc": _widened(auroc, n_folds),
         "images": int(used.sum()),
-        "sources": found,
+        "sources": images_of,
         "how": how,
     }
 

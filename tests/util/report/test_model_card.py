@@ -56,7 +56,7 @@ def test_the_card_says_what_the_checkpoint_holds(name, words):
         ("Sources", "covid-chestxray, rsna"),
         ("Views asked for", "PA, AP, AP Supine, AP Erect"),
         ("Rows left out", "class ... is neither"),
-        ("Split", "by patient, each class and source alike; share of test 0.1, of validation 0.1;"),
+        ("Split", "by patient, each class and source alike; part of test 0.1, of validation 0.1;"),
     ],
 )
 def test_the_card_says_what_the_data_set_holds(name, words):
