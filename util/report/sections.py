@@ -32,7 +32,7 @@ HOW = {
     "it may have learned the same. A line goes from 0 to 1. The lead is the difference on the same "
     "patients: only where its interval is above 0 is the model shown to be ahead.",
     "Class by class": "Each class against all others. Recall says how many of its images were "
-    "found, precision how many of those named so are of it.",
+    "found, precision how many of those given its name are of it.",
     "Confusion matrix": "A row is a true class, a column what its images were named; the diagonal "
     "is right.",
     "Curves": "Every threshold at once. ROC is best in the upper left corner, and a guess is the "
