@@ -58,7 +58,7 @@ from data.loader import make_loader
 from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
+from model.fuse_batchnorm import fuse_for_inference
 from model.gate import Gate
 from model.inference import Examined, examine, predict_logits
 from model.weights import load_network, load_strictly, trunk_state
@@ -70,7 +70,7 @@ from util.mapping import class_names
 from util.memory import keep_freed_memory
 from util.metrics.calibration import fit_temperature
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
-from util.plots.training import draw_confusion_matrix
+from util.plots.confusion_matrix import draw_confusion_matrix
 from util.random_state import rng_state, set_rng_state
 from util.script import stop_asked, until_stopped
 from util.training.history import (
@@ -363,7 +363,9 @@ def finish(
     look like, so that others are doubted."""
     checkpoint = load_checkpoint(best)
     form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
-    network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
+    network = fuse_for_inference(
+        load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype
+    )
     augmented = cfg.test_time_augmentation
 
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:

@@ -38,7 +38,7 @@ class COVIDNext50(nn.Module):
         self.logits = Block(nn.Linear(512, n_classes))
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Freezes the named blocks; ValueError for a name that is none of BLOCKS."""
+        """Freezes the named blocks; ValueError for a name that is not in BLOCKS."""
         names = list(names)
         unknown = [name for name in names if name not in self.BLOCKS]
         if unknown:

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from data.images.is_radiograph import why_no_radiograph
-from model.mahalanobis import Cloud
+from model.mahalanobis import Mahalanobis
 
 Array = np.ndarray | Tensor
 SIDE = 32  # pixels; the least input of the network, and a marker has no letters left
@@ -48,8 +48,8 @@ class Gate:
     images and colour photographs, see `why_no_radiograph`.
     """
 
-    edges: Cloud | None = None
-    features: Cloud | None = None
+    edges: Mahalanobis | None = None
+    features: Mahalanobis | None = None
 
     @property
     def learned(self) -> bool:
@@ -58,7 +58,7 @@ class Gate:
 
     @classmethod
     def fit(cls, pixels: Array, features: Array | None = None) -> "Gate":
-        """Of the training split, in the order of its table and without augmentation.
+        """From the training split, in the order of its table and without augmentation.
 
         pixels: (N, 1 or 3, H, W) uint8 at the network's input size. features: (N, D) float, what
         the network's head sees of them. Of 100 new frontal radiographs of the same sources about 3
@@ -66,7 +66,7 @@ class Gate:
         ValueError for pixels of another shape, and for features that are not finite.
         """
         if features is None:
-            return cls(Cloud.fit(edges(pixels), EDGE_ALARMS))
+            return cls(Mahalanobis.fit(edges(pixels), EDGE_ALARMS))
         features = torch.as_tensor(features)
         odd = int((~features.isfinite()).sum())
         if features.ndim != 2 or len(features) != len(pixels) or odd:
@@ -74,12 +74,14 @@ class Gate:
                 f"features: found {tuple(features.shape)} with {odd} values that are not finite;"
                 f" expected ({len(pixels)}, D), one finite row for each image"
             )
-        return cls(Cloud.fit(edges(pixels), EDGE_ALARMS), Cloud.fit(features, FEATURE_ALARMS))
+        return cls(
+            Mahalanobis.fit(edges(pixels), EDGE_ALARMS), Mahalanobis.fit(features, FEATURE_ALARMS)
+        )
 
     def doubts(self, pixels: Array, features: Array | None = None) -> list[str | None]:
         """For each image why it may be no frontal chest radiograph, in a few words, or None.
 
-        pixels, features: as of `fit`; where there are no features, they are not asked.
+        pixels, features: as in `fit`; without features only the edges are asked.
         """
         reasons = [why_no_radiograph(image) for image in _small_images(pixels)]
         if self.edges:
@@ -110,7 +112,9 @@ class Gate:
     def of(cls, state: Mapping[str, Any] | None) -> "Gate":
         """From what `state` gave; None is a checkpoint without a gate. ValueError for another."""
         try:
-            return cls(**{name: part and Cloud(**part) for name, part in (state or {}).items()})
+            return cls(
+                **{name: part and Mahalanobis(**part) for name, part in (state or {}).items()}
+            )
         except (TypeError, AttributeError):
             raise ValueError(
                 f"gate: found {state!r:.60}; expected what train.py wrote into the checkpoint"

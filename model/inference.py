@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from model.covidnext50 import COVIDNext50, pool
-from model.test_time_augmentation import mean_maps
+from model.grad_cam import grad_cam
+from model.test_time_augmentation import augmented_maps
 
 
 class Examined(NamedTuple):
@@ -39,11 +40,11 @@ def predict_logits(
     autocast: a context for lower precision; none is float32. Leaves the model in eval mode.
     """
 
-    def look(pixels: Tensor) -> Tensor:
+    def forward(pixels: Tensor) -> Tensor:
         return model(normalise(pixels))
 
     model.eval()
-    return torch.cat([logits.float() for logits in _passes(look, batches, device, autocast)])
+    return torch.cat([logits.float() for logits in _passes(forward, batches, device, autocast)])
 
 
 @torch.inference_mode()
@@ -55,48 +56,35 @@ def examine(
     autocast: AbstractContextManager | None = None,
     augmented: bool = False,
 ) -> Examined:
-    """The same logits as of `predict_logits`, with features and heat maps, in the same one pass.
+    """The logits of `predict_logits`, with features and heat maps, from the same single pass.
 
-    augmented: all of it with test-time augmentation instead, in six passes.
+    augmented: all of it with test-time augmentation, in six passes.
     """
 
     def maps_of(pixels: Tensor) -> Tensor:
         return model.maps(normalise(pixels))
 
-    def look(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps = mean_maps(maps_of, pixels) if augmented else maps_of(pixels)
+    def forward(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = augmented_maps(maps_of, pixels) if augmented else maps_of(pixels)
         features = pool(maps)
         return maps, features, model.logits(features)
 
     model.eval()
     parts = [
-        (logits.float(), features.float(), heat_maps(maps, logits, model.logits.module.weight))
-        for maps, features, logits in _passes(look, batches, device, autocast)
+        (logits.float(), features.float(), grad_cam(maps, logits, model.logits.module.weight))
+        for maps, features, logits in _passes(forward, batches, device, autocast)
     ]
     return Examined(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def heat_maps(maps: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
-    """Grad-CAM of the class with the highest logit: maps (N, C, h, w), weight (K, C) -> (N, h, w).
-
-    The head is linear in the mean of each map, so that the gradient of a logit is the head's weight
-    over h * w, the same in every cell, and no backward pass is needed. Grad-CAM is then the class
-    activation map of Zhou et al. (CVPR 2016) without its negative part (Selvaraju et al., ICCV
-    2017, section 3.1).
-    """
-    of_class = weight[logits.argmax(1)].float()  # (N, C)
-    cells = maps.shape[2] * maps.shape[3]
-    return torch.einsum("nchw,nc->nhw", maps.float(), of_class).relu() / cells
-
-
 def _passes(
-    look: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
+    forward: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
     batches: Iterable[Tensor],
     device: torch.device,
     autocast: AbstractContextManager | None,
 ) -> Iterator[Tensor | tuple[Tensor, ...]]:
-    """What `look` makes of each batch on the device."""
+    """`forward` of each batch, on the device."""
     for pixels in batches:
         with autocast or nullcontext():
-            seen = look(pixels.to(device, non_blocking=True))
-        yield seen
+            outputs = forward(pixels.to(device, non_blocking=True))
+        yield outputs

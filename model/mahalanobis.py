@@ -1,4 +1,4 @@
-"""A cloud of points, and how far from it a new point may lie before it is none of them."""
+"""How far a point is from points seen before, and beyond what distance it is unlike them."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ FOLDS = 10  # of the points; the distance of each is to the other nine
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """Points that were seen, and the limit beyond which a new one is unlike them.
+class Mahalanobis:
+    """The distance to points that were seen, and the limit beyond which a new one is unlike them.
 
-    The distance is Mahalanobis', with all axes below the strongest taken as of one variance
-    (Tipping & Bishop, Probabilistic principal component analysis, 1999), and divided by the root of
-    the number of values: about 1 for a usual point.
+    All axes below the strongest are taken to have one variance (Tipping & Bishop, Probabilistic
+    principal component analysis, 1999), and the distance is divided by the root of the number of
+    values: about 1 for a usual point.
 
     mean (D,); axes (k, D) orthonormal; variances (k,) along them; rest: the variance along all
     others; share: the part of new points of the same kind that lies within the limit, or more.
@@ -31,12 +31,12 @@ class Cloud:
     share: float = 1.0
 
     @classmethod
-    def fit(cls, points: Tensor, alarms: float) -> "Cloud | None":
+    def fit(cls, points: Tensor, alarms: float) -> "Mahalanobis | None":
         """Of finite points (N, D) in an order in which those that are alike, as the images of one
         patient, are neighbours.
 
-        A point is nearer to the cloud that it made than a new one is. So each is measured against
-        the cloud of the nine other tenths, and the limit is such that of new points the part
+        A point is nearer to points of which it is one than a new one is. So each is measured
+        against the nine other tenths, and the limit is such that of new points the part
         `alarms` or less lies beyond (conformal prediction, Vovk et al. 2005). None where they are
         too few to say so: below 49 for a part of 0.02, below 99 for 0.01.
         """
@@ -52,13 +52,13 @@ class Cloud:
         return cls(**{**vars(cls.around(points)), "limit": limit, "share": 1 - alarms})
 
     @classmethod
-    def around(cls, points: Tensor) -> "Cloud":
+    def around(cls, points: Tensor) -> "Mahalanobis":
         """Of points (N, D), without a limit."""
         points = points.double()
         mean = points.mean(0)
         variances, axes = torch.linalg.eigh(torch.cov(points.T, correction=0))
         variances, axes = variances.flip(0).clamp(min=0), axes.T.flip(0)  # the strongest first
-        # Where all points are one, rounding is no distance.
+        # Where all points are alike, rounding must not count as a distance.
         floor = SHRINK * variances.mean() + torch.finfo(torch.float32).eps * mean.square().mean()
         rest = variances[AXES:].mean() if len(variances) > AXES else 0
         along = (variances[:AXES] + floor).float()
@@ -68,8 +68,8 @@ class Cloud:
         """(N, D) -> (N,); ValueError for points of another D."""
         if points.shape[1:] != self.mean.shape:
             raise ValueError(
-                f"points: found {tuple(points.shape)}; expected (N, {len(self.mean)}), as those"
-                " that the cloud was made of"
+                f"points: found {tuple(points.shape)}; expected (N, {len(self.mean)}), like those"
+                " that it was fitted to"
             )
         away = points.float() - self.mean
         along = away @ self.axes.T
@@ -80,7 +80,7 @@ class Cloud:
     def why_outside(self, points: Tensor) -> list[str | None]:
         """For each of (N, D) its distance in words where it is beyond the limit, else None."""
         return [
-            # asked in this way, what is no number lies outside
+            # asked in this way, NaN lies outside
             None if distance <= self.limit else self._in_words(distance)
             for distance in self.distance(points).tolist()
         ]

@@ -1,4 +1,4 @@
-"""Test-time augmentation: an image is seen as it is, mirrored, and moved by a few pixels."""
+"""Test-time augmentation: an image as it is, mirrored, and moved by a few pixels."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from torch import Tensor
 MOVES = ((4, 0), (-4, 0), (0, 4), (0, -4))
 
 
-def mean_maps(maps_of: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
-    """The mean over six views of what `maps_of` makes of pixels (N, C, H, W): maps, float32.
+def augmented_maps(maps_of: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+    """The mean of what `maps_of` makes of six variants of pixels (N, C, H, W): maps, float32.
 
     The mirror image's maps are mirrored back; those of the moved ones stay, an eighth of a cell
     aside. COVIDNext50's head is linear in the mean of each map, so that it makes the mean features
-    and the mean logits of the views of these maps. Ten crops of an image were averaged by AlexNet
+    and the mean logits of the variants out of these maps. AlexNet averaged ten crops of an image
     (Krizhevsky et al., NeurIPS 2012, section 4.1).
     """
     total = maps_of(pixels).float() + maps_of(pixels.flip(3)).flip(3).float()
@@ -29,9 +29,9 @@ def moved(pixels: Tensor, down: int, right: int) -> Tensor:
     height, width = pixels.shape[2:]
     to_rows, from_rows = _overlap(down, height), _overlap(-down, height)
     to_columns, from_columns = _overlap(right, width), _overlap(-right, width)
-    found = torch.zeros_like(pixels)
-    found[:, :, to_rows, to_columns] = pixels[:, :, from_rows, from_columns]
-    return found
+    result = torch.zeros_like(pixels)
+    result[:, :, to_rows, to_columns] = pixels[:, :, from_rows, from_columns]
+    return result
 
 
 def _overlap(by: int, length: int) -> slice:

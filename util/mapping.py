@@ -11,7 +11,7 @@ def check_mapping(mapping: dict[str, int], labels: Collection[str], where: str) 
     unknown = [label for label in mapping if label not in labels]
     if unknown:
         raise ValueError(
-            f"mapping: found {', '.join(unknown)}, no label of {where}; expected some of"
+            f"mapping: found {', '.join(unknown)}; expected labels of {where}, which are"
             f" {', '.join(labels)}"
         )
 

@@ -5,7 +5,7 @@ import torch
 from captum.attr import LayerGradCam
 
 from model.covidnext50 import COVIDNext50
-from model.inference import examine, heat_maps, predict_logits
+from model.inference import examine, predict_logits
 from tests.helpers.networks import TinyNext
 
 CPU = torch.device("cpu")
@@ -86,10 +86,3 @@ def test_lower_precision_gives_float32_close_to_it(model, batches):
     for whole, part in zip(exact, rough, strict=True):
         assert part.dtype == torch.float32
         assert (whole - part).abs().max() < 0.1 * whole.abs().max()
-
-
-def test_heat_of_hand_made_maps():
-    maps = torch.tensor([[[[4.0, 0.0], [-4.0, 8.0]], [[0.0, 4.0], [0.0, 4.0]]]])  # (1, 2, 2, 2)
-    weight = torch.tensor([[1.0, -1.0], [9.0, 9.0]])
-    of_first = heat_maps(maps, torch.tensor([[1.0, 0.0]]), weight)
-    assert of_first.tolist() == [[[1.0, 0.0], [0.0, 1.0]]]  # a negative sum counts as none

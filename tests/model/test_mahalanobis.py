@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 
-from model.mahalanobis import AXES, SHRINK, Cloud
+from model.mahalanobis import AXES, SHRINK, Mahalanobis
 
 
 def points(n, width=20, seed=0):
@@ -26,7 +26,7 @@ def test_the_distance_is_that_of_mahalanobis_with_the_shrunken_covariance(width)
     inverse = np.linalg.inv(axes * variances @ axes.T)
     mean = seen.double().numpy().mean(0)
     expected = [mahalanobis(point, mean, inverse) / width**0.5 for point in new.double().numpy()]
-    assert Cloud.around(seen).distance(new).numpy() == pytest.approx(expected, rel=1e-4)
+    assert Mahalanobis.around(seen).distance(new).numpy() == pytest.approx(expected, rel=1e-4)
 
 
 def alarms(made_of, alarms, width, copies=1, draws=60):
@@ -35,14 +35,14 @@ def alarms(made_of, alarms, width, copies=1, draws=60):
     for seed in range(draws):
         people = points(made_of // copies, width, seed).repeat_interleave(copies, 0)
         noise = torch.from_numpy(np.random.default_rng(seed).normal(size=people.shape)).float()
-        cloud = Cloud.fit(people + 0.05 * noise, alarms)
-        new = cloud.why_outside(points(500, width, 1000 + seed))
+        fitted = Mahalanobis.fit(people + 0.05 * noise, alarms)
+        new = fitted.why_outside(points(500, width, 1000 + seed))
         parts.append(np.mean([far is not None for far in new]))
     return np.mean(parts)
 
 
 def test_of_new_points_the_asked_part_lies_outside():
-    # 100 points of 60 values: against a cloud that they made themselves they would all be near.
+    # 100 points of 60 values: against themselves they would all be near.
     assert 0.03 < alarms(100, 0.05, width=60) < 0.06
     assert 0.01 < alarms(400, 0.02, width=20) < 0.025
 
@@ -52,32 +52,32 @@ def test_neighbours_that_are_alike_do_not_vouch_for_each_other():
 
 
 def test_from_few_points_nothing_is_said():
-    assert Cloud.fit(points(48), 0.02) is None
-    assert Cloud.fit(points(49), 0.02) is not None
-    assert Cloud.fit(points(98), 0.01) is None
-    assert Cloud.fit(points(0), 0.01) is None
+    assert Mahalanobis.fit(points(48), 0.02) is None
+    assert Mahalanobis.fit(points(49), 0.02) is not None
+    assert Mahalanobis.fit(points(98), 0.01) is None
+    assert Mahalanobis.fit(points(0), 0.01) is None
 
 
 def test_the_words_hold_the_distance_and_what_is_usual():
-    cloud = Cloud.fit(points(200), 0.02)
-    usual, far = cloud.why_outside(torch.stack([cloud.mean, cloud.mean + 100]))
+    fitted = Mahalanobis.fit(points(200), 0.02)
+    usual, far = fitted.why_outside(torch.stack([fitted.mean, fitted.mean + 100]))
     assert usual is None
-    distance = cloud.distance(cloud.mean[None] + 100).item()
-    assert far == f"distance {distance:.2f}, 98% of them are below {cloud.limit:.2f}"
+    distance = fitted.distance(fitted.mean[None] + 100).item()
+    assert far == f"distance {distance:.2f}, 98% of them are below {fitted.limit:.2f}"
 
 
 def test_what_is_no_number_lies_outside():
-    cloud = Cloud.fit(points(200), 0.02)
-    assert cloud.why_outside(torch.full((1, 20), torch.nan))[0].startswith("distance nan")
+    fitted = Mahalanobis.fit(points(200), 0.02)
+    assert fitted.why_outside(torch.full((1, 20), torch.nan))[0].startswith("distance nan")
 
 
 def test_of_one_point_again_and_again_only_others_lie_outside():
     same = torch.full((100, 20), 0.3)
-    cloud = Cloud.fit(same, 0.02)
-    assert cloud.why_outside(same) == [None] * 100
-    assert cloud.why_outside(same[:1] + 0.01)[0]
+    fitted = Mahalanobis.fit(same, 0.02)
+    assert fitted.why_outside(same) == [None] * 100
+    assert fitted.why_outside(same[:1] + 0.01)[0]
 
 
 def test_points_of_another_width_are_an_error():
     with pytest.raises(ValueError, match=r"points: found \(5, 21\); expected \(N, 20\)"):
-        Cloud.fit(points(100), 0.02).distance(points(5, 21))
+        Mahalanobis.fit(points(100), 0.02).distance(points(5, 21))

@@ -20,6 +20,7 @@ import model.weights
 from data.inputs import read_input
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
+from model.fuse_batchnorm import fuse_for_inference
 from model.gate import Gate
 from model.inference import examine
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
@@ -125,14 +126,21 @@ def test_the_temperature_of_the_checkpoint_softens_the_probabilities(checkpoint,
     assert spread[1] < spread[0]
 
 
-def test_a_checkpoint_that_asks_for_six_views_of_each_image_gets_them(checkpoint, files):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_checkpoint_that_asks_for_test_time_augmentation_gets_it(
+    checkpoint, files, monkeypatch, dtype
+):
+    """On both kinds of processors: where bfloat16 is native the convolutions run in it."""
+    bfloat16 = dtype == torch.bfloat16
+    monkeypatch.setattr("util.device._native_bfloat16", lambda device: bfloat16)
     rows = {}
     for augmented in (False, True):
         save_with(checkpoint, test_time_augmentation=augmented)
-        found = next(iter(predict(load(checkpoint), files[:1])))["probabilities"]
-        rows[augmented] = [found[name] for name in CLASSES]
+        row = next(predict(load(checkpoint, "cpu"), files[:1]))
+        rows[augmented] = list(row["probabilities"].values())
     network, form = TinyNext(3), InputFormat.of(FORM)
     network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    network = fuse_for_inference(network, torch.device("cpu"), dtype)
     pixels = torch.tensor(form.read(files[0]))[None]
     seen = examine(network, [pixels], torch.device("cpu"), form.normalise, augmented=True)
     np.testing.assert_allclose(rows[True], seen.logits.softmax(1)[0], atol=1e-6)
@@ -186,7 +194,7 @@ def test_prevalence_turns_the_probabilities_by_bayes_rule(checkpoint, files):
 @pytest.mark.parametrize(
     ("prior", "stated", "message"),
     [
-        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it to start from; leave --prevalence out"),
+        (None, PREVALENCE, r"best.pth: no prior in it to start from; leave --prevalence out"),
         ([0.2, 0.3, 0.5], {"normal": 0.9, "pneumonia": 0.1}, "--prevalence: found normal, pneum"),
         ([0.2, 0.3, 0.5], {**PREVALENCE, "normal": 0.5}, "--prevalence: adds up to 0.6; expected"),
     ],
@@ -362,7 +370,7 @@ def test_a_network_that_gives_no_numbers_is_the_fault_of_the_checkpoint(checkpoi
     content = torch.load(checkpoint, weights_only=True)
     content["state_dict"]["logits.module.bias"][0] = float("nan")
     save_checkpoint(checkpoint, content)
-    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is no number"):
+    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is not a number"):
         list(predict(load(checkpoint), files[:1]))
 
 

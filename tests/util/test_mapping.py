@@ -37,9 +37,9 @@ def test_indices_with_a_gap_or_of_one_class_are_refused(mapping, indices):
 
 
 def test_labels_that_the_dataset_does_not_have_are_named():
-    with pytest.raises(ValueError, match="no label of") as caught:
+    with pytest.raises(ValueError, match="expected labels of") as caught:
         check_mapping({"normal": 0, "covid": 1, "flu": 1}, LABELS, "dataset")
     assert str(caught.value) == (
-        "mapping: found covid, flu, no label of dataset;"
-        " expected some of COVID-19, normal, pneumonia"
+        "mapping: found covid, flu; expected labels of dataset, which are"
+        " COVID-19, normal, pneumonia"
     )

@@ -10,7 +10,7 @@ from util.metrics.intervals import (
     FEWEST_CLUSTERS,
     bootstrap,
     bootstrap_interval,
-    entry,
+    metric,
     row_counts,
     wilson_interval,
 )
@@ -62,9 +62,9 @@ def fit_temperature(
         return -(of_image * chances[np.arange(len(targets)), targets]).sum() / of_image.sum()
 
     bounds = np.log(TEMPERATURES)  # in log T the loss has one minimum, and halves weigh as doubles
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    at_the_sharpest = found.x - bounds[0] < 1e-3 or loss(bounds[0]) <= found.fun
-    return 1.0 if at_the_sharpest else float(np.exp(found.x))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    at_the_sharpest = best.x - bounds[0] < 1e-3 or loss(bounds[0]) <= best.fun
+    return 1.0 if at_the_sharpest else float(np.exp(best.x))
 
 
 # ---- Errors ----
@@ -155,13 +155,13 @@ def calibration(
         score = wilson_interval(errors.mean() / 2, len(names))
     else:
         error = _error_interval(gaps, noise) if len(names) >= FEWEST_CLUSTERS else (0.0, 1.0)
-        # The few patients with a mistake make most of the score, and tell most of its variance.
-        tell = min(len(set(patients[~right])) + FEWEST_CLUSTERS, len(names))
-        score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, tell)
+        # The few patients with a mistake make most of the score, and know most of its variance.
+        informative = min(len(set(patients[~right])) + FEWEST_CLUSTERS, len(names))
+        score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, informative)
     return {
-        "expected_calibration_error": entry(np.abs(gaps).sum(), error),
+        "expected_calibration_error": metric(np.abs(gaps).sum(), error),
         "expected_by_chance": float(np.abs(noise).sum(1).mean()),
-        "brier": entry(errors.mean(), (2 * score[0], 2 * score[1])),
+        "brier": metric(errors.mean(), (2 * score[0], 2 * score[1])),
         "bins": reliability_bins(probabilities, targets),
     }
 
@@ -179,7 +179,7 @@ def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _gaps(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
-    """Accuracy less confidence of each bin, times its share of the images: (bins,)."""
+    """Accuracy less confidence of each bin, times its part of the images: (bins,)."""
     sums = np.bincount(_bin_of(confidence, bins), right - confidence, minlength=bins)
     return sums / len(confidence)
 

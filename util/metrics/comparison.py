@@ -6,11 +6,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from util.metrics.intervals import (
+    Metric,
     Z,
     bootstrap,
-    entry,
     few_clusters,
     leaning_interval,
+    metric,
     wilson_interval,
 )
 from util.metrics.ranking import auroc
@@ -61,10 +62,10 @@ def compare(
     rarest = min(len(set(patients[targets == k])) for k in np.unique(targets))
     wider = [1.0] + [few_clusters(rarest)] * (len(METRICS) - 1)
     columns = zip(METRICS, values, drawn.T, doubts, wider, strict=False)  # the rest are of classes
-    found = {name: _entry(*column) for name, *column in columns}
+    differences = {name: _metric(*column) for name, *column in columns}
     right_a, right_b = (model.argmax(1) == targets for model in models)
     votes = mcnemar(right_a, right_b, patients)
-    return {"difference": found, "mcnemar": votes, "verdict": _verdict(found, votes)}
+    return {"difference": differences, "mcnemar": votes, "verdict": _verdict(differences, votes)}
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray, patients: np.ndarray) -> dict:
@@ -111,10 +112,10 @@ def _doubts(of_class: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> 
     return doubts
 
 
-def _entry(value: float, drawn: np.ndarray, doubt: float, wider: float) -> dict[str, float | None]:
+def _metric(value: float, drawn: np.ndarray, doubt: float, wider: float) -> Metric:
     low, high = leaning_interval(drawn, value)
     down, up = np.hypot([wider * (value - low), wider * (high - value)], doubt)
-    return entry(value, (max(-1.0, value - down), min(1.0, value + up)))
+    return metric(value, (max(-1.0, value - down), min(1.0, value + up)))
 
 
 def _verdict(difference: dict, votes: dict) -> str:

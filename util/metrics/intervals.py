@@ -7,11 +7,14 @@ or draw patients.
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import TypedDict
 
 import numpy as np
+from scipy.special import stdtrit
 
 LEVEL = 0.95
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # 1.96
+UPPER_TAIL = (1 + LEVEL) / 2
+Z = NormalDist().inv_cdf(UPPER_TAIL)  # 1.96
 FEWEST_CLUSTERS = 4  # with fewer patients a variance between patients is a guess
 ROUNDING = 1e-6  # a spread below it is rounding
 CHUNK = 2_000_000  # image weights that the bootstrap holds at once: 16 MB
@@ -63,22 +66,8 @@ def effective_size(hits: np.ndarray, clusters: np.ndarray) -> float:
     moves = np.bincount(member, hits - proportion) / (n - sizes)
     variance = (n_clusters - 1) / n_clusters * (moves**2).sum()
     independent = proportion * (1 - proportion) / (n - 1)
-    few = (_t_quantile(n_clusters - 1) / _t_quantile(n - 1)) ** 2
+    few = (stdtrit(n_clusters - 1, UPPER_TAIL) / stdtrit(n - 1, UPPER_TAIL)) ** 2
     return float(n / max(1.0, variance / independent * few))
-
-
-def _t_quantile(freedom: float) -> float:
-    """Upper 2.5 % point of Student's t, within 1 % from three degrees of freedom on.
-
-    Cornish-Fisher expansion; Abramowitz & Stegun (1964), 26.7.5. It spares the import of scipy.
-    """
-    z = Z
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
 
 
 def bootstrap(
@@ -87,7 +76,7 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Values of a weighted statistic when whole clusters (n,) are drawn anew with replacement.
+    """Values of a weighted statistic when whole clusters (n,) are drawn with replacement.
 
     `statistic` maps weights (b, n), how often each draw took each trial, to values (b, ...); it is
     called on some draws at a time, so that memory stays bounded. Returns (draws, ...). The same
@@ -159,7 +148,7 @@ def bootstrap_interval(
     truth in 79 of 100 samples, this in 95. Where no draw differs, as for a class without a mistake,
     the bootstrap has seen no variance, and the number of `clusters` stands in.
 
-    mistake: as many clusters as one mistake tells of the variance, where it is known by these only.
+    mistake: how many clusters one mistake counts for, where only mistakes show the variance.
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0
@@ -177,7 +166,7 @@ def few_clusters(clusters: float) -> float:
     divides. `clusters` need not be whole; under four it is that of four.
     """
     clusters = max(clusters, FEWEST_CLUSTERS)
-    return float((clusters / (clusters - 1)) ** 0.5 * _t_quantile(clusters - 1) / Z)
+    return float((clusters / (clusters - 1)) ** 0.5 * stdtrit(clusters - 1, UPPER_TAIL) / Z)
 
 
 def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, float]:
@@ -191,8 +180,19 @@ def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, flo
     return mean - float(down), mean + float(up)
 
 
-def entry(value: float, interval: Sequence[float]) -> dict[str, float | None]:
-    """A metric as `metrics.json` holds it: {"value", "low", "high"}, all None for NaN."""
+class Metric(TypedDict):
+    """A number with the ends of its 95 % interval, as metrics.json holds it; None if undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+UNDEFINED = Metric(value=None, low=None, high=None)
+
+
+def metric(value: float, interval: Sequence[float]) -> Metric:
+    """UNDEFINED for a value that is NaN."""
     if np.isnan(value):
-        return {"value": None, "low": None, "high": None}
-    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
+        return UNDEFINED.copy()
+    return Metric(value=float(value), low=float(interval[0]), high=float(interval[1]))

@@ -1,11 +1,11 @@
-"""From what probability on an image counts as of a class, for a sensitivity that is wished for."""
+"""The probability from which an image counts as of a class, for a wished sensitivity."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from util.metrics.intervals import clustered_wilson, entry
+from util.metrics.intervals import Metric, clustered_wilson, metric
 from util.metrics.scores import check_table
 
 
@@ -22,7 +22,7 @@ def choose(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -
 
     `probabilities` (n, K), `targets` (n,) class indices, `sensitivity` above 0, at most 1. An image
     counts as of class k when its probability of k is at or above the threshold; each class is
-    looked at alone, so that an image may count as of several or of none. Meant for validation: on
+    taken by itself, so that an image may count as of several or of none. Meant for validation: on
     other images the sensitivity will be another, see `measure`.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
@@ -63,13 +63,13 @@ def measure(
             "wished_sensitivity": thresholds.sensitivity,
             "chosen_on": int(thresholds.images[k]),
             "threshold": float(threshold) if known else None,
-            "sensitivity": _share(named, is_k & known, patients),
-            "specificity": _share(~named, ~is_k & known, patients),
+            "sensitivity": _proportion(named, is_k & known, patients),
+            "specificity": _proportion(~named, ~is_k & known, patients),
         }
     return points
 
 
-def _share(hits: np.ndarray, among: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
-    """Share of `hits` in the images `among` (n,) bool; None where there are none."""
+def _proportion(hits: np.ndarray, among: np.ndarray, patients: np.ndarray) -> Metric:
+    """Proportion of `hits` among the images `among` (n,) bool; None where there are none."""
     value = hits[among].mean() if among.any() else np.nan
-    return entry(value, clustered_wilson(hits[among], patients[among]))
+    return metric(value, clustered_wilson(hits[among], patients[among]))

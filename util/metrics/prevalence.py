@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from util.metrics.intervals import clustered_wilson, entry
+from util.metrics.intervals import Metric, clustered_wilson, metric
 from util.metrics.probabilities import check_shares
 from util.metrics.scores import check_table
 
@@ -32,31 +32,31 @@ def at_prevalence(
     check_table(probabilities, targets, patients, classes)
     prevalence = check_shares(prevalence, len(classes), "prevalence")
     named, patients = probabilities.argmax(1), np.asarray(patients)
-    found = {"recall": {}, "precision": {}}
+    scores = {"recall": {}, "precision": {}}
     for k, label in enumerate(classes):
         hits, of_class = (named == k)[targets == k], patients[targets == k]
         recall = hits.mean() if len(hits) else np.nan
-        found["recall"][label] = entry(recall, clustered_wilson(hits, of_class))
-        found["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
-    return found
+        scores["recall"][label] = metric(recall, clustered_wilson(hits, of_class))
+        scores["precision"][label] = _precision(named == k, targets, patients, prevalence, k)
+    return scores
 
 
 def _precision(
     named: np.ndarray, targets: np.ndarray, patients: np.ndarray, prevalence: np.ndarray, k: int
-) -> dict[str, float | None]:
+) -> Metric:
     """Precision of class `k`, which the images `named` (n,) bool are given."""
     rates = np.full((len(prevalence), 3), np.nan)  # value, low, high
     for j in np.unique(targets):
         hits = named[targets == j]
         rates[j] = hits.mean(), *clustered_wilson(hits, patients[targets == j])
     rates = np.where(prevalence[:, None] > 0, prevalence[:, None] * rates, 0)
-    found, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
-    if np.isnan(found[0] + alarms[0]):
-        return entry(np.nan, (np.nan, np.nan))
-    if found[0] + alarms[0] == 0:
-        return entry(0.0, (0.0, 1.0))  # never given: nothing is known
-    low, high = _share_interval(found, alarms)
-    return entry(found[0] / (found[0] + alarms[0]), (low, high))
+    hits, alarms = rates[k], _sum(np.delete(rates, k, axis=0))
+    if np.isnan(hits[0] + alarms[0]):
+        return metric(np.nan, (np.nan, np.nan))
+    if hits[0] + alarms[0] == 0:
+        return metric(0.0, (0.0, 1.0))  # never given: nothing is known
+    low, high = _part_interval(hits, alarms)
+    return metric(hits[0] / (hits[0] + alarms[0]), (low, high))
 
 
 def _sum(rates: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def _sum(rates: np.ndarray) -> np.ndarray:
     return np.array([value, max(0.0, value - down), value + up])
 
 
-def _share_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
+def _part_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
     """Interval of part / (part + rest), both (3,) of value, low and high."""
     low, high = _ratio_low(part, rest), _ratio_low(rest, part)  # of the odds, and of their inverse
     return low / (1 + low), 1 / (1 + high)

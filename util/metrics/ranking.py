@@ -1,6 +1,6 @@
-"""Metrics and curves of a ranking: how well scores put a class's images first. Needs numpy alone.
+"""Metrics of a ranking: how well scores put a class's images first. Needs only numpy.
 
-Each class is looked at against the rest. What takes weights takes any leading dimensions
+Each class is ranked against the rest. What takes weights takes any leading dimensions
 (..., n), so that the value and its bootstrap draws come from the same line of code.
 """
 
@@ -49,39 +49,11 @@ def _both(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.n
     weights, positive = weights[..., order], positive[order]
     hits = np.add.reduceat(weights * positive, starts, axis=-1)
     alarms = np.add.reduceat(weights, starts, axis=-1) - hits
-    found, false = hits.cumsum(-1), alarms.cumsum(-1)
-    ahead = found - hits / 2  # all positives above, and half of the ties
-    area = ratio((alarms * ahead).sum(-1), found[..., -1] * false[..., -1])
-    precise = (hits * ratio(found, found + false, otherwise=0.0)).sum(-1)
-    return np.stack([area, ratio(precise, found[..., -1])])
-
-
-def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rates, from (0, 0) to (1, 1), one point for each distinct score.
-
-    `scores` (n,), `positive` (n,) bool. A rate is NaN when its side is empty.
-    """
-    false, true = _counts(scores, positive)
-    return ratio(false, false[-1:]), ratio(true, true[-1:])
-
-
-def precision_recall_curve(
-    scores: np.ndarray, positive: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision, from recall 0 and precision 1, one point for each distinct score.
-
-    `scores` (n,), `positive` (n,) bool. Recall rises to 1; it is NaN when nothing is positive.
-    """
-    false, true = _counts(scores, positive)
-    return ratio(true, true[-1:]), ratio(true, true + false, otherwise=1.0)
-
-
-def _counts(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Negatives and positives at or above each distinct score, the highest first, after (0, 0)."""
-    order = np.argsort(-scores)
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    true = np.append(0, positive[order].cumsum()[ends])
-    return np.append(0, (~positive[order]).cumsum()[ends]), true
+    true, false = hits.cumsum(-1), alarms.cumsum(-1)
+    ahead = true - hits / 2  # all positives above, and half of the ties
+    area = ratio((alarms * ahead).sum(-1), true[..., -1] * false[..., -1])
+    precise = (hits * ratio(true, true + false, otherwise=0.0)).sum(-1)
+    return np.stack([area, ratio(precise, true[..., -1])])
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, otherwise: float = np.nan) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are, each with its 95 % interval. Needs numpy alone.
+"""Numbers that say how good predictions are, each with its 95 % interval. Needs NumPy and SciPy.
 
 What is read off a confusion matrix takes matrices with any leading dimensions (..., K, K), so that
 the value and its bootstrap draws come from the same line of code.
@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from util.metrics.intervals import (
+    Metric,
     bootstrap,
     bootstrap_interval,
     clustered_wilson,
-    entry,
     mean_interval,
+    metric,
     percentile_interval,
     row_counts,
 )
@@ -158,16 +159,16 @@ def evaluate_predictions(
 
     shared = {name: scores[:, -1] for name, scores in drawn.items()}
     macro = {
-        f"macro_{name}": macro_entry(values[name], intervals[name], images > 0, shared.get(name))
+        f"macro_{name}": macro_metric(values[name], intervals[name], images > 0, shared.get(name))
         for name in ("f1", "precision", "recall", "specificity", *RANKINGS)
     }
     per_class = {
-        label: {name: entry(values[name][k], intervals[name][k]) for name in values}
+        label: {name: metric(values[name][k], intervals[name][k]) for name in values}
         | {"images": int(images[k]), "patients": int(seen[k])}
         for k, label in enumerate(classes)
     }
     return {
-        "accuracy": entry(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
+        "accuracy": metric(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
         "balanced_accuracy": macro["macro_recall"],  # two names of one number
         **macro,
         "per_class": per_class,
@@ -213,9 +214,9 @@ def _bootstrap_scores(
     return dict(zip(("f1", *RANKINGS), drawn, strict=True))
 
 
-def macro_entry(
+def macro_metric(
     values: np.ndarray, intervals: np.ndarray, occurs: np.ndarray, drawn: np.ndarray | None
-) -> dict[str, float | None]:
+) -> Metric:
     """Macro average of `values` (K,) over the classes that occur (K,) bool, within its interval.
 
     `intervals` (K, 2) are of the classes, `drawn` (draws,) bootstrap values of the average itself.
@@ -226,7 +227,7 @@ def macro_entry(
         # The wider of two: one knows what the classes share, the other the class without mistakes.
         drawn_low, drawn_high = percentile_interval(drawn, value)
         low, high = min(low, drawn_low), max(high, drawn_high)
-    return entry(value, (low, high))
+    return metric(value, (low, high))
 
 
 def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -> list[str]:

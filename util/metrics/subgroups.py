@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from util.metrics.intervals import bootstrap, bootstrap_interval, clustered_wilson, entry
-from util.metrics.scores import accuracy, check_table, confusion_matrix, f1, macro_entry
+from util.metrics.intervals import bootstrap, bootstrap_interval, clustered_wilson, metric
+from util.metrics.scores import accuracy, check_table, confusion_matrix, f1, macro_metric
 
 UNKNOWN = "unknown"
 # Fewer than for the split: there are many subgroups, and the spread of 400 draws, from which most
@@ -15,25 +15,25 @@ DRAWS = 400
 
 def subgroups(
     probabilities: np.ndarray,
+    columns: Mapping[str, Sequence[str]],
     targets: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
-    columns: Mapping[str, Sequence[str]],
     seed: int = 0,
 ) -> dict[str, dict[str, dict]]:
     """Accuracy and macro F1 of the images that share a value of one of `columns`, ready for JSON.
 
-    `probabilities` (n, K), `targets` and `patients` (n,), `classes` K names; `columns` name -> n
-    values, a blank or missing one counts as "unknown". Returns name -> value -> {"images",
+    `probabilities` (n, K), `columns` name -> n values, of which a blank or missing one counts as
+    "unknown"; `targets` and `patients` (n,), `classes` K names. Returns name -> value -> {"images",
     "patients", "accuracy": metric, "macro_f1": metric}, the most images first.
 
     Macro F1 is over the classes that occur in the subgroup: do not compare two subgroups of other
-    classes. Many subgroups are looked at: one in twenty leaves its interval by chance.
+    classes. There are many subgroups: one in twenty leaves its interval by chance.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
     check_table(probabilities, targets, patients, classes)
     predictions, patients = probabilities.argmax(1), np.asarray(patients)
-    found: dict[str, dict[str, dict]] = {}
+    scores: dict[str, dict[str, dict]] = {}
     for name, values in columns.items():
         if len(values) != len(targets):
             raise ValueError(
@@ -41,12 +41,12 @@ def subgroups(
             )
         cleaned = np.array([_clean(value) for value in values])
         labels, images = np.unique(cleaned, return_counts=True)
-        found[name] = {}
+        scores[name] = {}
         for label in labels[np.argsort(-images, kind="stable")]:
             inside = cleaned == label
             tables = targets[inside], predictions[inside], patients[inside]
-            found[name][str(label)] = _scores(*tables, len(classes), seed)
-    return found
+            scores[name][str(label)] = _scores(*tables, len(classes), seed)
+    return scores
 
 
 def _clean(value: object) -> str:
@@ -75,6 +75,6 @@ def _scores(
     return {
         "images": len(targets),
         "patients": len(set(patients)),
-        "accuracy": entry(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
-        "macro_f1": macro_entry(values, intervals, occurs, shared),
+        "accuracy": metric(accuracy(matrix), clustered_wilson(targets == predictions, patients)),
+        "macro_f1": macro_metric(values, intervals, occurs, shared),
     }

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
-from util.plots.training import COLOURS, PALE, save_figure, strip
+from util.plots.style import COLOURS, PALE, save_figure, strip
 
 ACROSS, DOWN = 6, 2  # images of one class in one split on the contact sheet
 TILE = 96  # their side, pixels
@@ -28,7 +28,7 @@ def plot_dataset(
     """The audit of a dataset folder as one PNG.
 
     tables: split -> metadata with `filename label source view sex age`, all text, age a band,
-    `unknown` where it is not told.
+    `unknown` where it is not known.
     alone: what guesses -> split -> `value low high` of its accuracy. read: (split, filename) -> an
     image (H, W) uint8.
     """

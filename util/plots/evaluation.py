@@ -8,9 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import precision_recall_curve, roc_curve
 
-from util.metrics.ranking import auroc, average_precision, precision_recall_curve, roc_curve
-from util.plots.training import COLOURS, INK, PALE, plot_confusion_matrix, save_figure, strip, wrap
+from util.metrics.intervals import Metric
+from util.metrics.ranking import auroc, average_precision
+from util.plots.confusion_matrix import plot_confusion_matrix
+from util.plots.style import COLOURS, INK, PALE, save_figure, strip, wrap
 
 DASHES = ["-", "--", ":", "-."]  # one more for each time the colours are used up
 ROW = 0.27  # inches for a subgroup
@@ -54,8 +57,9 @@ def plot_roc(
     )
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=1)
 
-    def draw(k: int, **look) -> None:
-        axes.plot(*roc_curve(probabilities[:, k], targets == k), **look)
+    def draw(k: int, **style) -> None:
+        false, true, _ = roc_curve(targets == k, probabilities[:, k], drop_intermediate=False)
+        axes.plot(false, true, **style)
 
     _draw_curves(axes, "AUROC", areas, classes, draw)
     return save_figure(figure, path)
@@ -67,17 +71,17 @@ def plot_precision_recall(
     """Precision over recall of each class, named with its average precision, the best first.
 
     Shapes as for `plot_roc`. A thin line is the class's share of the images, which is what a guess
-    has. Steps, no slopes: between two thresholds there is no precision to be had. A class without
+    has. Steps, not slopes: between two thresholds there is no precision. A class without
     images has no curve and is named without one.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
     areas = average_precision(probabilities, targets)
     figure, axes = _square("recall (sensitivity)", "precision")
 
-    def draw(k: int, **look) -> None:
-        recall, precision = precision_recall_curve(probabilities[:, k], targets == k)
-        axes.plot(recall, precision, drawstyle="steps-pre", **look)
-        axes.axhline(np.mean(targets == k), color=look["color"], linewidth=0.7, alpha=0.5)
+    def draw(k: int, **style) -> None:
+        precision, recall, _ = precision_recall_curve(targets == k, probabilities[:, k])
+        axes.plot(recall[::-1], precision[::-1], drawstyle="steps-pre", **style)
+        axes.axhline(np.mean(targets == k), color=style["color"], linewidth=0.7, alpha=0.5)
 
     _draw_curves(axes, "Average precision", areas, classes, draw)
     return save_figure(figure, path)
@@ -86,7 +90,7 @@ def plot_precision_recall(
 def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     """How often the named class is right, over how sure the model said it is.
 
-    `calibration` has `expected_calibration_error` {"value", "low", "high"} and `bins`, those that
+    `calibration` has `expected_calibration_error`, a metric, and `bins`, those that
     hold images, each {"low", "high", "images", "confidence", "accuracy"}. A dot is a bin, a line
     from it to the diagonal its error, the bars below how many images it holds.
     """
@@ -102,8 +106,8 @@ def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     upper.plot(confidence, accuracy, "o", color=COLOURS[0])
     upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), ylabel="share of them named correctly")
     error = calibration["expected_calibration_error"]
-    found = "undefined" if error["value"] is None else f"{error['value']:.3f}"
-    upper.set_title(f"expected calibration error {found}", loc="left", fontsize=10)
+    text = "undefined" if error["value"] is None else f"{error['value']:.3f}"
+    upper.set_title(f"expected calibration error {text}", loc="left", fontsize=10)
     lower.bar(low, images, high - low, align="edge", color=PALE, edgecolor="white")
     lower.set(xlabel="probability of the named class", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -112,10 +116,10 @@ def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     return save_figure(figure, path)
 
 
-def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: str | Path) -> Path:
+def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Metric, path: str | Path) -> Path:
     """Accuracy of each subgroup with its 95 % interval, column by column.
 
-    `subgroups`: column -> value -> {"images", "patients", "accuracy": {"value", "low", "high"}}.
+    `subgroups`: column -> value -> {"images", "patients", "accuracy": metric}.
     `accuracy` of all images is the vertical line. A subgroup without a value keeps its row, empty.
     """
     rows = [(column, name) for column, groups in subgroups.items() for name in groups]
@@ -127,11 +131,11 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: st
             -0.02, place, wrap(column.capitalize(), 40), ha="right", va="center", color=INK,
             weight="bold", fontsize=9, transform=axes.get_yaxis_transform(),
         )  # fmt: skip
-        for name, found in groups.items():
+        for name, scores in groups.items():
             place += 1
             places.append(place)
-            names.append(f"{wrap(name, 40)}  {found['images']} ({found['patients']})")
-            _draw_entry(axes, found["accuracy"], place)
+            names.append(f"{wrap(name, 40)}  {scores['images']} ({scores['patients']})")
+            _draw_metric(axes, scores["accuracy"], place)
         place += 1
     if accuracy["value"] is not None:
         axes.axvline(accuracy["value"], color=PALE, linewidth=1, zorder=0)
@@ -143,7 +147,7 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Mapping, path: st
     return save_figure(figure, path)
 
 
-def _draw_entry(axes: Axes, metric: Mapping, place: float) -> None:
+def _draw_metric(axes: Axes, metric: Metric, place: float) -> None:
     if metric["value"] is None:
         return
     axes.plot([metric["low"], metric["high"]], [place, place], color=COLOURS[0], linewidth=1.5)
@@ -161,17 +165,17 @@ def _square(across: str, up: str) -> tuple[Figure, Axes]:
 def _draw_curves(
     axes: Axes, title: str, areas: np.ndarray, classes: Sequence[str], draw: Callable
 ) -> None:
-    """One curve for each class with an area (K,), NaN for none; draw(k, **look) draws it."""
+    """One curve for each class with an area (K,), NaN for none; draw(k, **style) draws it."""
     styles = list(product(DASHES, COLOURS))
     for k in np.argsort(-np.nan_to_num(areas, nan=-1), kind="stable"):
         dash, colour = styles[k % len(styles)]
         known = not np.isnan(areas[k])
         area = f"{areas[k]:.3f}" if known else "  -  "
-        look = {"linestyle": dash, "color": colour, "label": wrap(f"{area}  {classes[k]}", 40)}
+        style = {"linestyle": dash, "color": colour, "label": wrap(f"{area}  {classes[k]}", 40)}
         if known:
-            draw(k, **look)
+            draw(k, **style)
         else:
-            axes.plot([], [], **look)
+            axes.plot([], [], **style)
     axes.legend(
         title=title, alignment="left", frameon=False, fontsize=9,
         loc="upper left", bbox_to_anchor=(1.02, 1),

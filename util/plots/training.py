@@ -1,6 +1,5 @@
-"""Plots of a run, as PNG files, and what all plots share. No display and no global state."""
+"""The course of a training as a picture."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from util.files import atomic_path
+from util.plots.style import COLOURS, PALE, save_figure, strip
 
-# Okabe & Ito (2008), https://jfly.uni-koeln.de/color: told apart with every kind of colour vision.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-INK, PALE = "#333333", "#BBBBBB"
 FEW_POINTS = 30  # up to here a line shows its points, and a line of one point is seen at all
 
 
@@ -41,51 +37,9 @@ def plot_history(history: Sequence[dict], path: str | Path) -> Path:
         best = np.nanargmax(macro_f1)
         for axes in (losses, metrics):
             axes.axvline(epochs[best], color=PALE, linewidth=1, zorder=0)
-        found = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
-        metrics.set_title(found, loc="center", fontsize=9)
+        title = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
+        metrics.set_title(title, loc="center", fontsize=9)
     return save_figure(figure, path)
-
-
-def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: str | Path) -> Path:
-    """Writes `draw_confusion_matrix` as a PNG."""
-    return save_figure(draw_confusion_matrix(matrix, classes), path)
-
-
-def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Images by true class (rows) and predicted class (columns): counts and shares of the row.
-
-    `matrix` (K, K) counts, `classes` K names. The row of a class without images stays empty.
-    """
-    matrix = np.asarray(matrix)
-    n_classes = len(classes)
-    images = matrix.sum(1, keepdims=True)
-    shares = np.divide(matrix, images, out=np.zeros(matrix.shape), where=images > 0)
-
-    upright = n_classes <= 4  # room for the names of the columns to stand upright
-    side = n_classes * (1.3 if upright else 0.62)
-    figure = Figure(figsize=(side, side))
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        if images[row, 0]:
-            share = shares[row, column]
-            axes.text(
-                column, row, f"{share:.0%}\n{count}", ha="center", va="center", fontsize=8,
-                color="white" if share > 0.55 else INK,
-            )  # fmt: skip
-    axes.set_xticks(range(n_classes), [wrap(name, 13 if upright else 24) for name in classes])
-    axes.set_yticks(range(n_classes), [wrap(name, 24) for name in classes])
-    axes.tick_params(axis="x", labelrotation=0 if upright else 90)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.tick_params(length=0, labelsize=9)
-    axes.spines[:].set_visible(False)
-    # White gaps between the cells.
-    axes.set_xticks(np.arange(1, n_classes) - 0.5, minor=True)
-    axes.set_yticks(np.arange(1, n_classes) - 0.5, minor=True)
-    axes.tick_params(which="minor", length=0)
-    axes.grid(which="minor", color="white", linewidth=2)
-    return figure
 
 
 def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.ndarray]) -> None:
@@ -112,22 +66,3 @@ def _last(values: np.ndarray) -> float:
     """Where the name of a line stands: its last value, 0 when it has none."""
     finite = values[np.isfinite(values)]
     return finite[-1] if len(finite) else 0.0
-
-
-def wrap(name: str, width: int) -> str:
-    """A class's name in lines of `width`; a dollar in it must not start a formula."""
-    return textwrap.fill(name, width).replace("$", r"\$")
-
-
-def strip(axes: Axes) -> None:
-    """Takes away the upper and the right edge."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
-    """Writes a PNG, whole or not at all."""
-    # Tight is a second drawing, which a figure that lays itself out has no need of.
-    box = None if figure.get_layout_engine() else "tight"
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, bbox_inches=box)
-    return Path(path)

@@ -6,6 +6,8 @@ None, or no entry, stands for what they do not say.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from util.mapping import class_names
+
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",
     "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
@@ -19,18 +21,16 @@ TRAINED_WITH = (
 )  # fmt: skip
 
 
-# ---- The model: of what util.checkpoint.load_checkpoint returns ----
+# ---- The model: from the `checkpoint` of a Predictor ----
 
 
 def model_facts(checkpoint: Mapping) -> dict[str, str]:
     """Name -> value, the same names for every checkpoint."""
-    config, classes = checkpoint["config"], defaultdict(list)
-    for label, k in sorted(checkpoint["mapping"].items(), key=lambda pair: pair[1]):
-        classes[k].append(label)
+    config = checkpoint["config"]
     facts = {
         "Name": config.get("name"),
         "Architecture": architecture(checkpoint),
-        "Classes": ", ".join(" + ".join(labels) for labels in classes.values()),
+        "Classes": ", ".join(class_names(checkpoint["mapping"])),
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
@@ -47,10 +47,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
 
 def architecture(checkpoint: Mapping) -> str:
     text = "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk"
-    weights = checkpoint.get("state_dict", {})
-    trained = [tensor for name, tensor in weights.items() if name.endswith((".weight", ".bias"))]
-    count = sum(tensor.numel() for tensor in trained)
-    return f"{text}, {count:,} parameters" if count else text
+    return f"{text}, {checkpoint['parameters']:,} parameters"
 
 
 def input_format(form: Mapping) -> str:
@@ -66,7 +63,7 @@ def input_format(form: Mapping) -> str:
 
 def initialization(config: Mapping) -> str | None:
     if config.get("weights"):
-        return f"from {config['weights']}, the head drawn anew where the classes differ"
+        return f"from {config['weights']}, the head drawn at random where the classes differ"
     if "backbone_weights" not in config:
         return None
     trunk = config["backbone_weights"]
@@ -86,7 +83,7 @@ def selection(checkpoint: Mapping) -> str | None:
         text += f" of at most {checkpoint['config']['epochs']}"
     if "macro_f1" in checkpoint["metrics"]:
         text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
-    how = ", with one view of each image," if checkpoint["test_time_augmentation"] else ""
+    how = ", without test-time augmentation," if checkpoint["test_time_augmentation"] else ""
     return f"{text}. Validation{how} chooses the epoch; the test split takes no part"
 
 
@@ -100,11 +97,8 @@ def mixture(checkpoint: Mapping) -> str | None:
     """How common the classes are where the probabilities are right as they are."""
     if not checkpoint["prior"]:
         return None
-    classes = defaultdict(list)
-    for label, k in checkpoint["mapping"].items():
-        classes[k].append(label)
-    shares = enumerate(checkpoint["prior"])
-    return join((" + ".join(classes[k]), f"{100 * share:.0f} %") for k, share in shares)
+    shares = zip(class_names(checkpoint["mapping"]), checkpoint["prior"], strict=True)
+    return join((name, f"{100 * share:.0f} %") for name, share in shares)
 
 
 # ---- The data: of dataset.json, or of an empty dict where there is none ----
@@ -132,9 +126,9 @@ def data_facts(about: Mapping) -> dict[str, str]:
 
 def _split(arguments: Mapping) -> str:
     if held := arguments.get("hold_out_source"):
-        test = f"test holds the source {held} alone"
+        test = f"test holds only the source {held}"
     else:
-        test = f"share of test {arguments['test_size']:g}"
+        test = f"part of test {arguments['test_size']:g}"
     text = f"by patient, each class and source alike; {test}, of validation "
     text += f"{arguments['val_size']:g}; seed {arguments['seed']}"
     return text + ("; patients of an earlier data set stay" if arguments.get("split_from") else "")
@@ -174,16 +168,16 @@ def limits(about: Mapping) -> list[str]:
     images = defaultdict(lambda: defaultdict(int))  # class -> source -> number
     for row in about.get("counts", ()):
         images[row["label"]][row["source"]] += sum(row[split] for split in about["images"])
-    shares = {label: max(found.values()) / sum(found.values()) for label, found in images.items()}
+    largest = {label: max(of.values()) / sum(of.values()) for label, of in images.items()}
     confounded = [
-        f"{100 * share:.0f} % of {label} from {max(images[label], key=images[label].get)}"
-        for label, share in shares.items()
-        if share >= MOSTLY
+        f"{100 * part:.0f} % of {label} from {max(images[label], key=images[label].get)}"
+        for label, part in largest.items()
+        if part >= MOSTLY
     ]
     if not confounded or len({row["source"] for row in about["counts"]}) == 1:
         return [*LIMITS]
-    told = f"In this data set hospital and disease are confounded: {', '.join(confounded)}."
-    return [*LIMITS, f"{told} A model can score well by recognising the source."]
+    confounding = f"In this data set hospital and disease are confounded: {', '.join(confounded)}."
+    return [*LIMITS, f"{confounding} A model can score well by recognising the source."]
 
 
 def join(pairs: Iterable[tuple]) -> str:

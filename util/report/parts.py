@@ -6,8 +6,9 @@ from math import isnan
 from numbers import Integral
 from pathlib import Path
 
-Entry = Mapping[str, float | None]  # a metric: value, low, high
-Cell = str | int | float | Entry | None
+from util.metrics.intervals import Metric
+
+Cell = str | int | float | Metric | None
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """`head` names the first column and each cell. `scale`: an entry is drawn from 0 to 1, too."""
+    """`head` names the first column and each cell. `scale`: a metric is drawn from 0 to 1, too."""
 
     head: Sequence[str]
     rows: Sequence[Row]
@@ -58,7 +59,7 @@ def text(cell: Cell) -> str:
     return f"{value:,}" if isinstance(value, Integral) else f"{value:.3f}"
 
 
-def interval(metric: Entry) -> str:
+def interval(metric: Metric) -> str:
     return "" if metric["value"] is None else f"{metric['low']:.3f} to {metric['high']:.3f}"
 
 

@@ -32,7 +32,7 @@ HOW = {
     "it may have learned the same. A line goes from 0 to 1. The lead is the difference on the same "
     "patients: only where its interval is above 0 is the model shown to be ahead.",
     "Class by class": "Each class against all others. Recall says how many of its images were "
-    "found, precision how many of those named after it are of it.",
+    "found, precision how many of those given its name are of it.",
     "Confusion matrix": "A row is a true class, a column what its images were named; the diagonal "
     "is right.",
     "Curves": "Every threshold at once. ROC is best in the upper left corner, and a guess is the "
@@ -53,11 +53,11 @@ HOW = {
     "Subgroups": "Subgroups hold other mixtures of classes, so that a difference may be the "
     "mixture's. The line is the accuracy of all images; macro F1 is over the classes that occur.",
     "Worst mistakes": "Wrongly named, the surest first; beside each image what spoke for the class "
-    "that it was named, the brighter the more, each on a scale of its own",
+    "that it was given, the brighter the more, each on a scale of its own",
     "Data set": "How many images of whom are in it, and what was left out.",
     "Model card": "What the checkpoint says of itself.",
     "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
-    "that the files of the run answer; a paper has to answer the others.",
+    "that the files of the run answer beyond the sections above; a paper has to answer the others.",
     "Limits": "What no number here can tell.",
     "Record": "What it takes to do it again.",
 }
@@ -72,15 +72,15 @@ def sections(
     card: Mapping,
 ) -> list[Section]:
     """All of them, in order. The arguments are those of `util.report.write.write_report`."""
-    found = [_together(metrics), _by_class(metrics), _confusion(metrics, plots)]
-    found += [_curves(metrics, plots), _probes(metrics), _heat(metrics)]
-    found += [_source_in_features(metrics), _calibration(metrics, plots)]
-    found += [_operating_points(metrics)]
+    parts = [_together(metrics), _by_class(metrics), _confusion(metrics, plots)]
+    parts += [_curves(metrics, plots), _probes(metrics), _heat(metrics)]
+    parts += [_source_in_features(metrics), _calibration(metrics, plots)]
+    parts += [_operating_points(metrics)]
     if metrics["prevalence"]:
-        found.append(_prevalence(metrics["prevalence"]))
-    found += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
+        parts.append(_prevalence(metrics["prevalence"]))
+    parts += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
     limits = [("", limit) for limit in card["limits"]]
-    return [*found, *_cards(card), _section("Limits", notes=limits), _record(facts)]
+    return [*parts, *_cards(card), _section("Limits", notes=limits), _record(facts)]
 
 
 def _section(title: str, *parts, **more) -> Section:
@@ -141,14 +141,14 @@ def _curves(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 def _probes(metrics: Mapping) -> Section:
     asked = ("accuracy", "macro_f1", "macro_auroc")
-    keys = [key for key in asked if all(key in found for found in metrics["probes"].values())]
+    keys = [key for key in asked if all(key in scores for scores in metrics["probes"].values())]
 
-    def row(name: str, found: Mapping, how: str, kind: str) -> Row:
-        return Row(name, [*(found.get(key, "") for key in keys), sentence(how)], kind)
+    def row(name: str, scores: Mapping, how: str, kind: str) -> Row:
+        return Row(name, [*(scores.get(key, "") for key in keys), sentence(how)], kind)
 
     rows = [row("whole image", metrics, "the model's own score", "model")]
     for kind, those in (("model", metrics["probes"]), ("cheat", metrics["cheats"])):
-        rows += [row(name, found, found["how"], kind) for name, found in those.items()]
+        rows += [row(name, scores, scores["how"], kind) for name, scores in those.items()]
     head = ("Image", *(MACRO[key] for key in keys), "How to read it")
     return _section("Probes", [Table(head, rows, True, "readings")])
 
@@ -168,31 +168,31 @@ def _source_in_features(metrics: Mapping) -> Section:
         Row(
             label,
             [
-                found["auroc"],
-                found["images"],
-                join(found["sources"].items()),
-                sentence(found["how"]),
+                known["auroc"],
+                known["images"],
+                join(known["sources"].items()),
+                sentence(known["how"]),
             ],
             "model",
         )
-        for label, found in metrics["source_in_features"].items()
+        for label, known in metrics["source_in_features"].items()
     ]
     head = ("Class", "AUROC", "Images", "Of them", "How to read it")
     return _section("The source in the features", [Table(head, rows, True, "readings")])
 
 
 def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
-    found = metrics["calibration"]
-    error, brier = found["expected_calibration_error"], found["brier"]
+    calibration = metrics["calibration"]
+    error, brier = calibration["expected_calibration_error"], calibration["brier"]
     rows = [
         Row("Expected calibration error", [error], "model"),
-        Row("What chance alone would show", [float(found["expected_by_chance"])]),
+        Row("What only chance would show", [float(calibration["expected_by_chance"])]),
         Row("Brier score (0 is best, 2 worst)", [brier]),
-        Row("Temperature", [float(found["temperature"])]),
+        Row("Temperature", [float(calibration["temperature"])]),
     ]
     bins = [
         Row(f"{b['low']:.2f} to {b['high']:.2f}", [b["images"], b["confidence"], b["accuracy"]])
-        for b in found["bins"]
+        for b in calibration["bins"]
     ]
     alt = f"Reliability diagram of {len(bins)} bins; expected calibration error {text(error)}."
     tables = [
@@ -207,23 +207,23 @@ def _operating_points(metrics: Mapping) -> Section:
         Row(
             label,
             [
-                found["wished_sensitivity"],
-                found["chosen_on"],
-                found["threshold"],
-                found["sensitivity"],
-                found["specificity"],
+                point["wished_sensitivity"],
+                point["chosen_on"],
+                point["threshold"],
+                point["sensitivity"],
+                point["specificity"],
             ],
         )
-        for label, found in metrics["operating_points"].items()
+        for label, point in metrics["operating_points"].items()
     ]
     head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
     return _section("Operating points", [Table(head, rows)])
 
 
-def _prevalence(found: Mapping) -> Section:
+def _prevalence(population: Mapping) -> Section:
     rows = [
-        Row(label, [float(share), found["recall"][label], found["precision"][label]])
-        for label, share in found["stated"].items()
+        Row(label, [float(share), population["recall"][label], population["precision"][label]])
+        for label, share in population["stated"].items()
     ]
     head = ("Class", "Stated share", "Recall (sensitivity)", "Precision")
     return _section("In another population", [Table(head, rows)])
@@ -260,19 +260,12 @@ def _cards(card: Mapping) -> list[Section]:
             rows = [Row(row[0], row[1:]) for row in card[name]["rows"]]
             tables.append(Table(card[name]["head"], rows, kind="even"))
     answers = [
-        Row(str(row["item"]), (row["what"], sentence(row["answer"])))
-        for row in card["claim"]
-        if row["answer"]
+        Row(str(row["item"]), (row["what"], sentence(row["answer"]))) for row in card["claim"]
     ]
-    others = [f"{row['item']} {row['what']}" for row in card["claim"] if not row["answer"]]
     return [
         _section("Data set", tables),
         _section("Model card", [_facts(card["model"])]),
-        _section(
-            "CLAIM",
-            [Table(("Item", "What", "Answer"), answers, kind="claim")],
-            notes=[("Not answered here", sentence("; ".join(others)))],
-        ),
+        _section("CLAIM", [Table(("Item", "What", "Answer"), answers, kind="claim")]),
     ]
 
 
@@ -283,8 +276,8 @@ def _record(facts: Mapping[str, str]) -> Section:
 # ---- Parts ----
 
 
-def _size(found: Mapping) -> str:
-    return f"{found['images']:,} ({found['patients']:,})"
+def _size(counts: Mapping) -> str:
+    return f"{counts['images']:,} ({counts['patients']:,})"
 
 
 def _facts(facts: Mapping[str, str]) -> Table:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from util.metrics.intervals import Metric
+
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
 BY_CLASS = ("recall", "specificity", "precision", "auroc")
 WIDTH = 44
 
 
-def line(name: str, metric: Mapping) -> str:
-    """`metric` is {"value", "low", "high"}, None where undefined."""
+def line(name: str, metric: Metric) -> str:
     name = name.replace("_", " ")
     if metric["value"] is None:
         return f"{name:<{WIDTH}} undefined"
@@ -40,3 +41,12 @@ def summary(metrics: Mapping) -> str:
                 lines.append(line(f"{label}: {name} at that prevalence", value))
     said = [metrics["headline"]["sentence"], *metrics["verdicts"], *metrics["warnings"]]
     return "\n".join([*lines, "", *said])
+
+
+def comparison_summary(comparison: Mapping) -> str:
+    """What comparison.json says: each metric of both models, their difference, the verdict."""
+    lines = []
+    for name, difference in comparison["difference"].items():
+        lines += [line(f"{letter}: {name}", comparison[letter][name]) for letter in "AB"]
+        lines.append(line(f"{name}, B less A", difference))
+    return "\n".join([*lines, comparison["verdict"]])

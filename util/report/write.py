@@ -75,15 +75,15 @@ def _write_gallery(folder: Path, gallery: Sequence[Mapping]) -> list[Figure]:
     for old in (folder / GALLERY).glob("[0-9][0-9]-*.png"):
         old.unlink()
     figures = []
-    for number, found in enumerate(gallery, 1):
-        stem = re.sub(r"[^\w-]", "_", Path(found["file"]).stem, flags=re.ASCII)[:LONGEST]
+    for number, mistake in enumerate(gallery, 1):
+        stem = re.sub(r"[^\w-]", "_", Path(mistake["file"]).stem, flags=re.ASCII)[:LONGEST]
         path = folder / GALLERY / f"{number:02d}-{stem}.png"
         path.parent.mkdir(exist_ok=True)
         with atomic_path(path) as temporary:
-            temporary.write_bytes(found["image"])
-        named = f"{found['predicted']} with {text(found['probability'])}, is {found['truth']}"
-        whose = ", ".join((found["file"], found["source"], found["view"] or "unknown view"))
-        alt = f"Radiograph {found['file']}, and beside it the same under its heat map"
+            temporary.write_bytes(mistake["image"])
+        named = f"{mistake['predicted']} with {text(mistake['probability'])}, is {mistake['truth']}"
+        whose = ", ".join((mistake["file"], mistake["source"], mistake["view"] or "unknown view"))
+        alt = f"Radiograph {mistake['file']}, and beside it the same under its heat map"
         figures.append(Figure(path, f"Named {named}. {whose}", alt))
     return figures
 

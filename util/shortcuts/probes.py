@@ -1,8 +1,8 @@
 """Images with a part of what they show taken away, to see what a network needs for its answer.
 
 None of these images is like one that it was trained on. A score that survives proves that what is
-left suffices; one that falls may have fallen for the strange look alone. Zech et al. (2018), PLoS
-Med. 15:e1002683, and DeGrave et al. (2021), Nat. Mach. Intell. 3:610, show why to ask.
+left suffices; one that falls may have fallen only because it looks strange. Zech et al. (2018),
+PLoS Med. 15:e1002683, and DeGrave et al. (2021), Nat. Mach. Intell. 3:610, show why to ask.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Box(NamedTuple):
 LUNGS = Box(top=0.08, bottom=0.90, left=0.08, right=0.92)
 # Pixels on the longer side after the blur. Ribs, vessels and text are gone; how bright the lungs
 # are, and how the patient is framed, is still there.
-BLUR = 16
+BLUR_SIDE = 16
 
 
 class Probe(NamedTuple):
@@ -67,31 +67,33 @@ def without_border(pixels: Tensor) -> Tensor:
 
 
 def blurred(pixels: Tensor) -> Tensor:
-    """(N, C, H, W) uint8 as of BLUR pixels on the longer side, enlarged to what they were.
+    """(N, C, H, W) uint8 shrunk to BLUR_SIDE pixels on the longer side, and enlarged again.
 
     Averaged over areas, then bilinear. Images that are not larger stay as they are.
     """
     height, width = pixels.shape[2:]
-    if max(height, width) <= BLUR:
+    if max(height, width) <= BLUR_SIDE:
         return pixels.clone()
-    shrink = BLUR / max(height, width)
+    shrink = BLUR_SIDE / max(height, width)
     size = max(1, round(height * shrink)), max(1, round(width * shrink))
     small = F.interpolate(pixels.float(), size, mode="area")
     large = F.interpolate(small, (height, width), mode="bilinear", align_corners=False)
     return large.round().to(pixels.dtype)
 
 
+WITHOUT_CENTRE, WITHOUT_BORDER = "centre blacked out", "border blacked out"
+BLURRED = f"blurred to {BLUR_SIDE} pixels"
 PROBES = {
-    "centre blacked out": Probe(
+    WITHOUT_CENTRE: Probe(
         without_centre,
         "the lungs are black: what a model still scores above guessing, it reads off the border",
     ),
-    "border blacked out": Probe(
+    WITHOUT_BORDER: Probe(
         without_border,
         "only the lungs are left: an honest model keeps most of its score, though the black frame"
         " itself may cost some",
     ),
-    "blurred to 16 pixels": Probe(
+    BLURRED: Probe(
         blurred,
         "no fine structure is left: what survives comes from brightness and layout, which differ"
         " between sources as well as between lungs",
@@ -105,15 +107,14 @@ def outside_box(heat: np.ndarray) -> np.ndarray:
     heat must not be negative; a map without any gives NaN. A cell that the box's edge cuts counts
     by its areas on both sides, its heat being even. At a small input a cell is a large part of the
     image (a third of a side at 96 pixels), most cells are cut, and the result stays near
-    LUNGS.outside, that of an even map, whatever the model looks at.
+    LUNGS.outside, that of an even map, wherever the model looks.
     """
     heat = np.asarray(heat, float)
     down = _overlap(heat.shape[1], LUNGS.top, LUNGS.bottom)
     across = _overlap(heat.shape[2], LUNGS.left, LUNGS.right)
     total = heat.sum((1, 2))
     inside = np.einsum("nhw,h,w->n", heat, down, across)
-    share = np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
-    return 1 - share
+    return 1 - np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
 
 
 def _overlap(cells: int, start: float, end: float) -> np.ndarray:

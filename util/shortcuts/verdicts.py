@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from util.metrics.intervals import bootstrap, percentile_interval
+from util.metrics.intervals import UNDEFINED, Metric, bootstrap, metric, percentile_interval
+from util.shortcuts.probes import BLURRED, LUNGS, WITHOUT_BORDER, WITHOUT_CENTRE
 
-CENTRE, BORDER, BLUR = "centre blacked out", "border blacked out", "blurred to 16 pixels"
 GUESSING = 0.5  # the AUROC of guesses
 # The part of a model's own lead over guessing that it may keep without the lungs: what sticks out
-# of the lung box, and the patient's build, tell a little in any large test.
+# of the lung box, and the patient's build, give a little away in any large test.
 SPARED = 0.1
 FINE = 6  # cells along a side from which a heat map can tell the border from the lungs
 LEADS = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_auroc": "macro AUROC"}
@@ -45,16 +45,16 @@ def judge(
     {"value", "low", "high"}. Of a model that is not shown to know a class nothing is taken away,
     so that the three probes have no verdict.
     """
-    found = [*(_cheat(name, scores) for name, scores in cheats.items()), _heat(heat)]
-    found += [_features(name, scores) for name, scores in source_in_features.items()]
+    verdicts = [*(_cheat(name, scores) for name, scores in cheats.items()), _heat(heat)]
+    verdicts += [_features(name, scores) for name, scores in source_in_features.items()]
     if _tested(metrics):
-        found = [
-            _without_lungs(metrics, probes[CENTRE]),
+        verdicts = [
+            _without_lungs(metrics, probes[WITHOUT_CENTRE]),
             _without_border(metrics, probes),
-            _blurred(metrics, probes[BLUR]),
-            *found,
+            _blurred(metrics, probes[BLURRED]),
+            *verdicts,
         ]
-    return [verdict for verdict in found if verdict]
+    return [verdict for verdict in verdicts if verdict]
 
 
 def called_out(verdicts: Sequence[Verdict]) -> list[str]:
@@ -72,11 +72,11 @@ def headline(metrics: dict, verdicts: Sequence[Verdict]) -> dict[str, str]:
         why = f"the model itself {_scores(metrics)}, which is not shown to be better than guessing"
         return _headline("not tested", f"Shortcuts could not be tested: {why}.")
     if accused := called_out(verdicts):
-        told = "with the lungs blacked out it still tells the classes apart"
-        if BORDER in accused:
-            told += ", and better than from the lungs"
-        why = "Part of its score does not come from the lungs."
-        return _headline("called out", f"Called out: {told}. {why}")
+        why = "with the lungs blacked out it still tells the classes apart"
+        if WITHOUT_BORDER in accused:
+            why += ", and better than from the lungs"
+        part = "Part of its score does not come from the lungs."
+        return _headline("called out", f"Called out: {why}. {part}")
     proof = "That is no proof: a shortcut inside the lungs passes every probe."
     return _headline("not called out", f"Not called out: no probe finds a shortcut. {proof}")
 
@@ -92,103 +92,99 @@ def _tested(metrics: dict) -> bool:
 
 
 def heat_outside_lungs(
-    shares: np.ndarray,
-    box_outside: float,
-    grid: tuple[int, int],
-    patients: Sequence[str],
-    seed: int = 0,
+    outside: np.ndarray, grid: tuple[int, int], patients: Sequence[str], seed: int = 0
 ) -> dict:
-    """The mean of `shares` (n,), each map's part outside the lung box, with its 95 % interval.
+    """The mean of `outside` (n,), each map's part of heat outside the lung box, and its interval.
 
-    box_outside: the part of the area that is outside. grid: rows and columns of the maps. patients:
-    whose image each is, n names; they are drawn for the interval. NaN, a map without heat, does not
-    count.
+    grid: rows and columns of the maps. patients: the name of the patient of each image, n; they are
+    drawn for the interval. NaN, a map without heat, does not count.
     """
-    known = ~np.isnan(shares)
-    number = {"value": None, "low": None, "high": None}
-    if known.any():
-        shares, patients = np.asarray(shares)[known], np.asarray(patients)[known]
-        drawn = bootstrap(lambda weights: weights @ shares / weights.sum(1), patients, seed=seed)
-        low, high = percentile_interval(drawn, float(shares.mean()))
-        number = {"value": float(shares.mean()), "low": low, "high": high}
+    has_heat = ~np.isnan(outside)
+    mean = UNDEFINED
+    if has_heat.any():
+        outside, patients = np.asarray(outside)[has_heat], np.asarray(patients)[has_heat]
+        drawn = bootstrap(lambda weights: weights @ outside / weights.sum(1), patients, seed=seed)
+        mean = metric(outside.mean(), percentile_interval(drawn, float(outside.mean())))
     how = (
-        f"a map that is even everywhere has {box_outside:.2f}; below it the model looks at the"
+        f"a map that is even everywhere has {LUNGS.outside:.2f}; below it the model looks at the"
         f" lungs more than elsewhere. Maps have {grid[0]} x {grid[1]} cells"
     )
     if min(grid) < FINE:
         how += ", too coarse to tell lungs from border well"
     return {
-        **number,
-        "box_outside": box_outside,
+        **mean,
+        "box_outside": LUNGS.outside,
         "grid": list(grid),
-        "maps": int(known.sum()),
+        "maps": int(has_heat.sum()),
         "how": how,
     }
 
 
 def _without_lungs(metrics: dict, scores: dict) -> Verdict:
     images = np.sum(metrics["confusion_matrix"], axis=1)
-    found = (
+    sentence = (
         f"With the lungs blacked out the model {_scores(scores)}; guessing reaches"
         f" {100 * images.max() / images.sum():.0f} % and {GUESSING:.2f}"
     )
     if _knows(scores, metrics):
-        return Verdict(CENTRE, True, f"{found}. That much it reads off the border.")
-    return Verdict(CENTRE, False, f"{found}. The border alone is not shown to give the class away.")
+        return Verdict(WITHOUT_CENTRE, True, f"{sentence}. That much it reads off the border.")
+    why = "The border alone is not shown to give the class away."
+    return Verdict(WITHOUT_CENTRE, False, f"{sentence}. {why}")
 
 
 def _without_border(metrics: dict, probes: dict) -> Verdict:
-    scores, without_lungs = probes[BORDER]["macro_auroc"], probes[CENTRE]["macro_auroc"]
-    found = f"With all but the lungs blacked out the model {_scores(probes[BORDER])}"
+    lungs_only, border_only = probes[WITHOUT_BORDER], probes[WITHOUT_CENTRE]
+    sentence = f"With all but the lungs blacked out the model {_scores(lungs_only)}"
     # Both are black in part, so that black alone does not explain that one is worse.
-    if _knows(probes[CENTRE], metrics) and scores["high"] < without_lungs["low"]:
-        sentence = f"{found}, worse than without the lungs. It needs the border more than these."
-        return Verdict(BORDER, True, sentence)
-    if _knows(probes[BORDER], metrics):
+    auroc, of_border = lungs_only["macro_auroc"], border_only["macro_auroc"]
+    if _knows(border_only, metrics) and auroc["high"] < of_border["low"]:
+        sentence += ", worse than without the lungs. It needs the border more than these."
+        return Verdict(WITHOUT_BORDER, True, sentence)
+    if _knows(lungs_only, metrics):
         why = "What is left suffices: the lungs, but also brightness, in which sources differ."
     else:
         why = "It is not shown to know the class from that: it may need the border, or not stand"
         why += " the black."
-    return Verdict(BORDER, False, f"{found}{_before(metrics)}. {why}")
+    return Verdict(WITHOUT_BORDER, False, f"{sentence}{_before(metrics)}. {why}")
 
 
 def _blurred(metrics: dict, scores: dict) -> Verdict:
-    found = f"Blurred to 16 pixels the model {_scores(scores)}{_before(metrics)}"
+    sentence = f"Blurred to 16 pixels the model {_scores(scores)}{_before(metrics)}"
     if _knows(scores, metrics):
-        found += ". So much comes from brightness and layout"
-    return Verdict(BLUR, False, f"{found}.")
+        sentence += ". So much comes from brightness and layout"
+    return Verdict(BLURRED, False, f"{sentence}.")
 
 
 def _cheat(name: str, scores: dict) -> Verdict:
     leads = {LEADS[key]: lead for key, lead in scores["lead"].items() if lead["value"] is not None}
     ahead = [name for name, lead in leads.items() if lead["low"] > 0]
     behind = [name for name in leads if name not in ahead]
-    found = "the model is not shown to know more"
+    sentence = "the model is not shown to know more"
     if ahead:
-        found = f"the model is ahead in {' and '.join(ahead)}"
-        found += f", and not shown to be in {' and '.join(behind)}" if behind else ""
+        sentence = f"the model is ahead in {' and '.join(ahead)}"
+        sentence += f", and not shown to be in {' and '.join(behind)}" if behind else ""
     numbers = ", ".join(f"{name} {_interval(lead)}" for name, lead in leads.items())
     return Verdict(
         name,
         False,
         f"{name[:1].upper()}{name[1:]} would name {_percent(scores['accuracy'])} of the images"
-        f" right; {found}. Its lead on the same patients: {numbers}.",
+        f" right; {sentence}. Its lead on the same patients: {numbers}.",
     )
 
 
 def _heat(heat: dict) -> Verdict | None:
     if heat["value"] is None:
         return None
-    found = (
+    sentence = (
         f"Of the heat of the maps {_interval(heat)} lies outside the lung box, which leaves"
         f" {heat['box_outside']:.2f} of the area outside"
     )
     if min(heat["grid"]) < FINE:
         rows, columns = heat["grid"]
-        found += f"; with {rows} x {columns} cells that says little"
+        sentence += f"; with {rows} x {columns} cells that says little"
     elif heat["low"] > heat["box_outside"]:
-        found += ": the model points away from the lungs"
-    return Verdict("heat outside the lungs", False, f"{found}.")
+        sentence += ": the model points away from the lungs"
+    return Verdict("heat outside the lungs", False, f"{sentence}.")
 
 
 def _features(name: str, scores: dict) -> Verdict | None:
@@ -221,10 +217,10 @@ def _before(metrics: dict) -> str:
     return f", against {100 * accuracy:.0f} % and {ranks} on whole images"
 
 
-def _interval(entry: dict) -> str:
-    return "{value:.2f} ({low:.2f} to {high:.2f})".format(**entry)
+def _interval(metric: Metric) -> str:
+    return "{value:.2f} ({low:.2f} to {high:.2f})".format(**metric)
 
 
-def _percent(accuracy: dict) -> str:
+def _percent(accuracy: Metric) -> str:
     numbers = [100 * accuracy[key] for key in ("value", "low", "high")]
     return "{:.0f} % ({:.0f} - {:.0f})".format(*numbers)

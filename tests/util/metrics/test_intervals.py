@@ -87,13 +87,7 @@ def test_effective_size_is_that_of_the_jackknife_over_patients():
     assert variance == pytest.approx(0.01925, abs=1e-5)
     few = (student.ppf(0.975, 3) / student.ppf(0.975, 9)) ** 2
     expected = 10 / (variance / (0.6 * 0.4 / 9) * few)
-    assert effective_size(hits, patients) == pytest.approx(expected, rel=0.02)
-
-
-def test_students_t_is_approximated_within_one_percent():
-    for freedom in (3, 4, 5, 8, 15, 30, 1000):
-        exact = student.ppf(0.975, freedom)
-        assert intervals._t_quantile(freedom) == pytest.approx(exact, rel=0.01)
+    assert effective_size(hits, patients) == pytest.approx(expected)
 
 
 def test_the_bootstrap_draws_whole_patients():
@@ -194,7 +188,7 @@ def test_a_variance_seen_between_few_patients_widens_as_students_t_does():
     """
     for n in (4, 10, 30, 1000):
         expected = (n / (n - 1)) ** 0.5 * student.ppf(0.975, n - 1) / 1.959964
-        assert few_clusters(n) == pytest.approx(expected, rel=0.01)
+        assert few_clusters(n) == pytest.approx(expected)
     assert few_clusters(0) == few_clusters(3) == few_clusters(4)
 
 
@@ -213,6 +207,7 @@ def beta_patients(generator, n_patients: int, rate: float, likeness: float):
     return generator.random(len(patients)) < rates[patients], patients
 
 
+@pytest.mark.slow
 def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
     generator = np.random.default_rng(0)
     clustered = plain = 0
@@ -226,6 +221,7 @@ def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
     assert plain < 870
 
 
+@pytest.mark.slow
 def test_bootstrap_over_patients_covers_the_truth():
     generator = np.random.default_rng(0)
     covered = 0

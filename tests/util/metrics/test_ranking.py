@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from util.metrics.ranking import (
-    auroc,
-    average_precision,
-    precision_recall_curve,
-    rank_scores,
-    roc_curve,
-)
+from util.metrics.ranking import auroc, average_precision, rank_scores
 
 
 def random_scores(seed: int, n: int = 120):
@@ -48,20 +42,6 @@ def test_weighted_rankings_agree_with_scikit_learn(seed):
             assert precise[k] == pytest.approx(expected, abs=1e-6)
 
 
-def test_curves_agree_with_scikit_learn():
-    scores, targets = random_scores(0)
-    positive = targets == 1
-    false, true = roc_curve(scores[:, 1], positive)
-    expected = sklearn.roc_curve(positive, scores[:, 1], drop_intermediate=False)
-    assert false == pytest.approx(expected[0], abs=1e-6)
-    assert true == pytest.approx(expected[1], abs=1e-6)
-
-    recall, precision = precision_recall_curve(scores[:, 1], positive)
-    expected = sklearn.precision_recall_curve(positive, scores[:, 1])
-    assert recall[::-1] == pytest.approx(expected[1], abs=1e-6)
-    assert precision[::-1] == pytest.approx(expected[0], abs=1e-6)
-
-
 # ---- Behaviour ----
 
 
@@ -80,19 +60,6 @@ def test_rankings_of_four_images(scores, positive, area, precise):
     table = np.array(scores)[:, None], 1 - np.array(positive)
     assert auroc(*table) == pytest.approx([area], nan_ok=True)
     assert average_precision(*table) == pytest.approx([precise], nan_ok=True)
-
-
-def test_average_precision_is_the_area_under_the_steps_of_its_curve():
-    scores, targets = random_scores(1)
-    recall, precision = precision_recall_curve(scores[:, 2], targets == 2)
-    area = (np.diff(recall) * precision[1:]).sum()
-    assert average_precision(scores, targets)[2] == pytest.approx(area)
-
-
-def test_the_curve_of_a_class_without_images_has_no_recall():
-    recall, precision = precision_recall_curve(np.array([0.1, 0.3]), np.array([False, False]))
-    assert np.isnan(recall).all()
-    assert precision.tolist() == [1, 0, 0]
 
 
 def test_a_ranking_by_chance_has_the_share_of_the_class():

@@ -8,7 +8,7 @@ import torch
 
 from tests.helpers.paths import REAL_DATA
 from util.shortcuts.probes import (
-    BLUR,
+    BLUR_SIDE,
     LUNGS,
     PROBES,
     blurred,
@@ -70,7 +70,9 @@ def test_a_frame_of_a_twentieth_is_all_gone_without_the_border():
 
 def test_the_blur_is_opencvs_area_mean_enlarged_bilinearly():
     pixels = noise(1, 1, 96, 96)
-    small = cv2.resize(pixels[0, 0].numpy().astype(np.float32), (BLUR, BLUR), None, 0, 0, 3)
+    small = cv2.resize(
+        pixels[0, 0].numpy().astype(np.float32), (BLUR_SIDE, BLUR_SIDE), None, 0, 0, 3
+    )
     wanted = cv2.resize(small, (96, 96), interpolation=cv2.INTER_LINEAR)
     assert np.abs(blurred(pixels)[0, 0].numpy() - wanted).max() <= 0.51  # rounded
 

@@ -18,11 +18,15 @@ from tests.conftest import run_script
 from tests.helpers.networks import TinyNext
 from util.metrics.scores import evaluate_predictions
 from util.shortcuts.linear_probe import source_in_features
-from util.shortcuts.probes import LUNGS, PROBES, outside_box
+from util.shortcuts.probes import (
+    BLURRED,
+    LUNGS,
+    PROBES,
+    WITHOUT_BORDER,
+    WITHOUT_CENTRE,
+    outside_box,
+)
 from util.shortcuts.verdicts import (
-    BLUR,
-    BORDER,
-    CENTRE,
     called_out,
     headline,
     heat_outside_lungs,
@@ -107,9 +111,9 @@ def probed(network, folder):
         for name, probe in PROBES.items()
     }
     shares = outside_box(seen.heat.numpy())
-    heat = heat_outside_lungs(shares, LUNGS.outside, tuple(seen.heat.shape[1:]), patients)
+    heat = heat_outside_lungs(shares, tuple(seen.heat.shape[1:]), patients)
     features = seen.features.numpy()
-    known = source_in_features(features, targets, images.table["source"], patients, list(MAPPING))
+    known = source_in_features(features, images.table["source"], targets, patients, list(MAPPING))
     metrics = score(seen.logits)
     return metrics, heat, judge(metrics, {}, probes, heat, known)
 
@@ -117,7 +121,7 @@ def probed(network, folder):
 def test_a_network_that_reads_a_painted_border_is_called_out(painted):
     metrics, heat, found = probed(train(painted), painted)
     assert metrics["accuracy"]["value"] > 0.9  # a score to be proud of
-    assert called_out(found) == [CENTRE, BORDER]
+    assert called_out(found) == [WITHOUT_CENTRE, WITHOUT_BORDER]
     assert headline(metrics, found)["sentence"].startswith("Called out: with the lungs blacked out")
     assert "reads off the border" in found[0].sentence
     assert heat["low"] > LUNGS.outside
@@ -150,7 +154,7 @@ SOURCE = {"normal": {"auroc": entry(0.8)}, "COVID-19": {"auroc": dict.fromkeys(e
 def verdict(name, centre=0.5, border=0.85, blur=0.8, **changed):
     """What `judge` says under this name of a model that is honest but for the given numbers."""
     given = {"metrics": MODEL, "cheats": {}, "heat": HEAT, "source_in_features": SOURCE, **changed}
-    probes = {CENTRE: scores(centre), BORDER: scores(border), BLUR: scores(blur)}
+    probes = {WITHOUT_CENTRE: scores(centre), WITHOUT_BORDER: scores(border), BLURRED: scores(blur)}
     return {one.probe: one for one in judge(probes=probes, **given)}[name]
 
 
@@ -159,38 +163,38 @@ def verdict(name, centre=0.5, border=0.85, blur=0.8, **changed):
     [
         (0.50, 0.85, []),  # honest
         (0.58, 0.85, []),  # its interval has guessing less what is spared
-        (0.65, 0.85, [CENTRE]),  # knows more than it can without the lungs
-        (0.90, 0.50, [CENTRE, BORDER]),
-        (0.90, 0.75, [CENTRE, BORDER]),  # knows the lungs, and the border better
-        (0.90, 0.85, [CENTRE]),  # knows both alike
+        (0.65, 0.85, [WITHOUT_CENTRE]),  # knows more than it can without the lungs
+        (0.90, 0.50, [WITHOUT_CENTRE, WITHOUT_BORDER]),
+        (0.90, 0.75, [WITHOUT_CENTRE, WITHOUT_BORDER]),  # knows the lungs, and the border better
+        (0.90, 0.85, [WITHOUT_CENTRE]),  # knows both alike
         (0.50, 0.50, []),  # does not stand the black
         (0.40, 0.30, []),
     ],
 )
 def test_what_calls_out(centre, border, expected):
-    probes = {CENTRE: scores(centre), BORDER: scores(border), BLUR: scores(0.8)}
+    probes = {WITHOUT_CENTRE: scores(centre), WITHOUT_BORDER: scores(border), BLURRED: scores(0.8)}
     assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE)) == expected
 
 
 def test_a_trace_in_a_large_test_calls_nobody_out():
-    probes = {name: scores(0.53, half=0.005) for name in (CENTRE, BORDER, BLUR)}
+    probes = {name: scores(0.53, half=0.005) for name in (WITHOUT_CENTRE, WITHOUT_BORDER, BLURRED)}
     assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE)) == []
-    probes[CENTRE] = scores(0.56, half=0.005)
-    assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE))[0] == CENTRE
+    probes[WITHOUT_CENTRE] = scores(0.56, half=0.005)
+    assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE))[0] == WITHOUT_CENTRE
 
 
 def test_numbers_stand_in_the_sentence():
-    assert verdict(CENTRE, centre=0.75).sentence == (
+    assert verdict(WITHOUT_CENTRE, centre=0.75).sentence == (
         "With the lungs blacked out the model names 50 % (45 - 55) of the images right, AUROC 0.75"
         " (0.70 to 0.80); guessing reaches 40 % and 0.50. That much it reads off the border."
     )
 
 
 def test_who_falls_without_the_border_is_not_accused_for_that_alone():
-    found = verdict(BORDER, border=0.5)
+    found = verdict(WITHOUT_BORDER, border=0.5)
     assert not found.called_out
     assert "it may need the border, or not stand the black" in found.sentence
-    assert "What is left suffices" in verdict(BORDER, border=0.85).sentence
+    assert "What is left suffices" in verdict(WITHOUT_BORDER, border=0.85).sentence
 
 
 def test_maps_and_features_point_but_call_nobody_out():
@@ -234,9 +238,9 @@ def test_the_source_alone_is_beaten_where_the_paired_difference_is_above_0(lead,
 
 def test_of_a_model_that_guesses_the_probes_say_nothing():
     guesses = {**MODEL, **scores(0.52, 0.4)}
-    probes = {CENTRE: scores(0.9), BORDER: scores(0.5), BLUR: scores(0.8)}
+    probes = {WITHOUT_CENTRE: scores(0.9), WITHOUT_BORDER: scores(0.5), BLURRED: scores(0.8)}
     found = judge(guesses, {"the source alone": cheat(accuracy=0.1)}, probes, HEAT, SOURCE)
-    assert not {CENTRE, BORDER, BLUR} & {one.probe for one in found}
+    assert not {WITHOUT_CENTRE, WITHOUT_BORDER, BLURRED} & {one.probe for one in found}
     assert headline(guesses, found)["state"] == "not tested"
     assert "not shown to be better than guessing" in headline(guesses, found)["sentence"]
     hardly = {**MODEL, **scores(0.56, 0.4)}  # the interval is above 0.5
@@ -245,7 +249,7 @@ def test_of_a_model_that_guesses_the_probes_say_nothing():
 
 def test_what_is_undefined_is_not_tested():
     nothing = {**scores(0.5), "macro_auroc": dict.fromkeys(entry(0))}
-    probes = dict.fromkeys((CENTRE, BORDER, BLUR), nothing)
+    probes = dict.fromkeys((WITHOUT_CENTRE, WITHOUT_BORDER, BLURRED), nothing)
     one_class = {**MODEL, **nothing}
     empty = {**HEAT, **dict.fromkeys(entry(0))}
     found = judge(one_class, {}, probes, empty, {})
@@ -254,17 +258,13 @@ def test_what_is_undefined_is_not_tested():
     assert "images of one class only" in headline(one_class, found)["sentence"]
 
 
-def test_the_probes_that_are_judged_are_those_that_are_made():
-    assert {CENTRE, BORDER, BLUR} == set(PROBES)
-
-
 # ---- The share of heat ----
 
 
 def test_the_mean_share_has_an_interval_over_patients():
     shares = np.array([0.1] * 10 + [0.5, 0.3, np.nan])
     patients = ["long stay"] * 10 + ["b", "c", "d"]
-    found = heat_outside_lungs(shares, 0.31, (8, 8), patients)
+    found = heat_outside_lungs(shares, (8, 8), patients)
     assert found["value"] == pytest.approx(1.8 / 12)
     # Single images would have left the mean between 0.1 and 0.25.
     assert (found["low"], found["high"]) == pytest.approx((0.1, 0.5))
@@ -273,6 +273,6 @@ def test_the_mean_share_has_an_interval_over_patients():
 
 
 def test_no_heat_at_all_is_undefined_and_coarse_maps_are_called_so():
-    found = heat_outside_lungs(np.array([np.nan, np.nan]), 0.31, (3, 3), ["a", "b"])
+    found = heat_outside_lungs(np.array([np.nan, np.nan]), (3, 3), ["a", "b"])
     assert [found[key] for key in ("value", "low", "high", "maps")] == [None, None, None, 0]
     assert "3 x 3 cells, too coarse" in found["how"]

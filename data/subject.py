@@ -1,0 +1,71 @@
+"""The images that a model is evaluated on: a split of a dataset folder, or class folders."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.class_folder_dataset import ClassFolders
+from data.dataset import RadiographDataset
+from data.dataset_folder import read_about
+from data.transforms import InputFormat
+
+log = logging.getLogger(__name__)
+# Why the numbers of a split are too good, where the model was trained on the same dataset.
+TOO_GOOD = {
+    "train": "The model was trained on these images: the numbers say nothing of new patients.",
+    "val": "This split chose the epoch and the temperature: on new patients the model does worse.",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Images, and what is known of where they come from."""
+
+    images: RadiographDataset | ClassFolders
+    folder: Path
+    title: str  # names the folder of the results: each set of images has its own
+    split: str | None = None  # of a dataset; None for class folders
+    about: dict | None = None  # its dataset.json
+    own: bool = False  # whether the model was trained on that dataset
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the numbers are too good, if they are."""
+        return [TOO_GOOD[self.split]] if self.own and self.split in TOO_GOOD else []
+
+
+def dataset_split(
+    folder: Path,
+    split: str,
+    checkpoint: Mapping[str, Any],
+    form: InputFormat,
+    progress: Callable[[Iterable], Iterable],
+) -> Subject:
+    """checkpoint: has `mapping` and `fingerprint`. progress: wraps the images that are read."""
+    about = read_about(folder)
+    own = checkpoint["fingerprint"] == about["fingerprint"]
+    images = RadiographDataset(folder, split, checkpoint["mapping"], form, None, progress)
+    _log_unused(images)
+    title = split if own else f"{split}-of-{folder.resolve().name}"
+    return Subject(images, folder, title, split, about, own)
+
+
+def class_folders(
+    folder: Path,
+    checkpoint: Mapping[str, Any],
+    form: InputFormat,
+    progress: Callable[[Iterable], Iterable],
+) -> Subject:
+    """As `dataset_split`."""
+    images = ClassFolders(folder, checkpoint["mapping"], form, progress)
+    for item in images.dropped:
+        log.warning("%s: left out: %s", item.original, item.reason)
+    _log_unused(images)
+    return Subject(images, folder, f"folder-{folder.resolve().name}")
+
+
+def _log_unused(images: RadiographDataset | ClassFolders) -> None:
+    for label, number in images.unused.items():
+        log.info("%s: not a class of the model, %d images", label, number)
