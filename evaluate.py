@@ -76,7 +76,6 @@ if __name__ == "__main__":
     before_imports("evaluate.py")
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -90,20 +89,14 @@ from data.dataset import RadiographDataset, read_used
 from data.dataset_folder import read_about
 from data.loader import make_loader
 from data.sampling import in_order
-from data.transforms import InputFormat
-from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
-from model.inference import Examined, examine
-from model.weights import load_network
-from util.checkpoint import load_checkpoint, short_hash
-from util.device import pick_device, pick_precision
+from model.inference import Examined
+from model.predictor import Predictor
 from util.files import atomic_path, make_folder, write_json
-from util.mapping import class_names
 from util.metrics.calibration import calibration
 from util.metrics.comparison import compare
 from util.metrics.operating_points import choose, measure
 from util.metrics.prevalence import at_prevalence
-from util.metrics.probabilities import scorer, shares_of
+from util.metrics.probabilities import shares_of
 from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
 from util.plots.evaluation import draw_all
@@ -120,27 +113,10 @@ Images = RadiographDataset | ClassFolders
 FEW = 8  # batches up to which starting processes costs more than they save
 
 
-@dataclass(frozen=True)
-class Model:
-    """A checkpoint ready to be run."""
-
-    path: str
-    checkpoint: dict
-    network: COVIDNext50
-    form: InputFormat
-    classes: list[str]
-    device: torch.device
-
-    def scorer(self, prevalence: dict[str, float] | None = None) -> Callable:
-        """Logits (N, K) -> probabilities (N, K), see `util.metrics.probabilities`."""
-        temperature, prior = self.checkpoint["temperature"], self.checkpoint["prior"]
-        return scorer(self.path, temperature, prior, self.classes, prevalence)
-
-
 def main(args: argparse.Namespace) -> None:
-    model = load(args.checkpoint, args.device)
+    model = Predictor.load(args.checkpoint, args.device)
     if args.other:
-        compare_with(model, load(args.other, args.device), args)
+        compare_with(model, Predictor.load(args.other, args.device), args)
         return
     images = open_images(model, dataset_of(model, args), args)
     out = make_folder(
@@ -172,25 +148,16 @@ def main(args: argparse.Namespace) -> None:
     print(f"\nReport: {report}\n{NOTICE}")
 
 
-def load(path: str, device: str) -> Model:
-    target = pick_device(device)
-    checkpoint = load_checkpoint(path)
-    classes = class_names(checkpoint["mapping"])
-    network = load_network(checkpoint["state_dict"], len(classes), path)
-    network = ready(network, target, pick_precision("auto", target))
-    return Model(path, checkpoint, network, InputFormat.of(checkpoint["input"]), classes, target)
-
-
-def dataset_of(model: Model, args: argparse.Namespace) -> Path:
+def dataset_of(model: Predictor, args: argparse.Namespace) -> Path:
     return Path(args.dataset or model.checkpoint["config"].get("dataset") or config.dataset)
 
 
-def is_own(model: Model, dataset: Path) -> bool:
+def is_own(model: Predictor, dataset: Path) -> bool:
     """Whether it is the dataset that the model was trained on."""
     return model.checkpoint["fingerprint"] == read_about(dataset)["fingerprint"]
 
 
-def name_of(model: Model, args: argparse.Namespace) -> str:
+def name_of(model: Predictor, args: argparse.Namespace) -> str:
     """Of the folder for the results: each set of images has its own."""
     if args.folder:
         return f"folder-{Path(args.folder).resolve().name}"
@@ -198,7 +165,7 @@ def name_of(model: Model, args: argparse.Namespace) -> str:
     return args.split if is_own(model, dataset) else f"{args.split}-of-{dataset.resolve().name}"
 
 
-def open_images(model: Model, dataset: Path, args: argparse.Namespace) -> Images:
+def open_images(model: Predictor, dataset: Path, args: argparse.Namespace) -> Images:
     """What --folder names, or the split of the dataset."""
     mapping, bar = model.checkpoint["mapping"], partial(tqdm, leave=False, disable=None, unit="img")
     if args.folder:
@@ -217,7 +184,7 @@ def open_images(model: Model, dataset: Path, args: argparse.Namespace) -> Images
 
 
 def evaluate(
-    model: Model, images: Images, args: argparse.Namespace
+    model: Predictor, images: Images, args: argparse.Namespace
 ) -> tuple[dict, np.ndarray, Examined]:
     """All that metrics.json holds, the probabilities (N, K), and what the network saw."""
     known = {
@@ -228,7 +195,7 @@ def evaluate(
     drawn = known | {"seed": args.seed}
     moved = model.scorer(args.prevalence)  # fails before the long work, if it does
     seen = look(model, images, args, "Images")
-    probabilities = model.scorer()(seen.logits)
+    probabilities = model.probabilities(seen.logits)
     metrics = evaluate_predictions(probabilities, **drawn)
     metrics["warnings"] = [*warnings(model, args), *metrics["warnings"]]
     metrics |= {
@@ -249,7 +216,7 @@ def evaluate(
     return metrics | shortcuts(metrics, seen, images, drawn), probabilities, seen
 
 
-def warnings(model: Model, args: argparse.Namespace) -> list[str]:
+def warnings(model: Predictor, args: argparse.Namespace) -> list[str]:
     """Why the numbers are too good, if they are."""
     if args.folder or args.split not in SEEN or not is_own(model, dataset_of(model, args)):
         return []
@@ -265,7 +232,11 @@ def by_group(probabilities: np.ndarray, table: pd.DataFrame, drawn: dict) -> dic
 
 
 def cheats(
-    model: Model, images: Images, probabilities: np.ndarray, drawn: dict, args: argparse.Namespace
+    model: Predictor,
+    images: Images,
+    probabilities: np.ndarray,
+    drawn: dict,
+    args: argparse.Namespace,
 ) -> dict[str, dict]:
     """What the source and the view alone would score, and by how much the model is ahead."""
     if args.folder:
@@ -284,12 +255,14 @@ def cheats(
     return found
 
 
-def probes(model: Model, images: Images, drawn: dict, args: argparse.Namespace) -> dict[str, dict]:
+def probes(
+    model: Predictor, images: Images, drawn: dict, args: argparse.Namespace
+) -> dict[str, dict]:
     """What the model scores on the images with a part of each taken away."""
     found = {}
     for name, probe in PROBES.items():
         logits = look(model, images, args, name, probe.change).logits
-        scores = evaluate_predictions(model.scorer()(logits), **drawn)
+        scores = evaluate_predictions(model.probabilities(logits), **drawn)
         found[name] = {**heads(scores), "how": probe.how}
     return found
 
@@ -315,7 +288,7 @@ def shortcuts(metrics: dict, seen: Examined, images: Images, drawn: dict) -> dic
 
 
 def operating_points(
-    model: Model, probabilities: np.ndarray, known: dict, args: argparse.Namespace
+    model: Predictor, probabilities: np.ndarray, known: dict, args: argparse.Namespace
 ) -> dict[str, dict]:
     """At the thresholds that the model's own validation images give; not measured on these."""
     validation = model.checkpoint["validation"]
@@ -324,13 +297,13 @@ def operating_points(
         return {}
     if not args.folder and args.split == "val" and is_own(model, dataset_of(model, args)):
         return {}
-    seen = model.scorer()(validation["logits"])
+    seen = model.probabilities(validation["logits"])
     thresholds = choose(seen, np.array(validation["targets"]), args.sensitivity)
     return measure(probabilities, thresholds=thresholds, **known)
 
 
 def look(
-    model: Model,
+    model: Predictor,
     images: Images,
     args: argparse.Namespace,
     title: str,
@@ -342,9 +315,7 @@ def look(
     loader = make_loader(images, batches, workers, pin=model.device.type == "cuda")
     bar = tqdm(loader, title, unit="batch", leave=False, disable=None)
     changed = (change(pixels) for pixels, _ in bar)
-    augmented = model.checkpoint["test_time_augmentation"]
-    seen = examine(model.network, changed, model.device, model.form.normalise, augmented=augmented)
-    return Examined(*(values.cpu().numpy() for values in seen))
+    return Examined(*(values.numpy() for values in model.examine(changed)))
 
 
 def heads(scores: dict) -> dict:
@@ -356,11 +327,11 @@ def gray(pixels: torch.Tensor) -> np.ndarray:
     return pixels.float().mean(0).round().byte().numpy()
 
 
-def facts(model: Model, args: argparse.Namespace) -> dict[str, str]:
+def facts(model: Predictor, args: argparse.Namespace) -> dict[str, str]:
     checkpoint, (height, width) = model.checkpoint, model.form.size
     where = args.folder or f"{dataset_of(model, args)}, split {args.split}"
     return {
-        "Checkpoint": f"{model.path} ({short_hash(model.path)})",
+        "Checkpoint": f"{model.path} ({model.name.rpartition('@')[2]})",
         "Run": f"{checkpoint['config'].get('name')}"
         + (f", epoch {checkpoint['epoch']}" if checkpoint["epoch"] else ""),
         "Input": f"{width} x {height} pixels",
@@ -374,7 +345,7 @@ def facts(model: Model, args: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def compare_with(one: Model, other: Model, args: argparse.Namespace) -> None:
+def compare_with(one: Predictor, other: Predictor, args: argparse.Namespace) -> None:
     """Prints whether the other is better, and writes comparison.json beside it."""
     if one.classes != other.classes:
         raise ValueError(
@@ -399,7 +370,7 @@ def compare_with(one: Model, other: Model, args: argparse.Namespace) -> None:
     found, scored = {}, []
     for letter, model, images in zip("AB", (one, other), shown, strict=True):
         logits = look(model, images, args, letter).logits
-        scored.append(model.scorer()(logits))
+        scored.append(model.probabilities(logits))
         found[letter] = {"checkpoint": model.path}
         found[letter] |= heads(evaluate_predictions(scored[-1], **known))
     found |= compare(*scored, **known)

@@ -52,63 +52,21 @@ if __name__ == "__main__":
     before_imports("minimal_prediction.py")
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from data.inputs import Input, find_inputs, read_ahead
-from data.transforms import InputFormat
-from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
-from model.gate import Gate
-from model.inference import examine
-from model.weights import load_network
-from util.checkpoint import load_checkpoint, short_hash
-from util.device import pick_device, pick_precision
+from model.predictor import Predictor
 from util.files import check_folder
-from util.mapping import class_names
-from util.metrics.probabilities import scorer
 from util.prediction.pictures import Pictures
 from util.prediction.text_csv_json import LINES
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """A network, ready to run, with what its checkpoint says of its input, classes and doubts."""
-
-    checkpoint: str  # best.pth@1a2b3c4d
-    network: COVIDNext50
-    form: InputFormat
-    classes: list[str]
-    temperature: float
-    prior: list[float] | None  # how common each class seemed in training, where it says so
-    gate: Gate
-    device: torch.device
-    augmented: bool  # at test time, see `model.test_time_augmentation`
-
-
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
-    """The predictor of a checkpoint. FileNotFoundError or ValueError, one line, if it is none.
-
-    device: auto, cpu, cuda, cuda:1 or mps. Where it has bfloat16 natively the network runs in that.
-    """
-    target = pick_device(device)
-    content = load_checkpoint(checkpoint)
-    classes = class_names(content["mapping"])
-    network = load_network(content.pop("state_dict"), len(classes), str(checkpoint))
-    return Predictor(
-        f"{Path(checkpoint).name}@{short_hash(checkpoint)}",
-        ready(network, target, pick_precision("auto", target)),
-        InputFormat.of(content["input"]),
-        classes,
-        content["temperature"],
-        content["prior"],
-        Gate.of(content["gate"]),
-        target,
-        content["test_time_augmentation"],
-    )
+    """`Predictor.load`: a checkpoint's network, ready to predict on the device."""
+    return Predictor.load(checkpoint, device)
 
 
 def predict(
@@ -135,10 +93,7 @@ def predict(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
-    score = scorer(
-        *(predictor.checkpoint, predictor.temperature, predictor.prior, predictor.classes),
-        prevalence,
-    )
+    score = predictor.scorer(prevalence)
     pictures = None if explain is None else Pictures(explain)
     batches = read_ahead(find_inputs(files), predictor.form, batch_size)
     return (row for batch in batches for row in _look(predictor, batch, score, pictures))
@@ -151,7 +106,7 @@ def _look(
     seen = iter(_examine(predictor, [item for item in batch if item.error is None], score))
     for item in batch:
         row = {"file": item.file, "label": None, "probabilities": {}, "doubtful": None}
-        row["checkpoint"] = predictor.checkpoint
+        row["checkpoint"] = predictor.name
         if pictures:
             row["explanation"] = None
         if item.error is None:
@@ -171,14 +126,11 @@ def _examine(
     if not batch:
         return iter(())
     pixels = np.stack([item.pixels for item in batch])
-    images = [torch.from_numpy(pixels)]
-    network, form = predictor.network, predictor.form
-    augmented = predictor.augmented
-    seen = examine(network, images, predictor.device, form.normalise, augmented=augmented)
+    seen = predictor.examine([torch.from_numpy(pixels)])
     if not seen.logits.isfinite().all():
-        raise ValueError(f"{predictor.checkpoint}: its output is no number; it is broken")
-    doubts = predictor.gate.doubts(pixels, seen.features.cpu())
-    return zip(score(seen.logits), seen.heat.cpu().numpy(), doubts, strict=True)
+        raise ValueError(f"{predictor.name}: its output is not a number; it is broken")
+    doubts = predictor.gate.doubts(pixels, seen.features)
+    return zip(score(seen.logits), seen.heat.numpy(), doubts, strict=True)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -189,12 +141,12 @@ def main(args: argparse.Namespace) -> None:
     rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain)
     # A file's name may hold what is no text, and the terminal may not know all letters.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    log.info("%s: %s", predictor.checkpoint, ", ".join(predictor.classes))
+    log.info("%s: %s", predictor.name, ", ".join(predictor.classes))
     if not predictor.gate.learned:
         log.warning(
             "%s: no gate in it; only blank images, colour photographs and DICOM files that say they"
             " are side views are doubted",
-            predictor.checkpoint,
+            predictor.name,
         )
     failed = 0
 

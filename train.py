@@ -58,7 +58,7 @@ from data.loader import make_loader
 from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
+from model.fuse_batchnorm import fuse_for_inference
 from model.gate import Gate
 from model.inference import Examined, examine, predict_logits
 from model.weights import load_network, load_strictly, trunk_state
@@ -363,7 +363,9 @@ def finish(
     look like, so that others are doubted."""
     checkpoint = load_checkpoint(best)
     form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
-    network = ready(load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype)
+    network = fuse_for_inference(
+        load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype
+    )
     augmented = cfg.test_time_augmentation
 
     def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:

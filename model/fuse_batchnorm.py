@@ -7,7 +7,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from model.covidnext50 import COVIDNext50
 
 
-def ready(network: COVIDNext50, device: torch.device, dtype: torch.dtype) -> COVIDNext50:
+def fuse_for_inference(
+    network: COVIDNext50, device: torch.device, dtype: torch.dtype
+) -> COVIDNext50:
     """The network on the device, in eval mode, for nothing but inference. It is changed in place.
 
     Each BatchNorm is folded into the convolution before it (Jacob et al., arXiv:1712.05877,

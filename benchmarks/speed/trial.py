@@ -26,7 +26,7 @@ from data.loader import make_loader
 from data.sampling import EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
+from model.fuse_batchnorm import fuse_for_inference
 from model.inference import predict_logits
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
@@ -90,7 +90,7 @@ def forward_pass(size: int, batch: int, folder: Path) -> Callable[[], int]:
     mapping = {label: k % CLASSES for k, label in enumerate(about["labels"])}
     images = RadiographDataset(folder, "test", mapping, form(size, about))
     device = pick_device("auto")
-    network = ready(COVIDNext50(CLASSES), device, pick_precision("auto", device))
+    network = fuse_for_inference(COVIDNext50(CLASSES), device, pick_precision("auto", device))
     loader = make_loader(images, in_order(len(images), batch), 0, pin=False)
     normalise = form(size, about).normalise
     pixels = [shown for shown, _ in loader]

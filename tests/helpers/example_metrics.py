@@ -225,8 +225,9 @@ FACTS = {
     "Command": "python3 evaluate.py experiments/real96/best.pth --split test",
 }
 
-# What util.checkpoint.load_checkpoint returns, less the weights.
+# The `checkpoint` of a Predictor.
 CHECKPOINT = {
+    "parameters": 37_665_603,
     "mapping": {"normal": 0, "pneumonia": 1, "COVID-19": 2},
     "input": {
         "size": (96, 96),
@@ -272,8 +273,8 @@ CHECKPOINT = {
     "versions": {"python": "3.11.7", "torch": "2.15.0"},
 }
 
-# What it returns of the original's checkpoint.
-ORIGINAL = checkpoint.ORIGINAL | {"step": 14180}
+# The same of the original's.
+ORIGINAL = checkpoint.ORIGINAL | {"step": 14180, "parameters": 37_665_603}
 
 
 def _row(label: str, source: str, *images: int, **more: str) -> dict:

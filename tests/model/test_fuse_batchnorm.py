@@ -8,7 +8,7 @@ from torch import nn
 
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
+from model.fuse_batchnorm import fuse_for_inference
 from model.inference import examine
 
 CPU = torch.device("cpu")
@@ -43,20 +43,20 @@ def look(network, pixels):
 def test_folding_changes_logits_features_and_heat_by_rounding_alone(network, pixels):
     before = look(network, pixels)
     assert before.logits.std() > 0.01  # else agreement would say little
-    after = look(ready(copy.deepcopy(network), CPU, torch.float32), pixels)
+    after = look(fuse_for_inference(copy.deepcopy(network), CPU, torch.float32), pixels)
     for mine, wanted in zip(after, before, strict=True):
         torch.testing.assert_close(mine, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_no_batchnorm_is_left(network):
-    after = ready(copy.deepcopy(network), CPU, torch.float32)
+    after = fuse_for_inference(copy.deepcopy(network), CPU, torch.float32)
     assert not [m for m in after.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len([m for m in after.modules() if isinstance(m, nn.Conv2d)]) == 56
 
 
 def test_bfloat16_is_near_and_features_and_logits_are_float32(network, pixels):
     before = look(network, pixels)
-    fast = ready(copy.deepcopy(network), CPU, torch.bfloat16)
+    fast = fuse_for_inference(copy.deepcopy(network), CPU, torch.bfloat16)
     after = look(fast, pixels)
     assert fast.block1.module[0].conv1.weight.dtype == torch.bfloat16
     for mine, wanted in zip(after, before, strict=True):
@@ -71,14 +71,14 @@ def test_an_image_alone_gives_the_probabilities_that_it_gives_in_a_batch(network
     pixels = torch.randint(
         0, 256, (16, 1, 64, 64), generator=torch.Generator().manual_seed(2), dtype=torch.uint8
     )
-    fast = ready(copy.deepcopy(network), CPU, dtype)
+    fast = fuse_for_inference(copy.deepcopy(network), CPU, dtype)
     together = look(fast, pixels).logits.softmax(1)
     alone = torch.cat([look(fast, image[None]).logits for image in pixels]).softmax(1)
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
 
 
 def test_nothing_of_it_can_be_trained(network):
-    fast = ready(copy.deepcopy(network), CPU, torch.float32)
+    fast = fuse_for_inference(copy.deepcopy(network), CPU, torch.float32)
     assert not fast.training
     assert not any(parameter.requires_grad for parameter in fast.parameters())
 
@@ -87,5 +87,5 @@ def test_the_tensors_it_was_loaded_from_stay_as_they_are(network):
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     other = COVIDNext50(3)
     other.load_state_dict(network.state_dict(), assign=True)
-    ready(other, CPU, torch.bfloat16)
+    fuse_for_inference(other, CPU, torch.bfloat16)
     assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)

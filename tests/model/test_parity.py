@@ -9,7 +9,7 @@ import torch
 
 import evaluate
 import generate_dataset
-import minimal_prediction
+import model.predictor
 import model.weights
 from data.dataset import RadiographDataset
 from data.inputs import read_input
@@ -43,8 +43,7 @@ def dataset(sources, tmp_path_factory):
 @pytest.fixture(params=PRECISIONS, ids=str)
 def checkpoint(request, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
-    for script in (evaluate, minimal_prediction):
-        monkeypatch.setattr(script, "pick_precision", lambda name, device: request.param)
+    monkeypatch.setattr(model.predictor, "pick_precision", lambda name, device: request.param)
     torch.manual_seed(1)
     network = TinyNext(3)
     images = RadiographDataset(dataset, "train", MAPPING, InputFormat.of(FORM))

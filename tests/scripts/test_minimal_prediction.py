@@ -186,7 +186,7 @@ def test_prevalence_turns_the_probabilities_by_bayes_rule(checkpoint, files):
 @pytest.mark.parametrize(
     ("prior", "stated", "message"),
     [
-        (None, PREVALENCE, r"best.pth@\w{8}: no prior in it to start from; leave --prevalence out"),
+        (None, PREVALENCE, r"best.pth: no prior in it to start from; leave --prevalence out"),
         ([0.2, 0.3, 0.5], {"normal": 0.9, "pneumonia": 0.1}, "--prevalence: found normal, pneum"),
         ([0.2, 0.3, 0.5], {**PREVALENCE, "normal": 0.5}, "--prevalence: adds up to 0.6; expected"),
     ],
@@ -362,7 +362,7 @@ def test_a_network_that_gives_no_numbers_is_the_fault_of_the_checkpoint(checkpoi
     content = torch.load(checkpoint, weights_only=True)
     content["state_dict"]["logits.module.bias"][0] = float("nan")
     save_checkpoint(checkpoint, content)
-    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is no number"):
+    with pytest.raises(ValueError, match=r"best.pth@\w{8}: its output is not a number"):
         list(predict(load(checkpoint), files[:1]))
 
 

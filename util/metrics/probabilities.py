@@ -1,32 +1,9 @@
 """From a network's logits to the probabilities that are shown. No SciPy: it starts slowly."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-
-
-def scorer(
-    checkpoint: str | Path,
-    temperature: float,
-    prior: Sequence[float] | None,
-    classes: Sequence[str],
-    prevalence: Mapping[str, float] | None = None,
-) -> Callable[[np.ndarray | torch.Tensor], np.ndarray]:
-    """Logits (n, K) -> probabilities (n, K), as the checkpoint of that name gives them.
-
-    `prevalence` {class: share}, of --prevalence, moves them from the mixture of the training,
-    `prior` (K,), to a population; None leaves them. Raises ValueError for shares that do not fit
-    the `classes` (K,), and where there is no prior to start from.
-    """
-    if not prevalence:
-        return partial(tempered, temperature=temperature)
-    shares = shares_of(prevalence, classes)
-    if not prior:
-        raise ValueError(f"{checkpoint}: no prior in it to start from; leave --prevalence out")
-    return lambda logits: to_prevalence(tempered(logits, temperature), prior, shares)
 
 
 def tempered(logits: np.ndarray | torch.Tensor, temperature: float) -> np.ndarray:

@@ -19,7 +19,7 @@ TRAINED_WITH = (
 )  # fmt: skip
 
 
-# ---- The model: of what util.checkpoint.load_checkpoint returns ----
+# ---- The model: from the `checkpoint` of a Predictor ----
 
 
 def model_facts(checkpoint: Mapping) -> dict[str, str]:
@@ -47,10 +47,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
 
 def architecture(checkpoint: Mapping) -> str:
     text = "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk"
-    weights = checkpoint.get("state_dict", {})
-    trained = [tensor for name, tensor in weights.items() if name.endswith((".weight", ".bias"))]
-    count = sum(tensor.numel() for tensor in trained)
-    return f"{text}, {count:,} parameters" if count else text
+    return f"{text}, {checkpoint['parameters']:,} parameters"
 
 
 def input_format(form: Mapping) -> str:

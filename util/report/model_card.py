@@ -76,9 +76,8 @@ def model_card(
 ) -> dict:
     """The card for `util.report.write.write_report`, ready for JSON.
 
-    `checkpoint` is what `load_checkpoint` returns, `about` dataset.json of the images that were
-    evaluated and `split` its part, both None where there is none as for a user's own folder,
-    `metrics` what metrics.json holds.
+    `checkpoint` is a `Predictor`'s, `about` dataset.json of the images that were evaluated and
+    `split` its part, both None for a user's own folder, `metrics` what metrics.json holds.
 
     Returns `model` and `data`, name -> value; `counts` and `people`, tables of images as {"head":
     names, "rows": lists}; `claim`, every item as {"item", "what", "answer"}, its answer None where

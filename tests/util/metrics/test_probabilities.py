@@ -5,25 +5,12 @@ import pytest
 from scipy.special import softmax
 
 from util.metrics.calibration import brier, expected_calibration_error
-from util.metrics.probabilities import scorer, tempered, to_prevalence
+from util.metrics.probabilities import tempered, to_prevalence
 
 
 def test_tempered_agrees_with_scipy():
     logits = np.random.default_rng(0).normal(size=(20, 3)) * 10
     assert tempered(logits, 1.7) == pytest.approx(softmax(logits / 1.7, axis=1), abs=1e-12)
-
-
-def test_a_scorer_moves_the_tempered_probabilities_to_the_population():
-    logits, prior = np.array([[1.0, 0.0], [0.0, 3.0]]), [0.5, 0.5]
-    plain = scorer("best.pth", 2.0, prior, ["a", "b"])(logits)
-    assert plain == pytest.approx(tempered(logits, 2.0))
-    moved = scorer("best.pth", 2.0, prior, ["a", "b"], {"b": 0.9, "a": 0.1})(logits)
-    assert moved == pytest.approx(to_prevalence(plain, prior, [0.1, 0.9]))
-
-
-def test_a_scorer_without_a_prior_says_so():
-    with pytest.raises(ValueError, match=r"best\.pth: no prior in it"):
-        scorer("best.pth", 1.0, None, ["a", "b"], {"a": 0.1, "b": 0.9})
 
 
 def test_to_prevalence_is_bayes_rule():

@@ -2,7 +2,6 @@ import json
 from copy import deepcopy
 
 import pytest
-import torch
 
 from tests.helpers.example_metrics import ABOUT, CHECKPOINT, ORIGINAL, example
 from util.report.model_card import TITLES, model_card
@@ -90,17 +89,6 @@ def test_the_card_says_what_the_weights_started_from(weights, backbone, words):
     checkpoint = deepcopy(CHECKPOINT)
     checkpoint["config"] |= {"weights": weights, "backbone_weights": backbone}
     assert words in model_card(checkpoint, ABOUT, example(), "test")["model"]["Initialization"]
-
-
-def test_parameters_are_counted_without_running_statistics():
-    weights = {
-        "logits.module.weight": torch.zeros(3, 512),
-        "logits.module.bias": torch.zeros(3),
-        "block0.module.1.running_mean": torch.zeros(64),
-        "block0.module.1.num_batches_tracked": torch.zeros(()),
-    }
-    card = model_card({**CHECKPOINT, "state_dict": weights}, ABOUT, example(), "test")
-    assert card["model"]["Architecture"].endswith(", 1,539 parameters")
 
 
 def test_a_split_of_the_training_data_set_is_internal():
