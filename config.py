@@ -90,7 +90,7 @@ loss_weights: Literal["counts", "effective"] | list[float] | None = "counts"
 label_smoothing: float = 0.1
 # Longest gradient; a longer one is shortened to it. none: no limit.
 clip_norm: float | None = None
-# Part of the running average of the weights that stays at a step; best.pth keeps it. none: no mean.
+# Part of the weights' running average, kept in best.pth, that stays at a step; none: no average.
 average_decay: float | None = 0.99
 # Epochs with one class for every validation image after which the run stops; none: it does not.
 collapse_patience: int | None = 10
