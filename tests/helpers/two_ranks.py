@@ -13,13 +13,15 @@ from pathlib import Path
 
 import torch
 
-import model.weights
 import train
 from tests.helpers.networks import TinyNext
+from tests.helpers.training import use_tiny_network
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
+from util.training.divergence import DivergenceWatch
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, make_optimizer, plateau_schedule
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import plateau_schedule
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 
@@ -39,9 +41,9 @@ def gradients(ranks: Ranks) -> dict[str, torch.Tensor]:
     """Of this rank's part of the batch, after the ranks have taken their mean."""
     model, images, targets = global_batch()
     part = slice(ranks.rank, None, ranks.size)
-    net = ranks.share(model, images[:1])
+    net = ranks.data_parallel(model, images[:1])
     loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
-    loss.share.backward()
+    loss.to_backward.backward()
     return {"loss": loss.mean, **{name: p.grad for name, p in model.named_parameters()}}
 
 
@@ -60,7 +62,7 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
         part = slice(ranks.rank, None, ranks.size)
         for steps in goes:
             network = deepcopy(network)
-            net = ranks.share(network, images[:1])
+            net = ranks.data_parallel(network, images[:1])
             descends = make_optimizer(network, optimizer, 0.01, 0.05)
             descent = Descent(descends, plateau_schedule(descends, 0.5, 1))
             if state:
@@ -68,7 +70,7 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
             network.train()
             for _ in range(steps):
                 loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
-                descent.step(loss.share)
+                descent.step(loss.to_backward)
             state = deepcopy(descent.state_dict())
         found.append(dict(network.named_parameters()))
     return found
@@ -76,14 +78,14 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
 
 def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
     """train.py with a small network; something happens after each step of each rank."""
-    train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
-    see = train.Watch.see
+    use_tiny_network()
+    see = DivergenceWatch.see
 
     def seeing(watch, loss, step):
         happens(int(os.environ["RANK"]), step)
         see(watch, loss, step)
 
-    train.Watch.see = seeing
+    DivergenceWatch.see = seeing
     sys.argv = ["train.py", *words]
     args = train.arguments()
     run(lambda: train.main(args), "train.py")

@@ -20,12 +20,13 @@ KILLS = 20
 # seconds to import is imported once: each line that comes in starts a process that has it.
 PROGRAM = """
 import json, os, sys, time
-import model.weights, torch, train
-from tests.helpers.networks import TinyNext
+import torch, train
+from tests.helpers.training import use_tiny_network
 from util.script import run
-train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
-see = train.Watch.see
-train.Watch.see = lambda *words: (time.sleep(0.02), see(*words))
+from util.training.divergence import DivergenceWatch
+use_tiny_network()
+see = DivergenceWatch.see
+DivergenceWatch.see = lambda *words: (time.sleep(0.02), see(*words))
 for line in sys.stdin:
     said, method, *words = json.loads(line)
     if (child := os.fork()) == 0:

@@ -12,9 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import model.weights
 import train
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
@@ -24,55 +22,20 @@ from model.gate import Gate
 from model.inference import examine
 from model.weights import load_network
 from tests.helpers.networks import TinyNext
-from util import device
+from tests.helpers.training import (
+    FLAGS,
+    assert_same_weights,
+    events_of,
+    last_weights,
+    weights,
+)
+from util import checkpoint, device
 from util.checkpoint import load_checkpoint
 from util.metrics.calibration import fit_temperature
-from util.training import history
-from util.training.loss import Watch
+from util.training import run_folder
+from util.training.divergence import DivergenceWatch
 from util.training.optimizer import Descent
-from util.training.run_folder import open_run
-
-FLAGS = (
-    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
-    "--precision", "float32", "--n-threads", 0, "--log-steps", 1,
-)  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    for module in (train, model.weights):
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
-
-
-@pytest.fixture
-def fit(script, dataset, tmp_path):
-    """Runs train.py on the small dataset as run `name`; returns the run's folder."""
-
-    def run(name, *flags):
-        script(train, "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name, *FLAGS, *flags)
-        return tmp_path / name
-
-    return run
-
-
-def weights(folder, file="last.pth"):
-    return load_checkpoint(folder / file)["state_dict"]
-
-
-def last_weights(folder):
-    """Those that training goes on with."""
-    return load_checkpoint(folder / "last.pth")["weights"]
-
-
-def assert_same_weights(one, two):
-    for a, b in (
-        (weights(one, "last.pth"), weights(two, "last.pth")),
-        (weights(one, "best.pth"), weights(two, "best.pth")),
-        (last_weights(one), last_weights(two)),
-    ):
-        assert list(a) == list(b)
-        for name in a:
-            assert torch.equal(a[name], b[name]), name
+from util.training.run_folder import RunFolder
 
 
 def test_a_run_leaves_what_is_promised(fit, dataset):
@@ -155,8 +118,9 @@ def moments_of(monkeypatch, stop_at=None):
 
         return call
 
-    monkeypatch.setattr(train, "save_checkpoint", stopping(train.save_checkpoint))
-    monkeypatch.setattr(train.Watch, "first_bad", stopping(train.Watch.first_bad))
+    for module in (run_folder, checkpoint):
+        monkeypatch.setattr(module, "save_checkpoint", stopping(module.save_checkpoint))
+    monkeypatch.setattr(DivergenceWatch, "first_bad", stopping(DivergenceWatch.first_bad))
     return moments
 
 
@@ -218,10 +182,10 @@ def test_a_run_that_goes_on_lets_go_of_the_checkpoint_before_it_trains(fit, monk
         read.extend(weakref.ref(tensor) for tensor in state["weights"].values())
         return state
 
-    see = Watch.see
-    monkeypatch.setattr(train, "open_run", opened)
+    open_run, see = RunFolder.open, DivergenceWatch.see
+    monkeypatch.setattr(RunFolder, "open", opened)
     monkeypatch.setattr(
-        Watch, "see", lambda *words: (alive.extend(r for r in read if r()), see(*words))
+        DivergenceWatch, "see", lambda *words: (alive.extend(r for r in read if r()), see(*words))
     )
     fit("a", "--resume")
     assert read
@@ -245,7 +209,7 @@ def test_a_finished_run_resumed_stays_as_it_is(fit):
 
 def saves_of(monkeypatch, stop_after=None):
     """A list of the files that were saved, "" within an epoch; stops the run when it is so long."""
-    saves, steps, save = [], [], train.save_checkpoint
+    saves, steps, save = [], [], checkpoint.save_checkpoint
 
     def stopping(path, content):
         save(path, content)
@@ -254,14 +218,14 @@ def saves_of(monkeypatch, stop_after=None):
         if len(saves) == stop_after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "save_checkpoint", stopping)
+    for module in (run_folder, checkpoint):
+        monkeypatch.setattr(module, "save_checkpoint", stopping)
     return saves, steps
 
 
 def seen(folder):
     """What people see of the epochs of a run, but for its speed: history.csv and TensorBoard."""
-    events = EventAccumulator(str(folder))
-    events.Reload()
+    events = events_of(folder)
     scalars = {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
         for tag in events.Tags()["scalars"]
@@ -292,8 +256,8 @@ def test_a_run_stopped_after_any_save_at_the_end_of_an_epoch_lacks_nothing_when_
     assert saves.count("best.pth") == 2 + 1  # of both epochs, and with the temperature
     assert list(filter(None, saves))[1:3] == ["best.pth", "last.pth"]
     drawn = []
-    plot = history.plot_history
-    monkeypatch.setattr(history, "plot_history", lambda rows, path: drawn.append(plot(rows, path)))
+    write = run_folder.write_history
+    monkeypatch.setattr(run_folder, "write_history", lambda *words: drawn.append(write(*words)))
     for number, file in enumerate(saves, start=1):
         if not file:
             continue
@@ -323,8 +287,7 @@ def test_what_a_killed_save_left_half_written_goes_when_the_run_goes_on(fit):
 def test_tensorboard_keeps_every_epoch_of_a_run_that_went_on(fit):
     folder = fit("a", "--epochs", 2)
     fit("a", "--resume")
-    events = EventAccumulator(str(folder))
-    events.Reload()
+    events = events_of(folder)
     assert len(events.Scalars("epoch/val_macro_f1")) == 2
 
 
@@ -535,7 +498,9 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
     fit, dataset, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(train, "show_start", lambda writer, settings, pixels: seen.append(pixels))
+    monkeypatch.setattr(
+        run_folder, "show_start", lambda writer, settings, pixels: seen.append(pixels)
+    )
     flags = ("--flip", 0, "--rotation", 7, "--shift", 0.1, "--scale", 1, 1.2, "--jitter", 0.9)
     warm = ("--epochs", 3, "--augmentation-warmup-epochs", 2, "--random-seed", 7)
     best = load_checkpoint(fit("a", *warm, *flags, "--batch-size", 8) / "best.pth")
@@ -549,8 +514,7 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
 
 def test_tensorboard_has_what_a_run_is_judged_by(fit):
     folder = fit("a", "--epochs", 1)
-    events = EventAccumulator(str(folder))
-    events.Reload()
+    events = events_of(folder)
     tags = events.Tags()
     wanted = {"train_loss", "val_loss", "val_macro_f1", "val_accuracy", "lr", "images_per_second"}
     assert {f"epoch/{name}" for name in wanted} | {"train/step_loss", "best/val_macro_f1"} <= set(
@@ -567,8 +531,7 @@ def test_tensorboard_compares_a_run_that_has_not_ended(fit, tmp_path, monkeypatc
         moments_of(patch, 8)
         with pytest.raises(KeyboardInterrupt):
             fit("a", "--epochs", 2)
-    events = EventAccumulator(str(tmp_path / "a"))
-    events.Reload()
+    events = events_of(tmp_path / "a")
     assert "_hparams_/session_start_info" in events.summary_metadata
     assert "_hparams_/session_end_info" not in events.summary_metadata
 
@@ -583,7 +546,7 @@ def test_the_head_is_drawn_anew_where_the_order_of_the_classes_differs(fit, capl
     caplog.set_level("INFO")
     start = fit("start", "--epochs", 1, "--mapping", "COVID-19=0", "normal=1", "pneumonia=2")
     fit("next", "--epochs", 1, "--weights", start / "best.pth")
-    assert "other classes, so the head is drawn anew" in caplog.text
+    assert "other classes, so the head starts from random weights" in caplog.text
 
 
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
@@ -868,7 +831,7 @@ def torch_leaves(value):
 def test_a_run_stopped_at_its_last_look_takes_it_when_resumed(fit, monkeypatch):
     whole = load_checkpoint(fit("whole", "--epochs", 2) / "best.pth")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "finish", power_cut)
+        patch.setattr(train, "last_look", power_cut)
         with pytest.raises(OSError, match="power"):
             fit("a", "--epochs", 2)
     folder = fit("a", "--resume")
@@ -950,7 +913,7 @@ def test_a_run_asked_to_stop_at_its_last_look_says_what_best_lacks(fit, monkeypa
     caplog.set_level("INFO")
     fit("whole", "--epochs", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "finish", power_cut)
+        patch.setattr(train, "last_look", power_cut)
         with pytest.raises(OSError, match="power"):
             fit("a", "--epochs", 1)
     ask_to_stop(monkeypatch, 0)
