@@ -93,7 +93,8 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     """Joins the processes that torchrun started, for the block: NCCL on CUDA, gloo elsewhere.
 
     device: as in pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
-    ConnectionError, one line, if another process is lost meanwhile.
+    ConnectionError, one line, if another process is lost meanwhile; ValueError where torchrun could
+    not bring the processes together again after a failure.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks()
@@ -102,7 +103,8 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     rank, size, local = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if cuda:
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if cuda else "gloo")
+    backend, store = "nccl" if cuda else "gloo", _store_of_start(rank, size)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield Ranks(rank, size, local)
     except RuntimeError as error:
@@ -112,3 +114,24 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
             ) from error
         raise
     dist.destroy_process_group()  # after a failure it might wait for the others for ever
+
+
+def _store_of_start(rank: int, size: int) -> dist.Store:
+    """Where the processes find each other, apart from those of an earlier start.
+
+    torchrun --max-restarts starts them again in the same store, in which torch 2.15 would find the
+    addresses of processes that have died.
+    """
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    of_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(host, port, size, is_master=rank == 0 and not of_agent)
+    if not of_agent:
+        return store
+    names = ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RESTART_COUNT")
+    machines, restarts_allowed, restarts = (int(os.environ[name]) for name in names)
+    if machines > 1 and restarts_allowed:  # each machine counts only its own restarts
+        raise ValueError(
+            "--max-restarts: several machines find each other again only in a new store; give"
+            " --rdzv-backend c10d and set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each of them"
+        )
+    return dist.PrefixStore(f"start {restarts}", store)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 import torch
 
 import train
 from tests.helpers.networks import TinyNext
-from tests.helpers.training import use_tiny_network
+from tests.helpers.training import draw_nothing, use_tiny_network
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
 from util.training.divergence import DivergenceWatch
@@ -78,7 +79,8 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
 
 def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
     """train.py with a small network; something happens after each step of each rank."""
-    use_tiny_network()
+    use_tiny_network(pytest.MonkeyPatch())
+    draw_nothing(pytest.MonkeyPatch())
     see = DivergenceWatch.see
 
     def seeing(watch, loss, step):
@@ -103,13 +105,13 @@ def die_once(marker: Path) -> Callable[[int, int], None]:
 
 
 def fail(rank: int, step: int) -> None:
-    """Rank 1 alone."""
+    """Only on rank 1."""
     if (rank, step) == (1, 7):
         raise ValueError("no such luck")
 
 
 def ask_to_stop(rank: int, step: int) -> None:
-    """Rank 1 alone, twice: as by a launcher, and by torchrun that the launcher reached, too."""
+    """Only rank 1, twice: as by a launcher, and by torchrun that the launcher reached, too."""
     if (rank, step) == (1, 7):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)

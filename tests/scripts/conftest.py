@@ -1,20 +1,28 @@
-"""Fixtures that tests of a script share."""
+"""Runs of train.py for the tests of scripts."""
 
 import pytest
 
 
 @pytest.fixture
-def fit(script, dataset, tmp_path, monkeypatch):
+def fit_drawn(script, dataset, tmp_path, monkeypatch):
     """Runs train.py with a tiny network on the small dataset as run `name`; returns its folder."""
     import train
-    from tests.helpers.networks import TinyNext
-    from tests.helpers.training import FLAGS, MODULES
+    from tests.helpers import training
 
-    for module in MODULES:
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
+    training.use_tiny_network(monkeypatch)
 
     def run(name, *flags):
-        script(train, "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name, *FLAGS, *flags)
+        words = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name)
+        script(train, *words, *training.FLAGS, *flags)
         return tmp_path / name
 
     return run
+
+
+@pytest.fixture
+def fit(fit_drawn, monkeypatch):
+    """The same without its pictures, which take five sixths of the time."""
+    from tests.helpers import training
+
+    training.draw_nothing(monkeypatch)
+    return fit_drawn

@@ -4,30 +4,31 @@ import os
 import socket
 import subprocess
 import sys
-from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-import model.weights
 import train
 from data.dataset import RadiographDataset
 from data.loader import make_loader
 from data.sampling import in_order
 from data.transforms import InputFormat
-from model.inference import predict_logits
 from model.weights import load_strictly
-from tests.helpers import two_ranks
+from tests.helpers import training, two_ranks
 from tests.helpers.networks import TinyNext
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
 from util.distributed import Ranks
+from util.training.divergence import DivergenceWatch
+from util.training.loss import loss_function
+from util.training.optimizer import Descent, make_optimizer
+from util.training.progress import Progress
+from util.training.schedule import plateau_schedule
+from util.training.state import Training
 
-FLAGS = (
-    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
-    "--precision", "float32", "--n-threads", 0, "--log-steps", 1, "--batch-size", 8,
-)  # fmt: skip
+FLAGS = (*training.FLAGS, "--batch-size", 8)
 
 
 def torchrun(*words, flags=(), ranks=2):
@@ -65,7 +66,7 @@ def test_gathered_rows_are_those_of_one_rank_in_order(parts):
         assert torch.equal(part["gathered"], torch.arange(14.0).reshape(7, 2))
 
 
-def test_what_holds_on_one_rank_all_hear_of(parts):
+def test_what_holds_on_one_rank_all_learn(parts):
     assert [part["any"] for part in parts] == [[True, True, False]] * len(parts)
 
 
@@ -81,9 +82,9 @@ def test_steps_that_are_interrupted_add_up_bit_for_bit(parts, optimizer):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory, dataset):
-    """The folder of a run of three epochs on two ranks."""
+    """The folder of a run of two epochs on two ranks."""
     folder = tmp_path_factory.mktemp("runs")
-    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 2)
     done = torchrun("fit", folder, *flags)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Best validation macro F1") == 1  # one rank speaks
@@ -99,25 +100,32 @@ def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
     images = RadiographDataset(dataset, "val", last["mapping"], form)
     model = TinyNext(3)
     load_strictly(model, last["state_dict"], "last.pth")
+    optimizer = make_optimizer(model, "adamw", 0.01, 0.05)
+    device = torch.device("cpu")
+    state = Training(
+        model,
+        average=None,
+        descent=Descent(optimizer, plateau_schedule(optimizer, 0.5, 1)),
+        loss_of=loss_function(np.ones(3), 0.1, device),
+        dtype=torch.float32,
+        progress=Progress.start(device),
+        watch=DivergenceWatch(device),
+        facts={},
+        auto_precision=False,
+    )
     loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
-    weights = torch.ones(3)
-
-    def loss_of(logits, targets, ranks):
-        return train.batch_loss(logits, targets, weights, 0.1, ranks)
-
-    look = partial(predict_logits, device=torch.device("cpu"), normalise=form.normalise)
-    _, one = train.validate(model, loader, look, loss_of, Ranks(), lambda: False)
+    _, one = train.validate(state, loader, form, Ranks(), lambda: False)
     del one["loss"]
     assert one == {name: last["metrics"][name] for name in one}
 
 
 def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
-    for module in (train, model.weights):
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
+    training.use_tiny_network(monkeypatch)
+    training.draw_nothing(monkeypatch)
     flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
-    script(train, *flags, "--epochs", 3)
+    script(train, *flags, "--epochs", 2)
     two, one = (load_checkpoint(fitted.parent / name / "last.pth") for name in ("two", "one"))
-    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 3, 8)
+    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 2, 8)
     rates = [pd.read_csv(fitted.parent / name / "history.csv")["lr"] for name in ("two", "one")]
     assert rates[0].equals(rates[1])
 
@@ -125,10 +133,12 @@ def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, mon
 def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weights(
     fitted, dataset, tmp_path
 ):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
-    done = torchrun("die", tmp_path, *flags, "--save-minutes", 0, flags=("--max-restarts", "1"))
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 2)
+    again = ("--save-minutes", 0, "--resume")  # with nothing there, a new run begins
+    done = torchrun("die", tmp_path, *flags, *again, flags=("--max-restarts", "1"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "died").exists()
+    assert "two: nothing to go on from; a new run begins" in done.stderr
     assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
     assert "Traceback" not in done.stderr
     a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
@@ -137,38 +147,20 @@ def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weight
 
 
 def test_ranks_of_which_one_is_asked_to_stop_stop_together_and_save(dataset, tmp_path):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 2)
     done = torchrun("stop", tmp_path, *flags)
     assert done.returncode != 0
     assert done.stderr.count("best validation macro F1 so far: ") == 1  # one rank speaks
     assert done.stderr.count("train.py: interrupted") == 2
-    # What rank 1 was told in step 7, after the loss, all hear with the next.
+    # Rank 1 was asked in step 7, after the loss; all learn it with the next one.
     assert load_checkpoint(tmp_path / "two" / "last.pth")["step"] == 8
 
 
-def test_a_restart_does_not_go_on_with_a_run_of_another_launch(fitted, dataset):
-    """Nobody asked for that: the first start was refused."""
-    before = (fitted / "last.pth").read_bytes()
-    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
-    done = torchrun("fit", fitted, *words, "--epochs", 3, flags=("--max-restarts", "1"), ranks=1)
-    assert done.returncode != 0
-    assert done.stderr.count("holds a run already; --resume goes on with it") == 2
-    assert (fitted / "last.pth").read_bytes() == before
-
-
-def test_many_ranks_go_on_only_on_the_kind_of_device_that_they_began_on(fitted, dataset):
-    """What joins them depends on it."""
-    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", "--resume")
-    done = torchrun("fit", fitted, *words)
-    assert done.returncode != 0
-    assert "train.py: --device: found auto, but the run has cpu; give that" in done.stderr
-
-
-def test_ranks_that_do_not_share_the_folder_of_the_run_are_told_before_they_go_on(
+def test_ranks_that_do_not_share_the_folder_of_the_run_are_refused_before_they_go_on(
     fitted, dataset, tmp_path
 ):
     words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
-    done = torchrun("apart", tmp_path, *words, "--epochs", 3, "--resume")
+    done = torchrun("apart", tmp_path, *words, "--epochs", 2, "--resume")
     assert done.returncode != 0
     step = load_checkpoint(fitted / "last.pth")["step"]
     found = f"two: found the run at step {step} on rank 0 and not there on rank 1; expected a"
@@ -182,8 +174,8 @@ def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
     assert "train.py: loss_weights: found 2 numbers; expected 3" in done.stderr
 
 
-def test_a_rank_that_fails_alone_is_heard_and_ends_the_others(dataset, tmp_path):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 3)
+def test_a_rank_that_fails_reports_its_error_and_ends_the_others(dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 2)
     done = torchrun("fail", tmp_path, *flags)
     assert done.returncode != 0
     assert done.stderr.count("train.py: no such luck") == 1
@@ -195,8 +187,8 @@ def agents(dataset, folder, what, restarts, shared=False):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
-    flags += ("--save-minutes", 0)
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 2)
+    flags += ("--save-minutes", 0, "--resume")
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
     command += ["--nproc-per-node", "1", "--max-restarts", str(restarts), "--rdzv-id", "job"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}"]

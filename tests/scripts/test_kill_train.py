@@ -20,11 +20,13 @@ KILLS = 20
 # seconds to import is imported once: each line that comes in starts a process that has it.
 PROGRAM = """
 import json, os, sys, time
+import pytest
 import torch, train
-from tests.helpers.training import use_tiny_network
+from tests.helpers.training import draw_nothing, use_tiny_network
 from util.script import run
 from util.training.divergence import DivergenceWatch
-use_tiny_network()
+use_tiny_network(pytest.MonkeyPatch())
+draw_nothing(pytest.MonkeyPatch())
 see = DivergenceWatch.see
 DivergenceWatch.see = lambda *words: (time.sleep(0.02), see(*words))
 for line in sys.stdin:
