@@ -7,6 +7,7 @@ python3 -m torch.distributed.run --standalone --nproc-per-node 2 \
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -84,7 +85,7 @@ def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, ste
     see = DivergenceWatch.see
 
     def seeing(watch, loss, step):
-        happens(int(os.environ["RANK"]), step)
+        happens(int(os.environ.get("RANK", 0)), step)
         see(watch, loss, step)
 
     DivergenceWatch.see = seeing
@@ -117,9 +118,15 @@ def ask_to_stop(rank: int, step: int) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-if __name__ == "__main__":
+def slowly(rank: int, step: int) -> None:
+    """Long enough to be killed in a step."""
+    time.sleep(0.02)
+
+
+def main(words: list[str]) -> None:
+    """words: what to do, a folder for what comes out, and flags of train.py."""
     torch.set_num_threads(1)
-    what, out, *words = sys.argv[1:]
+    what, out, *flags = words
     if what == "parts":
         with ranks_of_run("cpu") as ranks:
             result = {
@@ -132,13 +139,12 @@ if __name__ == "__main__":
                 },
             }
             torch.save(result, f"{out}/{ranks.rank}.pt")
-    elif what == "fit":
-        fit(words)
-    elif what == "die":
-        fit(words, die_once(Path(out, "died")))
-    elif what == "fail":
-        fit(words, fail)
-    elif what == "stop":
-        fit(words, ask_to_stop)
     elif what == "apart":  # each machine has a folder of that name, and only the first one a run
-        fit([*words, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])
+        fit([*flags, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])
+    else:
+        happens = {"die": die_once(Path(out, "died")), "fail": fail, "stop": ask_to_stop}
+        fit(flags, (happens | {"slowly": slowly, "fit": lambda rank, step: None})[what])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
