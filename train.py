@@ -14,7 +14,6 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,7 @@ from util.script import before_imports, run
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
-ENOUGH = 1000  # images of a split at most that the last look is taken of, evenly through it
-FEW = 8  # images of a step on a device, below which its BatchNorm is told to be doubtful
-HEAR = 10  # steps: so rarely GPUs ask each other whether to stop, as asking waits for the device
+BATCHNORM_IMAGES = 8  # of a step on a device; with fewer, BatchNorm statistics are doubtful
 
 
 def arguments() -> argparse.Namespace:
@@ -51,295 +48,250 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from data.augmentation import Augmentation
-from data.dataset import load_splits, read_some
+from data.dataset import RadiographDataset, load_splits
 from data.dataset_folder import preparation, read_about
 from data.images.preparation import Preparation
 from data.loader import make_loader
-from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
-from data.transforms import IMAGENET, PLAIN, InputFormat
+from data.sampling import EpochBatches, image_chances, in_order
+from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import fuse_for_inference
-from model.gate import Gate
-from model.inference import Examined, examine, predict_logits
-from model.weights import load_network, load_strictly, trunk_state
-from util.checkpoint import load_checkpoint, save_checkpoint
-from util.device import autocast, explained, pick_device, precision_name, unscaled
+from model.inference import predict_logits
+from model.last_look import last_look
+from model.start import start_network
+from model.weights import check_fit
+from util.device import (
+    autocast,
+    inference_dtype,
+    pick_device,
+    precision_name,
+    torch_errors_explained,
+)
 from util.distributed import Ranks, ranks_of_run
-from util.files import locked_folder, write_json
 from util.mapping import class_names
 from util.memory import keep_freed_memory
-from util.metrics.calibration import fit_temperature
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
-from util.plots.confusion_matrix import draw_confusion_matrix
-from util.random_state import rng_state, set_rng_state
 from util.script import stop_asked, until_stopped
-from util.training.history import (
-    collapsed,
-    events_in,
-    open_history,
-    show_end,
-    show_epoch,
-    show_start,
-    stalled,
-)
-from util.training.loss import Loss, Watch, batch_loss
-from util.training.optimizer import (
-    Descent,
-    RunningAverage,
-    cosine_schedule,
-    make_optimizer,
-    plateau_schedule,
-)
-from util.training.run_folder import (
-    Progress,
+from util.training.class_weights import class_prior, class_weights
+from util.training.divergence import DivergenceWatch
+from util.training.early_stopping import stalled
+from util.training.loss import loss_function, stop_heard
+from util.training.optimizer import Descent, make_optimizer
+from util.training.progress import Progress
+from util.training.resume import (
+    check_same_dataset,
     check_shared,
-    differ,
-    open_run,
-    settle,
-    settle_precision,
-    sweep,
+    settings_differ,
+    settings_of_run,
+    training_dtype,
 )
+from util.training.run_folder import RunFolder
+from util.training.schedule import cosine_schedule, plateau_schedule
+from util.training.state import Training
+from util.training.tensorboard import errors_name_folder
+from util.training.weight_average import RunningAverage
 from util.versions import versions
 
 
 def main(args: argparse.Namespace) -> None:
-    with ranks_of_run(args.device) as ranks, stop_asked() as stop, explained():
+    """Only this sees the command line; what it calls gets plain values."""
+    with ranks_of_run(args.device) as ranks, stop_asked() as stop, torch_errors_explained():
         if not ranks.first:
             logging.getLogger().setLevel(logging.ERROR)
         keep_freed_memory()
-        folder = Path(args.ckpts_dir, args.name)
-        with locked_folder(folder) if ranks.first else nullcontext(), events_in(folder):
-            train(vars(args), ranks, stop)
+        asked = {name: value for name, value in vars(args).items() if name != "given"}
+        folder = RunFolder(Path(args.ckpts_dir, args.name), writes=ranks.first)
+        with folder.locked(), errors_name_folder(folder.path):
+            train(asked, args.given, folder, ranks, stop)
 
 
-def train(asked: dict[str, Any], ranks: Ranks, stop: Callable[[], bool]) -> None:
-    given = asked.pop("given") - ({"precision"} if asked["precision"] == "auto" else set())
-    folder = Path(asked["ckpts_dir"], asked["name"])
-    state = open_run(folder, asked["resume"], ranks.launch if ranks.again else None)  # of last.pth
-    cfg = SimpleNamespace(**(settle(asked, given, state["config"]) if state else asked))
-    if ranks.size > 1 and cfg.device != asked["device"]:
-        raise ValueError(
-            f"--device: found {asked['device']}, but the run has {cfg.device}; give that"
-        )
+def train(
+    asked: dict[str, Any],
+    given: set[str],
+    folder: RunFolder,
+    ranks: Ranks,
+    stop: Callable[[], bool],
+) -> None:
+    """A run. asked: its settings, see config.py; given: which of them the command line named."""
+    # Settings: as asked, or those of the run that goes on
+    saved = folder.open(asked["resume"])  # the content of last.pth
+    cfg = settings_of_run(asked, given, saved, ranks.size)
+    folder.save_minutes = cfg.save_minutes
     device = pick_device(cfg.device)
-    step = torch.tensor([state["step"] if state else -1], device=device)
-    check_shared(folder, ranks.gather(step, ranks.size).tolist())
-    auto = state["auto_precision"] if state else asked["precision"] == "auto"
-    dtype = settle_precision(cfg.precision, device, auto)
-    cfg.precision = precision_name(dtype)  # from now on the run has it
-    arithmetic = autocast(dtype, device)
-    looking = autocast(unscaled(dtype), device)  # at validation images
-    classes = class_names(cfg.mapping)
-    torch.manual_seed(cfg.random_seed)  # no other generator is drawn from without a seed
+    check_shared(folder.path, ranks.collect(saved["step"] if saved else -1, device))
+    auto = saved["auto_precision"] if saved else asked["precision"] == "auto"
+    dtype = training_dtype(cfg.precision, device, auto)
+    cfg.precision = precision_name(dtype)  # the run keeps what auto was
+    torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 
     # Data
-    about = read_about(Path(cfg.dataset))
-    if state and state["fingerprint"] != about["fingerprint"]:
-        raise ValueError(f"{cfg.dataset}: not the dataset that {folder} was trained on; give that")
-    moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
-    vary = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
-    bar = partial(shown, unit=" images", stop=stop)
-    with ranks.one_by_one():  # who comes later finds what was downloaded and decoded
-        model, form = build_model(cfg, preparation(about), state)
-        train_set, val_set = load_splits(cfg.dataset, cfg.mapping, form, vary, bar)
-    n_classes, choice = len(classes), (cfg.sampling, cfg.patient_cap, cfg.loss_weights)
-    plan = plan_epochs(train_set.table, train_set.targets, n_classes, *choice)
-    part = (ranks.rank, ranks.size)
-    batches = EpochBatches(len(train_set), cfg.batch_size, plan.chances, cfg.random_seed, *part)
-    pin = device.type == "cuda"
-    train_loader = make_loader(train_set, batches, cfg.n_threads, pin)
-    val_loader = make_loader(val_set, in_order(len(val_set), cfg.batch_size, *part), 0, pin)
+    about, classes = read_about(Path(cfg.dataset)), class_names(cfg.mapping)
+    check_same_dataset(cfg.dataset, about["fingerprint"], saved)
+    with ranks.one_by_one():  # the first rank downloads and decodes for all
+        model, form = build_model(cfg, preparation(about), saved)
+        train_set, val_set = open_splits(cfg, form, stop)
+    chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
+    weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
+    batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
 
-    # Model, optimizer
-    if cfg.sync_batchnorm:
-        if device.type != "cuda":
-            raise ValueError(f"--sync-batchnorm: found {device}; expected CUDA. Leave it out")
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    elif ranks.size > 1 and cfg.batch_size < FEW * ranks.size:
-        text = "batch_size: %d images on %d devices are few for the BatchNorm of each; raise it, or"
-        log.warning(f"{text} give --sync-batchnorm on GPUs", cfg.batch_size, ranks.size)
-    model.freeze(cfg.freeze or [])
-    model = model.to(device, memory_format=torch.channels_last)
-    weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
-    loss_of = partial(batch_loss, weights=weights, smoothing=cfg.label_smoothing)
-    descent = build_descent(model, cfg, batches.batches, dtype)
+    # Model and optimizer
+    model = place_model(model, cfg, device, ranks)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
-    kept = model if average is None else average.model  # what is validated and goes into best.pth
+    descent = build_descent(model, cfg, batches.batches, dtype)
+    loss_of = loss_function(weights, cfg.label_smoothing, device)
+    watch, progress = DivergenceWatch(device, cfg.log_steps), Progress.start(device)
+    prior = class_prior(weights, train_set.targets, chances)
+    facts = facts_of_run(cfg, form, prior, about["fingerprint"])
+    training = Training(model, average, descent, loss_of, dtype, progress, watch, facts, auto)
 
     # Resume
-    progress = Progress.of(state, device)
-    if state:
-        load_strictly(kept, state["state_dict"], str(folder / "last.pth"))
-        load_strictly(model, state["weights"], str(folder / "last.pth"))
-        descent.load_state_dict(state)
-        set_rng_state(state["rng"])
-    news = state is None or differ(vars(cfg), state["config"])
-    state = None  # its tensors take memory
-    watch, saved = Watch(device), time.monotonic()
-
-    def check_weights() -> None:
-        """Before they are saved: the loss of the last step was that of the weights before it."""
-        watch.see_weights(model.state_dict().values(), progress.step)
-        watch.check(progress.left)
-
-    def save(file: str, **more: Any) -> None:
-        """What evaluation and prediction need, and `more`."""
-        if not ranks.first:
-            return
-        content = {
-            "state_dict": kept.state_dict(),
-            "mapping": cfg.mapping,
-            "input": asdict(form),
-            "config": vars(cfg),
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "metrics": progress.metrics,
-            "prior": plan.prior.tolist(),
-            "temperature": 1.0,
-            "test_time_augmentation": cfg.test_time_augmentation,
-            "fingerprint": about["fingerprint"],
-            "versions": versions(),
-        }
-        save_checkpoint(folder / file, content | more)
-
-    def save_last() -> None:
-        """What it takes to go on with the run, bit for bit."""
-        nonlocal saved
-        check_weights()
-        more = descent.state_dict() | progress.state() | {"weights": model.state_dict()}
-        save("last.pth", rng=rng_state(), launch=ranks.launch, auto_precision=auto, **more)
-        saved = time.monotonic()
-
-    def due() -> bool:
-        return time.monotonic() - saved > 60 * cfg.save_minutes
-
-    def stopped(loss: Loss) -> bool:
-        """Whether a rank was asked to stop; all ranks hear of it at the same step."""
-        if ranks.size == 1:
-            return stop()
-        return progress.step % (HEAR if device.type == "cuda" else 1) == 0 and bool(loss.stops)
-
-    def leave() -> NoReturn:
-        save_last()
-        ranks.any(True, device)  # torchrun ends all as soon as one has ended, also who still writes
-        log.info("Stopped at step %d; %s. --resume goes on", progress.step, progress.left())
-        raise KeyboardInterrupt
-
-    if ranks.first:
-        sweep(folder)
-    if news:
-        save_last()  # so that a run killed before its next save goes on with its settings of now
-    writer = None
-    if ranks.first:
-        figure = draw_confusion_matrix(progress.matrix, classes) if progress.history else None
-        writer = open_history(folder, progress.history, figure, progress.step)
-        write_json(folder / "config.json", vars(cfg))
-        batches.begin(cfg.epochs - 1)  # when the augmentation is at its strongest
-        show_start(writer, vars(cfg), train_set.__getitems__(next(iter(batches)))[0])
+    if saved:
+        check_fit(model, saved["weights"], str(folder.last))
+        training.load_state_dict(saved)
+    changed = saved is None or settings_differ(vars(cfg), saved["config"])
+    saved = None  # its tensors take memory
+    folder.remove_half_written()
+    if changed:  # so that a run killed before its next save goes on with these settings
+        folder.save_last(training)
+    batches.begin(cfg.epochs - 1)  # when the augmentation is at its strongest
+    folder.begin(vars(cfg), progress, classes, train_set.__getitems__(next(iter(batches)))[0])
     sizes = f"{len(train_set)} training and {len(val_set)} validation images"
     where = f"on {ranks.size} x {device}" if ranks.size > 1 else f"on {device}"
-    log.info("%s: %s, %s in %s", folder, sizes, where, cfg.precision)
+    log.info("%s: %s, %s in %s", folder.path, sizes, where, cfg.precision)
 
-    net = None
-    quiet = None if ranks.first else True  # tqdm: None hides the bar where there is no terminal
+    # Epochs: train, validate, save
     for epoch in range(progress.epoch, cfg.epochs):
         if stalled(progress.history, cfg.early_stopping_patience):
             log.info("Stopped: no better macro F1 for %d epochs", cfg.early_stopping_patience)
             break
-        if cfg.thaw_epoch is not None and epoch >= cfg.thaw_epoch:
-            model.thaw()
-        if net is None or epoch == cfg.thaw_epoch:
-            net = ranks.share(model, torch.zeros(1, 3, cfg.height, cfg.width, device=device))
-            net = torch.compile(net) if cfg.compile else net
-        batches.begin(epoch, progress.done)
-        model.train()
-        began, first = time.perf_counter(), progress.done
-        title = f"Epoch {epoch + 1}/{cfg.epochs}"
-        bar = tqdm(train_loader, title, unit="batch", leave=False, disable=quiet)
-        for pixels, targets in bar:  # (N, 1, H, W) uint8, (N,) int64
-            images = form.normalise(pixels.to(device, non_blocking=True))  # (N, 3, H, W) float32
-            targets = targets.to(device, non_blocking=True)
-            with arithmetic:
-                logits = net(images)
-            loss = loss_of(logits, targets, ranks=ranks, stop=stop())
-            descent.step(loss.share)
-            progress.count(loss.mean)
-            if average is not None:
-                average.update(progress.step)
-            watch.see(loss.mean, progress.step)
-            if progress.step % cfg.log_steps == 0:
-                watch.check(progress.left)
-                bar.set_postfix(loss=f"{loss.mean.item():.3f}")
-                if writer:
-                    writer.add_scalar("train/step_loss", loss.mean, progress.step)
-            if stopped(loss):
-                leave()
-            if due():
-                save_last()
-        watch.check(progress.left)  # waits for the device
-        done = (progress.done - first) / batches.batches  # of the epoch, since it was begun here
-        speed = len(train_set) * done / (time.perf_counter() - began) if done else math.nan
-
-        # Validate
-        ranks.copy_from_first(kept.buffers())  # each rank has BatchNorm statistics of its own
-        look = partial(predict_logits, device=device, normalise=form.normalise, autocast=looking)
-        found = validate(kept, val_loader, look, loss_of, ranks, stop)
-        if found is None:
-            leave()
-        matrix, metrics = found
+        join_ranks(training, epoch, cfg, ranks)
+        batches.begin(epoch, progress.batches)
+        title, hidden = f"Epoch {epoch + 1}/{cfg.epochs}", None if ranks.first else True
+        bar = tqdm(loaders[0], title, unit="batch", leave=False, disable=hidden)
+        rate = train_epoch(training, bar, form, folder, ranks, stop)
+        validated = None if rate is None else validate(training, loaders[1], form, ranks, stop)
+        if validated is None:
+            leave(training, folder, ranks)
+        matrix, metrics = validated
         watch.see(metrics["loss"], progress.step)
-        check_weights()
-        row = {"lr": descent.rate, "images_per_second": speed}
+        training.check_weights()
+        row = {"lr": descent.rate, "images_per_second": rate * len(train_set) / batches.batches}
         is_best = progress.end_epoch(metrics, matrix.tolist(), **row)
         descent.end_epoch(metrics["macro_f1"])
-
-        # Save: best before last, so that a run killed between them does this epoch again, alike
-        if is_best:
-            save("best.pth")
+        if is_best:  # before last.pth: a run killed between them does this epoch again, alike
+            folder.save_best(training)
         over = epoch + 1 == cfg.epochs or stalled(progress.history, cfg.early_stopping_patience)
-        if over or due():
-            save_last()
-        if writer:
-            figure = draw_confusion_matrix(matrix, classes)
-            show_epoch(folder, writer, progress.history, figure, progress.step)
-        if collapsed(progress.history, cfg.collapse_patience):
-            raise ValueError(
-                f"step {progress.step}: for {cfg.collapse_patience} epochs every validation image"
-                f" was named {classes[matrix.sum(0).argmax()]}; change --lr or --loss-weights."
-                f" {progress.left()}"
-            )
+        if over or folder.due():
+            folder.save_last(training)
+        folder.show_epoch(progress, classes)
+        training.check_collapse(cfg.collapse_patience, classes)
 
-    if writer:
-        show_end(writer)
-        finish(folder / "best.pth", cfg, device, unscaled(dtype), stop)
+    # Last look
+    folder.show_end()
+    if ranks.first:
+        bar = partial(with_bar, unit="batch", stop=stop)
+        last_look(folder.best, vars(cfg), device, inference_dtype(dtype), bar)
     text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s"
-    log.info(text, progress.best, shlex.quote(str(folder / "best.pth")))
+    log.info(text, progress.best, shlex.quote(str(folder.best)))
 
 
-def shown(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:
-    """The items under a bar, until the run is asked to stop."""
-    return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
+def train_epoch(
+    training: Training,
+    batches: tqdm,
+    form: InputFormat,
+    folder: RunFolder,
+    ranks: Ranks,
+    stop: Callable[[], bool],
+) -> float | None:
+    """The steps that are left of an epoch: batches per second, nan if none was left.
+
+    None if a rank was asked to stop.
+    """
+    device, progress = training.device, training.progress
+    arithmetic = autocast(training.dtype, device)
+    began, first = time.perf_counter(), progress.batches
+    training.model.train()
+    for pixels, targets in batches:  # (N, 1, H, W) uint8, (N,) int64
+        images = form.normalise(pixels.to(device, non_blocking=True))  # (N, 3, H, W) float32
+        targets = targets.to(device, non_blocking=True)
+        with arithmetic:
+            logits = training.net(images)
+        loss = training.loss_of(logits, targets, ranks=ranks, stop=stop())
+        training.step(loss)
+        if training.watch.due(progress.step):
+            training.check()
+            batches.set_postfix(loss=f"{loss.mean.item():.3f}")
+            folder.show_step(loss.mean, progress.step)
+        if stop_heard(loss, progress.step, ranks, stop):
+            return None
+        if folder.due():
+            folder.save_last(training)
+    training.check()  # waits for the device
+    steps = progress.batches - first
+    return steps / (time.perf_counter() - began) if steps else math.nan
+
+
+def validate(
+    training: Training,
+    loader: DataLoader,
+    form: InputFormat,
+    ranks: Ranks,
+    stop: Callable[[], bool],
+) -> tuple[np.ndarray, dict[str, float]] | None:
+    """The confusion matrix and the metrics over all validation images, the same on every rank.
+
+    None if a rank was asked to stop.
+    """
+    device, arithmetic = training.device, autocast(inference_dtype(training.dtype), training.device)
+    ranks.copy_from_first(training.kept.buffers())  # each rank has its own BatchNorm statistics
+    images = (pixels for pixels, _ in loader)
+    mine = until(images, stop)
+    logits = predict_logits(training.kept, mine, device, form.normalise, autocast=arithmetic)
+    if ranks.any(stop(), device):
+        return None
+    logits = ranks.gather(logits, len(loader.dataset))
+    targets = torch.tensor(loader.dataset.targets, device=device)
+    loss = training.loss_of(logits, targets, ranks=Ranks()).mean
+    probabilities, truth = logits.softmax(1).cpu().numpy(), targets.cpu().numpy()
+    matrix = confusion_matrix(truth, logits.argmax(1).cpu().numpy(), logits.shape[1])
+    scores = summary(matrix) | {"macro_auroc": macro_auroc(probabilities, truth)}
+    named = int((matrix.sum(0) > 0).sum())
+    return matrix, {"loss": loss.item(), **scores, "classes_named": named}
+
+
+def open_splits(
+    cfg: SimpleNamespace, form: InputFormat, stop: Callable[[], bool]
+) -> list[RadiographDataset]:
+    """The training split, augmented, and the validation split."""
+    moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
+    augmentation = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
+    bar = partial(with_bar, unit=" images", stop=stop)
+    return load_splits(cfg.dataset, cfg.mapping, form, augmentation, bar)
+
+
+def make_loaders(
+    train_set: RadiographDataset,
+    val_set: RadiographDataset,
+    chances: np.ndarray | None,
+    cfg: SimpleNamespace,
+    ranks: Ranks,
+    device: torch.device,
+) -> tuple[EpochBatches, DataLoader, DataLoader]:
+    """The batches of a training epoch, what reads them, and what reads the validation images."""
+    part, pin = (ranks.rank, ranks.size), device.type == "cuda"
+    batches = EpochBatches(len(train_set), cfg.batch_size, chances, cfg.random_seed, *part)
+    in_turn = in_order(len(val_set), cfg.batch_size, *part)
+    train_loader = make_loader(train_set, batches, cfg.n_threads, pin)
+    return batches, train_loader, make_loader(val_set, in_turn, 0, pin)
 
 
 def build_model(
-    cfg: SimpleNamespace, prepared: Preparation, state: dict | None
+    cfg: SimpleNamespace, prepared: Preparation, saved: dict[str, Any] | None
 ) -> tuple[COVIDNext50, InputFormat]:
-    """The network with the weights that it starts from, and the input that suits them."""
-    n_classes = len(class_names(cfg.mapping))
-    if state:  # a run that goes on has them, and needs no file or network for them again
-        return COVIDNext50(n_classes), InputFormat.of(state["input"])
-    if cfg.weights is None:
-        trunk = trunk_state(cfg.backbone_weights) if cfg.backbone_weights else None
-        model, normal = COVIDNext50(n_classes, trunk), IMAGENET if trunk else PLAIN
-    else:
-        start = load_checkpoint(cfg.weights)
-        model, tensors = COVIDNext50(n_classes), start["state_dict"]
-        if class_names(start["mapping"]) != class_names(cfg.mapping):
-            log.info("%s: other classes, so the head is drawn anew", cfg.weights)
-            tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
-        load_strictly(model, tensors, cfg.weights)
-        normal = {name: start["input"][name] for name in ("mean", "std")}
-    return model, InputFormat((cfg.height, cfg.width), **normal, prepared=prepared)
+    """The network and its input. A run that goes on has weights, and needs no file for them."""
+    if saved:
+        return COVIDNext50(len(class_names(cfg.mapping))), InputFormat.of(saved["input"])
+    size = (cfg.height, cfg.width)
+    return start_network(cfg.mapping, cfg.weights, cfg.backbone_weights, size, prepared)
 
 
 def build_descent(
@@ -355,73 +307,67 @@ def build_descent(
     return Descent(optimizer, schedule, cfg.clip_norm, scaled=dtype == torch.float16)
 
 
-def finish(
-    best: Path, cfg: SimpleNamespace, device: torch.device, dtype: torch.dtype, stop: Callable
-) -> None:
-    """Adds to the best checkpoint what is needed beside it: a temperature, fitted to the validation
-    images; what the network says of these, to choose operating points on; and what training images
-    look like, so that others are doubted."""
-    checkpoint = load_checkpoint(best)
-    form, prior = InputFormat.of(checkpoint["input"]), np.array(checkpoint["prior"])
-    network = fuse_for_inference(
-        load_network(checkpoint["state_dict"], len(prior), str(best)), device, dtype
-    )
-    augmented = cfg.test_time_augmentation
-
-    def look(split: str) -> tuple[np.ndarray, Examined, list[int]]:
-        pixels, targets = read_some(Path(cfg.dataset), split, cfg.mapping, form, ENOUGH)
-        batches = shown(pixels.split(cfg.batch_size), f"A last look at {split}", "batch", stop)
-        seen = examine(network, batches, device, form.normalise, augmented=augmented)
-        return pixels.numpy(), seen, targets
-
-    try:
-        _, seen, targets = look("val")
-        pixels, of_train, _ = look("train")
-    except KeyboardInterrupt:
-        text = (
-            "Stopped in the last look, which gives %s its temperature and gate; --resume takes it"
-        )
-        log.info(text, best)
-        raise
-    weights = prior / class_shares(targets, len(prior)).clip(1e-12)  # of classes as in training
-    checkpoint["temperature"] = fit_temperature(seen.logits.cpu().numpy(), targets, weights)
-    checkpoint |= {"config": vars(cfg), "test_time_augmentation": augmented}
-    checkpoint["validation"] = {"logits": seen.logits.cpu(), "targets": targets}
-    checkpoint["gate"] = Gate.fit(pixels, of_train.features.cpu().numpy()).state()
-    save_checkpoint(best, checkpoint)
+def place_model(
+    model: COVIDNext50, cfg: SimpleNamespace, device: torch.device, ranks: Ranks
+) -> COVIDNext50:
+    """The model on the device, with the BatchNorm that was asked for, frozen where asked."""
+    if cfg.sync_batchnorm:
+        if device.type != "cuda":
+            raise ValueError(f"--sync-batchnorm: found {device}; expected CUDA. Leave it out")
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    elif ranks.size > 1 and cfg.batch_size < BATCHNORM_IMAGES * ranks.size:
+        text = "batch_size: %d images on %d devices are few for the BatchNorm of each; raise it, or"
+        log.warning(f"{text} give --sync-batchnorm on GPUs", cfg.batch_size, ranks.size)
+    model.freeze(cfg.freeze or [])
+    return model.to(device, memory_format=torch.channels_last)
 
 
-def validate(
-    model: nn.Module,
-    loader: DataLoader,
-    look: Callable[[nn.Module, Iterable[torch.Tensor]], torch.Tensor],
-    loss_of: Callable[..., Loss],
-    ranks: Ranks,
-    stop: Callable[[], bool],
-) -> tuple[np.ndarray, dict[str, float]] | None:
-    """The confusion matrix and the metrics over all validation images, on every rank alike.
+def facts_of_run(
+    cfg: SimpleNamespace, form: InputFormat, prior: np.ndarray, fingerprint: str
+) -> dict[str, Any]:
+    """What every checkpoint of the run says, see `save_checkpoint`."""
+    return {
+        "mapping": cfg.mapping,
+        "input": asdict(form),
+        "config": vars(cfg),
+        "prior": prior.tolist(),
+        "temperature": 1.0,
+        "test_time_augmentation": cfg.test_time_augmentation,
+        "fingerprint": fingerprint,
+        "versions": versions(),
+    }
 
-    None if a rank was asked to stop. look: predict_logits but for its first two arguments.
-    """
-    device = next(model.parameters()).device
 
-    def mine() -> Iterator[torch.Tensor]:
-        for pixels, _ in loader:
-            yield pixels
-            if stop():
-                return
+def join_ranks(training: Training, epoch: int, cfg: SimpleNamespace, ranks: Ranks) -> None:
+    """Makes `training.net` before the first epoch of a process, and again when blocks thaw."""
+    if cfg.thaw_epoch is not None and epoch >= cfg.thaw_epoch:
+        training.model.thaw()
+    if training.net is None or epoch == cfg.thaw_epoch:
+        sample = torch.zeros(1, 3, cfg.height, cfg.width, device=training.device)
+        net = ranks.data_parallel(training.model, sample)
+        training.net = torch.compile(net) if cfg.compile else net
 
-    logits = look(model, mine())
-    if ranks.any(stop(), device):
-        return None
-    logits = ranks.gather(logits, len(loader.dataset))
-    targets = torch.tensor(loader.dataset.targets, device=device)
-    loss = loss_of(logits, targets, ranks=Ranks()).mean
-    probabilities, known = logits.softmax(1).cpu().numpy(), targets.cpu().numpy()
-    matrix = confusion_matrix(known, logits.argmax(1).cpu().numpy(), logits.shape[1])
-    scores = summary(matrix) | {"macro_auroc": macro_auroc(probabilities, known)}
-    named = int((matrix.sum(0) > 0).sum())
-    return matrix, {"loss": loss.item(), **scores, "classes_named": named}
+
+def leave(training: Training, folder: RunFolder, ranks: Ranks) -> NoReturn:
+    """Ends a run that was asked to stop."""
+    folder.save_last(training)
+    ranks.any(True, training.device)  # torchrun ends all ranks when the first one ends: wait
+    progress = training.progress
+    log.info("Stopped at step %d; %s. --resume goes on", progress.step, progress.best_so_far())
+    raise KeyboardInterrupt
+
+
+def with_bar(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:
+    """The items under a progress bar; KeyboardInterrupt if the run is asked to stop."""
+    return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
+
+
+def until(items: Iterable, stop: Callable[[], bool]) -> Iterator:
+    """The items, until the run is asked to stop."""
+    for item in items:
+        yield item
+        if stop():
+            return
 
 
 if __name__ == "__main__":

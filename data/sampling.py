@@ -1,4 +1,4 @@
-"""Which training images an epoch shows, in which batches, and what an error on each class costs."""
+"""Which training images an epoch shows, and in which batches."""
 
 import logging
 import math
@@ -11,8 +11,7 @@ import pandas as pd
 from torch.utils.data import Sampler
 
 log = logging.getLogger(__name__)
-OFTEN = 10  # times an epoch, from which on it is told that an image is shown so often
-OVERLAP = 0.999  # the beta of Cui et al.; theirs is 0.9 to 0.9999, more for larger sets
+MANY_TIMES = 10  # an epoch; the log warns of an image that is shown more often
 
 
 class Draw(NamedTuple):
@@ -113,94 +112,25 @@ def even_chances(
 
 
 def image_chances(
-    mode: str,
-    targets: Sequence[int],
-    sources: Sequence[str],
-    patients: Sequence[str],
-    patient_cap: int | None,
+    table: pd.DataFrame, targets: Sequence[int], sampling: str, patient_cap: int | None
 ) -> np.ndarray | None:
     """What EpochBatches draws by: `shuffle` None; `balanced` even over classes; `balanced_source`
-    over pairs of class and source, so that neither says much about the other."""
-    if mode == "shuffle":
+    over pairs of class and source, so that neither says much about the other.
+
+    Of the training images: label, source and patient_id in the table, class indices in targets.
+    The log warns if few images are shown again and again.
+    """
+    if sampling == "shuffle":
         return None
-    pairs = list(zip(targets, sources, strict=True))
-    return even_chances(targets if mode == "balanced" else pairs, patients, patient_cap)
-
-
-def class_shares(
-    targets: Sequence[int], n_classes: int, chances: Sequence[float] | None = None
-) -> np.ndarray:
-    """The part of each class in an epoch, (n_classes,)."""
-    shares = np.bincount(targets, chances, n_classes)
-    return shares / shares.sum()
-
-
-def class_weights(
-    kind: str | Sequence[float] | None,
-    targets: Sequence[int],
-    n_classes: int,
-    chances: Sequence[float] | None = None,
-) -> np.ndarray:
-    """What an error on each class costs, (n_classes,): 1 on average over the images of an epoch.
-
-    kind `counts`: the inverse of the class's part of the epoch, so that classes weigh alike.
-    `effective`: of what its number of images is worth when the later ones overlap with the first
-    (Cui et al., CVPR 2019, with beta 0.999), which lies between `counts` and no weights. None: 1
-    for each. Numbers are the weights, as they are.
-    """
-    if kind is None:
-        return np.ones(n_classes)
-    if not isinstance(kind, str):
-        if len(kind) != n_classes:
-            raise ValueError(f"loss_weights: found {len(kind)} numbers; expected {n_classes}")
-        return np.array(kind)
-    shares = class_shares(targets, n_classes, chances)
-    if not shares.all():
-        raise ValueError(
-            f"loss_weights: class {int(shares.argmin())} has no training image; give the weights"
-            " as numbers, or take the class out of the mapping"
-        )
-    if kind == "counts":
-        return 1 / (n_classes * shares)
-    numbers = shares * len(targets)
-    weights = 1 / (1 - OVERLAP**numbers)
-    return weights / (shares @ weights)
-
-
-class Plan(NamedTuple):
-    """How the epochs of a run are drawn and weighed.
-
-    chances: of each image, as of `image_chances`. weights: (n_classes,), as of `class_weights`.
-    prior: how common each class seems to the network, (n_classes,), 1 together.
-    """
-
-    chances: np.ndarray | None
-    weights: np.ndarray
-    prior: np.ndarray
-
-
-def plan_epochs(
-    table: pd.DataFrame,
-    targets: Sequence[int],
-    n_classes: int,
-    sampling: str,
-    patient_cap: int | None,
-    loss_weights: str | Sequence[float] | None,
-) -> Plan:
-    """Of the training images: label, source and patient_id in the table, class indices in targets.
-
-    The log says if few images are shown again and again.
-    """
-    sources, patients = list(table["source"]), list(table["patient_id"])
-    chances = image_chances(sampling, targets, sources, patients, patient_cap)
-    if chances is not None and (times := len(table) * chances.max()) > OFTEN:
+    pairs = list(zip(targets, table["source"], strict=True))
+    strata = targets if sampling == "balanced" else pairs
+    chances = even_chances(strata, list(table["patient_id"]), patient_cap)
+    if (times := len(table) * chances.max()) > MANY_TIMES:
         rare = table.iloc[chances.argmax()]
         text = "sampling: an epoch shows an image of %s from %s up to %d times, as there are few of"
         most = math.ceil(times - 1e-9)
         log.warning(f"{text} them and {sampling} evens them out", *rare[["label", "source"]], most)
-    weights = class_weights(loss_weights, targets, n_classes, chances)
-    prior = class_shares(targets, n_classes, chances) * weights
-    return Plan(chances, weights, prior / prior.sum())
+    return chances
 
 
 def _sizes(groups: Sequence[Hashable]) -> np.ndarray:

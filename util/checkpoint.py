@@ -1,4 +1,4 @@
-"""Checkpoints: one file of tensors and plain values, written whole, loaded without running code."""
+"""Checkpoints: what they hold, written whole, loaded without running code."""
 
 import _codecs
 import hashlib
@@ -10,7 +10,7 @@ import torch
 
 from util.files import atomic_path
 
-# What the checkpoint released in 2020 leaves unsaid; it has state_dict, global_step, clf_report.
+# What the checkpoint released in 2020 does not say; it has state_dict, global_step, clf_report.
 ORIGINAL = {
     "mapping": {"normal": 0, "pneumonia": 1, "COVID-19": 2},
     "input": {
@@ -33,7 +33,13 @@ ORIGINAL = {
     "versions": {},
 }
 
-# Its clf_report holds numpy scalars: these names, and no other code, may be called to build them.
+# What last.pth holds beyond best.pth.
+RESUMABLE = (
+    *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
+    *("history", "running", "matrix", "auto_precision"),
+)
+
+# The original's clf_report holds numpy scalars: these names may be called to build them, no others.
 _SCALAR = np.float64(0).__reduce__()[0]
 _ALLOWED = [
     (_SCALAR, "numpy.core.multiarray.scalar"),
@@ -45,10 +51,41 @@ _ALLOWED = [
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Writes the content whole: a run killed meanwhile leaves the file that was there before.
+    """Writes a checkpoint whole: a run killed meanwhile leaves the file that was there before.
 
-    OSError if it cannot be written, as on a full disk; the file that was there stays.
+    It holds tensors and plain values. What is left out has ORIGINAL's value when it is loaded.
+
+        state_dict        the network's weights: those of the running average, if there is one
+        mapping           label -> class index
+        input             size (height, width), mean, std, prepared, mode: see InputFormat
+        config            the settings of the run, by config.py's names
+        epoch, step       how far the run had come
+        metrics           of the validation after that epoch: loss, accuracy, macro_f1 ...
+        prior             how common each class seemed in training, (n_classes,), sum 1
+        temperature       what logits are divided by before the softmax; 1 before the run's end
+        test_time_augmentation  whether to predict the mean over several views of an image
+        fingerprint       of the dataset
+        versions          of Python and the packages
+
+    best.pth gets at the run's end
+
+        validation        logits (N, n_classes) of validation images, and their targets
+        gate              state of the Gate that doubts images unlike the training images
+
+    last.pth has, to go on from,
+
+        weights           the network's own, without a running average
+        optimizer, scheduler, scaler, rate    state of the Descent
+        rng               state of torch's random generators: `rng_state`
+        history, running, matrix    state of the Progress
+        auto_precision    whether `precision` was chosen for the device
+
+    ValueError for another key. OSError if the file cannot be written, as on a full disk; the file
+    that was there stays.
     """
+    known = {"state_dict", *ORIGINAL, *RESUMABLE}
+    if unknown := content.keys() - known:
+        raise ValueError(f"{path}: found {', '.join(sorted(unknown))}; expected {', '.join(known)}")
     try:
         with atomic_path(path) as temporary:
             torch.save(content, temporary)
@@ -56,10 +93,16 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint on the CPU, with ORIGINAL's values for what it does not have.
+def update_checkpoint(path: Path, changes: dict[str, Any]) -> None:
+    """Writes a checkpoint again with these keys changed; errors as in loading and saving it."""
+    save_checkpoint(path, load_checkpoint(path) | changes)
 
-    Raises FileNotFoundError, or ValueError for a file that is no checkpoint.
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, see `save_checkpoint`, on the CPU, with ORIGINAL's values for
+    what it does not have.
+
+    FileNotFoundError, or ValueError for a file that is not a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -88,9 +131,22 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def short_hash(path: str | Path) -> str:
-    """The first 8 digits of the file's SHA-256, which tell one best.pth from another."""
+    """The first 8 digits of the file's SHA-256, which distinguish one best.pth from another."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while part := file.read(2**20):
             digest.update(part)
     return digest.hexdigest()[:8]
+
+
+def rng_state() -> dict[str, Any]:
+    """The states of torch's generators, as tensors. Nothing in a run draws from another one."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """state: of `rng_state`; that of GPUs only where there are as many."""
+    torch.set_rng_state(state["cpu"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -34,8 +34,8 @@ def pick_precision(name: str, device: torch.device, scaled: bool = False) -> tor
     """The dtype of the convolutions. `auto`: bfloat16 where it is native, else float32.
 
     scaled: whether the loss is scaled, as in training. Then `auto` is float16 on a GPU without
-    native bfloat16. Not otherwise: what a network makes of an image it was not trained on may be
-    too large for float16, which ends at 65504, and nobody would skip that step.
+    native bfloat16. Otherwise it is not: the values of an image that the network was not trained
+    on may exceed float16's 65504, and there is no step to leave out.
     """
     if name == "auto":
         if _native_bfloat16(device):
@@ -44,8 +44,8 @@ def pick_precision(name: str, device: torch.device, scaled: bool = False) -> tor
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
 
-def unscaled(dtype: torch.dtype) -> torch.dtype:
-    """For a pass forward alone of a network that is trained in dtype; see `pick_precision`."""
+def inference_dtype(dtype: torch.dtype) -> torch.dtype:
+    """For passes forward of a network that is trained in dtype; see `pick_precision`."""
     return torch.float32 if dtype == torch.float16 else dtype
 
 
@@ -62,9 +62,9 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """ValueError, one line with what to do, for what torch says otherwise: full memory, a process
-    that reads images killed, one image for BatchNorm, a network not compiled."""
+def torch_errors_explained() -> Iterator[None]:
+    """ValueError, one line with what to do, in place of torch's errors: memory full, a process that
+    reads images killed, one image for BatchNorm, a network that cannot be compiled."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -13,21 +13,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of the processes of a run this one is: `rank` of `size`, `local_rank` on its machine.
-
-    launch: torchrun's id of the run (--rdzv-id; --standalone draws one), "" where it has none.
-    again: whether torchrun started the processes anew after a failure (--max-restarts).
-    """
+    """Which process of a run this one is: `rank` of `size`, `local_rank` on its machine."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    launch: str = ""
-    again: bool = False
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes and logs."""
         return self.rank == 0
 
     def sum(self, value: Tensor) -> Tensor:
@@ -37,7 +31,7 @@ class Ranks:
         return value
 
     def any(self, mine: bool, device: torch.device) -> bool:
-        """Whether it holds on one rank at least; all wait for each other. device: of the run."""
+        """Whether it holds on at least one rank; all wait for each other. device: of the run."""
         return bool(self.sum(torch.tensor(int(mine), device=device))) if self.size > 1 else mine
 
     def gather(self, part: Tensor, total: int) -> Tensor:
@@ -51,13 +45,17 @@ class Ranks:
         dist.all_gather(parts, padded)
         return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
-    def share(self, model: nn.Module, sample: Tensor) -> nn.Module:
+    def collect(self, number: int, device: torch.device) -> list[int]:
+        """The numbers of all ranks, in order. device: of the run."""
+        return self.gather(torch.tensor([number], device=device), self.size).tolist()
+
+    def data_parallel(self, model: nn.Module, sample: Tensor) -> nn.Module:
         """The model with gradients that are the mean over the ranks.
 
         sample: an input of the model, on its device. DistributedDataParallel packs the gradients
-        anew after its first pass backward, and how they are packed says in which order three ranks
-        and more add them up. So that a run that goes on adds up as one that never stopped, a pass
-        is thrown away here.
+        again after its first pass backward, and the packing decides in which order three or more
+        ranks add them up. A pass is thrown away here, so that a run that goes on adds them up like
+        one that never stopped.
         """
         if self.size == 1:
             return model
@@ -80,11 +78,11 @@ class Ranks:
     def one_by_one(self) -> Iterator[None]:
         """The block runs on the first process, then on one of each other machine, then on the rest.
 
-        So what is made there is made once, also where the machines share a folder.
+        What the block makes in a folder is made only once, also where machines share it.
         """
         turn = 0 if self.first else 1 if self.local_rank == 0 else 2
-        for now in range(3):
-            if now == turn:
+        for k in range(3):
+            if k == turn:
                 yield
             if self.size > 1:
                 dist.barrier()
@@ -94,37 +92,21 @@ class Ranks:
 def ranks_of_run(device: str) -> Iterator[Ranks]:
     """Joins the processes that torchrun started, for the block: NCCL on CUDA, gloo elsewhere.
 
-    device: as of pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
-    ConnectionError, one line, if another process is lost meanwhile; ValueError where torchrun would
+    device: as in pick_device; with `auto` or `cuda` each process takes the GPU of its local rank.
+    ConnectionError, one line, if another process is lost meanwhile; ValueError where torchrun could
     not bring the processes together again after a failure.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks()
         return
     cuda = torch.cuda.is_available() and device.startswith(("auto", "cuda"))
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_WORLD_SIZE", "MASTER_PORT")
-    rank, size, local, machines, port = (int(os.environ[name]) for name in names)
-    counts = ("TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS")
-    restarts, restarts_allowed = (int(os.environ[name]) for name in counts)
+    rank, size, local = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if cuda:
         torch.cuda.set_device(local)
-    of_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = dist.TCPStore(os.environ["MASTER_ADDR"], port, size, rank == 0 and not of_agent)
-    if of_agent:  # one store for all starts, in which torch 2.15 finds processes that have died
-        if machines > 1 and restarts_allowed:
-            raise ValueError(
-                "--max-restarts: several machines find each other again only in a new store; give"
-                " --rdzv-backend c10d and set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each of them"
-            )
-        store = dist.PrefixStore(f"start {restarts}", store)
-    dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
-    # A machine that only joins the others again, or another in its place, has counted no restart.
-    again = torch.tensor(restarts, device="cuda" if cuda else "cpu")
-    dist.all_reduce(again, dist.ReduceOp.MAX)
-    launch = os.environ["TORCHELASTIC_RUN_ID"]
-    launch = "" if launch == "none" else launch  # torchrun's word for any run without an id
+    backend, store = "nccl" if cuda else "gloo", _store_of_start(rank, size)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
-        yield Ranks(rank, size, local, launch, again=bool(again))
+        yield Ranks(rank, size, local)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ConnectionError(
@@ -132,3 +114,24 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
             ) from error
         raise
     dist.destroy_process_group()  # after a failure it might wait for the others for ever
+
+
+def _store_of_start(rank: int, size: int) -> dist.Store:
+    """Where the processes find each other, apart from those of an earlier start.
+
+    torchrun --max-restarts starts them again in the same store, in which torch 2.15 would find the
+    addresses of processes that have died.
+    """
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    of_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(host, port, size, is_master=rank == 0 and not of_agent)
+    if not of_agent:
+        return store
+    names = ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RESTART_COUNT")
+    machines, restarts_allowed, restarts = (int(os.environ[name]) for name in names)
+    if machines > 1 and restarts_allowed:  # each machine counts only its own restarts
+        raise ValueError(
+            "--max-restarts: several machines find each other again only in a new store; give"
+            " --rdzv-backend c10d and set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each of them"
+        )
+    return dist.PrefixStore(f"start {restarts}", store)

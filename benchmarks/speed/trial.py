@@ -32,7 +32,9 @@ from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.memory import keep_freed_memory
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, RunningAverage, cosine_schedule, make_optimizer
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import cosine_schedule
+from util.training.weight_average import RunningAverage
 
 CLASSES = 3
 OUR_STEPS = {  # kind -> settings of our_step
@@ -140,7 +142,7 @@ def our_step(
             logits = net(images)
         targets = targets.to(device, non_blocking=True)
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
-        descent.step(loss.share)
+        descent.step(loss.to_backward)
         if average:
             average.update(next(steps))
         return loss.mean

@@ -6,15 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.sampling import (
-    EpochBatches,
-    class_shares,
-    class_weights,
-    even_chances,
-    in_order,
-    order_stream,
-    plan_epochs,
-)
+from data.sampling import EpochBatches, even_chances, image_chances, in_order, order_stream
 
 TARGETS = [0] * 90 + [1] * 9 + [2]
 PATIENTS = [str(k) for k in range(100)]
@@ -141,28 +133,12 @@ def test_the_order_is_drawn_from_its_own_stream():
     assert indices(epoch_of(EpochBatches(100, 8, seed=3), 1)) == wanted
 
 
-@pytest.mark.parametrize(
-    ("sampling", "weights", "prior"),
-    [
-        ("shuffle", None, [0.9, 0.09, 0.01]),
-        ("shuffle", "counts", [1 / 3] * 3),
-        ("balanced", None, [1 / 3] * 3),
-        ("shuffle", [0, 1, 9], [0, 0.5, 0.5]),
-    ],
-)
-def test_a_plan_knows_how_common_each_class_seems(sampling, weights, prior):
-    table = pd.DataFrame({"label": TARGETS, "source": "a", "patient_id": PATIENTS})
-    plan = plan_epochs(table, TARGETS, 3, sampling, None, weights)
-    assert (plan.chances is None) == (sampling == "shuffle")
-    assert plan.prior == pytest.approx(prior)
-
-
-@pytest.mark.parametrize(("few", "told"), [(3, 1), (4, 0)])  # of 80: in one of two strata
-def test_few_images_that_are_shown_again_and_again_are_told(caplog, few, told):
+@pytest.mark.parametrize(("few", "warnings"), [(3, 1), (4, 0)])  # of 80: in one of two strata
+def test_few_images_that_are_shown_again_and_again_are_reported(caplog, few, warnings):
     table = pd.DataFrame({"label": "A", "source": ["a"] * (80 - few) + ["b"] * few})
     table["patient_id"] = [str(k) for k in range(80)]
-    plan_epochs(table, [0] * 80, 1, "balanced_source", None, None)
-    assert caplog.messages == told * [
+    image_chances(table, [0] * 80, "balanced_source", None)
+    assert caplog.messages == warnings * [
         "sampling: an epoch shows an image of A from b up to 14 times, as there are few of them and"
         " balanced_source evens them out"
     ]
@@ -201,7 +177,16 @@ def test_balanced_source_is_even_over_class_and_source():
     strata = [(0, "a")] * 6 + [(0, "b")] * 2 + [(1, "a")] * 2
     chances = even_chances(strata, PATIENTS[:10])
     assert chances == pytest.approx([1 / 18] * 6 + [1 / 6] * 4)
-    assert class_shares([0] * 8 + [1] * 2, 2, chances) == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_the_kinds_of_sampling_draw_by_nothing_by_class_and_by_class_and_source():
+    targets, sources = [0] * 8 + [1] * 2, ["a"] * 6 + ["b"] * 2 + ["a"] * 2
+    table = pd.DataFrame({"label": "x", "source": sources, "patient_id": PATIENTS[:10]})
+    assert image_chances(table, targets, "shuffle", None) is None
+    balanced = image_chances(table, targets, "balanced", None)
+    assert balanced == pytest.approx([1 / 16] * 8 + [1 / 4] * 2)
+    by_source = image_chances(table, targets, "balanced_source", None)
+    assert by_source == pytest.approx([1 / 18] * 6 + [1 / 6] * 4)
 
 
 def test_the_images_of_a_patient_count_as_patient_cap_at_most():
@@ -209,37 +194,3 @@ def test_the_images_of_a_patient_count_as_patient_cap_at_most():
     chances = even_chances([0] * 11, patients, patient_cap=2)
     assert chances == pytest.approx([0.2 * 0.25 * 1] * 8 + [0.2] * 3)
     assert even_chances([0] * 11, patients) == pytest.approx([1 / 11] * 11)
-
-
-def test_counts_are_the_inverse_frequency_of_what_is_shown():
-    assert class_weights("counts", TARGETS, 3) == pytest.approx([100 / 270, 100 / 27, 100 / 3])
-    even = even_chances(TARGETS, PATIENTS)
-    assert class_weights("counts", TARGETS, 3, even) == pytest.approx([1, 1, 1])
-
-
-def test_counts_are_scikit_learns_balanced_weights():
-    from sklearn.utils.class_weight import compute_class_weight
-
-    reference = compute_class_weight("balanced", classes=np.arange(3), y=TARGETS)
-    assert class_weights("counts", TARGETS, 3) == pytest.approx(list(reference))
-
-
-def test_effective_weights_lie_between_counts_and_none_and_are_those_of_the_paper():
-    targets = [0] * 5000 + [1] * 500 + [2] * 50
-    weights = class_weights("effective", targets, 3)
-    paper = np.array([(1 - 0.999) / (1 - 0.999**n) for n in (5000, 500, 50)])
-    assert weights / weights[0] == pytest.approx(paper / paper[0])
-    assert np.mean(weights[targets]) == pytest.approx(1)
-    counts = class_weights("counts", targets, 3)
-    assert 1 < weights[2] / weights[0] < counts[2] / counts[0]
-
-
-@pytest.mark.parametrize(("targets", "empty"), [([0, 2, 2], 1), ([0, 1], 2), ([1, 2], 0)])
-@pytest.mark.parametrize("kind", ["counts", "effective"])
-def test_a_class_without_an_image_has_no_weight_and_is_named(kind, targets, empty):
-    with pytest.raises(ValueError, match="no training image") as caught:
-        class_weights(kind, targets, 3)
-    assert str(caught.value) == (
-        f"loss_weights: class {empty} has no training image;"
-        " give the weights as numbers, or take the class out of the mapping"
-    )

@@ -7,19 +7,23 @@ python3 -m torch.distributed.run --standalone --nproc-per-node 2 \
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 import torch
 
-import model.weights
 import train
 from tests.helpers.networks import TinyNext
+from tests.helpers.training import draw_nothing, use_tiny_network
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
+from util.training.divergence import DivergenceWatch
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, make_optimizer, plateau_schedule
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import plateau_schedule
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 
@@ -39,9 +43,9 @@ def gradients(ranks: Ranks) -> dict[str, torch.Tensor]:
     """Of this rank's part of the batch, after the ranks have taken their mean."""
     model, images, targets = global_batch()
     part = slice(ranks.rank, None, ranks.size)
-    net = ranks.share(model, images[:1])
+    net = ranks.data_parallel(model, images[:1])
     loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
-    loss.share.backward()
+    loss.to_backward.backward()
     return {"loss": loss.mean, **{name: p.grad for name, p in model.named_parameters()}}
 
 
@@ -60,7 +64,7 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
         part = slice(ranks.rank, None, ranks.size)
         for steps in goes:
             network = deepcopy(network)
-            net = ranks.share(network, images[:1])
+            net = ranks.data_parallel(network, images[:1])
             descends = make_optimizer(network, optimizer, 0.01, 0.05)
             descent = Descent(descends, plateau_schedule(descends, 0.5, 1))
             if state:
@@ -68,7 +72,7 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
             network.train()
             for _ in range(steps):
                 loss = batch_loss(net(images[part]), targets[part], WEIGHTS, 0.1, ranks)
-                descent.step(loss.share)
+                descent.step(loss.to_backward)
             state = deepcopy(descent.state_dict())
         found.append(dict(network.named_parameters()))
     return found
@@ -76,14 +80,15 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
 
 def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
     """train.py with a small network; something happens after each step of each rank."""
-    train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
-    see = train.Watch.see
+    use_tiny_network(pytest.MonkeyPatch())
+    draw_nothing(pytest.MonkeyPatch())
+    see = DivergenceWatch.see
 
     def seeing(watch, loss, step):
-        happens(int(os.environ["RANK"]), step)
+        happens(int(os.environ.get("RANK", 0)), step)
         see(watch, loss, step)
 
-    train.Watch.see = seeing
+    DivergenceWatch.see = seeing
     sys.argv = ["train.py", *words]
     args = train.arguments()
     run(lambda: train.main(args), "train.py")
@@ -101,21 +106,27 @@ def die_once(marker: Path) -> Callable[[int, int], None]:
 
 
 def fail(rank: int, step: int) -> None:
-    """Rank 1 alone."""
+    """Only on rank 1."""
     if (rank, step) == (1, 7):
         raise ValueError("no such luck")
 
 
 def ask_to_stop(rank: int, step: int) -> None:
-    """Rank 1 alone, twice: as by a launcher, and by torchrun that the launcher reached, too."""
+    """Only rank 1, twice: as by a launcher, and by torchrun that the launcher reached, too."""
     if (rank, step) == (1, 7):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
 
 
-if __name__ == "__main__":
+def slowly(rank: int, step: int) -> None:
+    """Long enough to be killed in a step."""
+    time.sleep(0.02)
+
+
+def main(words: list[str]) -> None:
+    """words: what to do, a folder for what comes out, and flags of train.py."""
     torch.set_num_threads(1)
-    what, out, *words = sys.argv[1:]
+    what, out, *flags = words
     if what == "parts":
         with ranks_of_run("cpu") as ranks:
             result = {
@@ -128,13 +139,12 @@ if __name__ == "__main__":
                 },
             }
             torch.save(result, f"{out}/{ranks.rank}.pt")
-    elif what == "fit":
-        fit(words)
-    elif what == "die":
-        fit(words, die_once(Path(out, "died")))
-    elif what == "fail":
-        fit(words, fail)
-    elif what == "stop":
-        fit(words, ask_to_stop)
     elif what == "apart":  # each machine has a folder of that name, and only the first one a run
-        fit([*words, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])
+        fit([*flags, *(() if os.environ["RANK"] == "0" else ("--ckpts-dir", out))])
+    else:
+        happens = {"die": die_once(Path(out, "died")), "fail": fail, "stop": ask_to_stop}
+        fit(flags, (happens | {"slowly": slowly, "fit": lambda rank, step: None})[what])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

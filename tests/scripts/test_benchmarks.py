@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -557,16 +558,18 @@ def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_pat
     monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
     recipe = rivals.RECIPES["original"]
     rivals.train(recipe, dataset, tmp_path / "whole", seed=1, size=32, epochs=4)
-    save, saved = rivals.save_checkpoint, []
+    write, saved = rivals.atomic_path, []
 
-    def power_cut(path, content):
-        save(path, content)
+    @contextmanager
+    def power_cut(path):
+        with write(path) as temporary:
+            yield temporary
         saved.append(path.name)
         if saved.count("last.pth") == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(rivals, "save_checkpoint", power_cut)
+        patch.setattr(rivals, "atomic_path", power_cut)
         with pytest.raises(KeyboardInterrupt):
             rivals.train(recipe, dataset, tmp_path / "cut", seed=1, size=32, epochs=4)
     rivals.train(recipe, dataset, tmp_path / "cut", seed=1, size=32, epochs=4)

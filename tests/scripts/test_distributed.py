@@ -4,50 +4,75 @@ import os
 import socket
 import subprocess
 import sys
-from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-import model.weights
 import train
 from data.dataset import RadiographDataset
 from data.loader import make_loader
 from data.sampling import in_order
 from data.transforms import InputFormat
-from model.inference import predict_logits
 from model.weights import load_strictly
-from tests.helpers import two_ranks
+from tests.helpers import training, two_ranks
+from tests.helpers.forked import Process, Server
 from tests.helpers.networks import TinyNext
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
 from util.distributed import Ranks
+from util.training.divergence import DivergenceWatch
+from util.training.loss import loss_function
+from util.training.optimizer import Descent, make_optimizer
+from util.training.progress import Progress
+from util.training.schedule import plateau_schedule
+from util.training.state import Training
 
-FLAGS = (
-    "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
-    "--precision", "float32", "--n-threads", 0, "--log-steps", 1, "--batch-size", 8,
-)  # fmt: skip
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+FLAGS = (*training.FLAGS, "--batch-size", 8)
 
 
-def torchrun(*words, flags=(), ranks=2):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [
-        "--nproc-per-node",
-        str(ranks),
-        *flags,
-        "-m",
-        "tests.helpers.two_ranks",
-        *map(str, words),
-    ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def together(server, tmp_path_factory):
+    """Starts ranks as torchrun does; returns their exit statuses and what they said."""
+
+    def start(*words, ranks=2):
+        said = tmp_path_factory.mktemp("said") / "stderr.txt"
+        shared = {
+            **{"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": str(ranks)},
+            **{"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())},
+        }
+        own = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+        running = [Process(server, said, words, env=shared | rank) for rank in own]
+        return [process.wait() for process in running], said.read_text()
+
+    return start
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def torchrun(*words, flags=()):
+    command = [sys.executable, "-m", "torch.distributed.run", *map(str, flags)]
+    return [*command, "-m", "tests.helpers.two_ranks", *map(str, words)]
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def parts(request, tmp_path_factory):
+def parts(request, together, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
-    done = torchrun("parts", folder, ranks=request.param)
-    assert done.returncode == 0, done.stderr
+    statuses, said = together("parts", folder, ranks=request.param)
+    assert not any(statuses), said
     return [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
 
 
@@ -65,7 +90,7 @@ def test_gathered_rows_are_those_of_one_rank_in_order(parts):
         assert torch.equal(part["gathered"], torch.arange(14.0).reshape(7, 2))
 
 
-def test_what_holds_on_one_rank_all_hear_of(parts):
+def test_what_holds_on_one_rank_all_learn(parts):
     assert [part["any"] for part in parts] == [[True, True, False]] * len(parts)
 
 
@@ -80,15 +105,15 @@ def test_steps_that_are_interrupted_add_up_bit_for_bit(parts, optimizer):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, dataset):
-    """The folder of a run of three epochs on two ranks."""
+def fitted(together, tmp_path_factory, dataset):
+    """The folder of a run of two epochs on two ranks."""
     folder = tmp_path_factory.mktemp("runs")
-    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
-    done = torchrun("fit", folder, *flags)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("Best validation macro F1") == 1  # one rank speaks
-    assert "Warning" not in done.stderr
-    assert done.stderr.count("batch_size: 8 images on 2 devices are few for the BatchNorm") == 1
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 2)
+    statuses, said = together("fit", folder, *flags)
+    assert not any(statuses), said
+    assert said.count("Best validation macro F1") == 1  # one rank speaks
+    assert "Warning" not in said
+    assert said.count("batch_size: 8 images on 2 devices are few for the BatchNorm") == 1
     return folder / "two"
 
 
@@ -99,25 +124,32 @@ def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
     images = RadiographDataset(dataset, "val", last["mapping"], form)
     model = TinyNext(3)
     load_strictly(model, last["state_dict"], "last.pth")
+    optimizer = make_optimizer(model, "adamw", 0.01, 0.05)
+    device = torch.device("cpu")
+    state = Training(
+        model,
+        average=None,
+        descent=Descent(optimizer, plateau_schedule(optimizer, 0.5, 1)),
+        loss_of=loss_function(np.ones(3), 0.1, device),
+        dtype=torch.float32,
+        progress=Progress.start(device),
+        watch=DivergenceWatch(device),
+        facts={},
+        auto_precision=False,
+    )
     loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
-    weights = torch.ones(3)
-
-    def loss_of(logits, targets, ranks):
-        return train.batch_loss(logits, targets, weights, 0.1, ranks)
-
-    look = partial(predict_logits, device=torch.device("cpu"), normalise=form.normalise)
-    _, one = train.validate(model, loader, look, loss_of, Ranks(), lambda: False)
+    _, one = train.validate(state, loader, form, Ranks(), lambda: False)
     del one["loss"]
     assert one == {name: last["metrics"][name] for name in one}
 
 
 def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
-    for module in (train, model.weights):
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
+    training.use_tiny_network(monkeypatch)
+    training.draw_nothing(monkeypatch)
     flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
-    script(train, *flags, "--epochs", 3)
+    script(train, *flags, "--epochs", 2)
     two, one = (load_checkpoint(fitted.parent / name / "last.pth") for name in ("two", "one"))
-    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 3, 8)
+    assert (two["step"], two["epoch"], two["config"]["batch_size"]) == (one["step"], 2, 8)
     rates = [pd.read_csv(fitted.parent / name / "history.csv")["lr"] for name in ("two", "one")]
     assert rates[0].equals(rates[1])
 
@@ -125,10 +157,14 @@ def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, mon
 def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weights(
     fitted, dataset, tmp_path
 ):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
-    done = torchrun("die", tmp_path, *flags, "--save-minutes", 0, flags=("--max-restarts", "1"))
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 2)
+    again = ("--save-minutes", 0, "--resume")  # with nothing there, a new run begins
+    machine = ("--standalone", "--nproc-per-node", 2, "--max-restarts", 1)
+    command = torchrun("die", tmp_path, *flags, *again, flags=machine)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "died").exists()
+    assert "two: nothing to go on from; a new run begins" in done.stderr
     assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
     assert "Traceback" not in done.stderr
     a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
@@ -136,71 +172,49 @@ def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weight
         assert torch.equal(value, b["state_dict"][name]), name
 
 
-def test_ranks_of_which_one_is_asked_to_stop_stop_together_and_save(dataset, tmp_path):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 3)
-    done = torchrun("stop", tmp_path, *flags)
-    assert done.returncode != 0
-    assert done.stderr.count("best validation macro F1 so far: ") == 1  # one rank speaks
-    assert done.stderr.count("train.py: interrupted") == 2
-    # What rank 1 was told in step 7, after the loss, all hear with the next.
+def test_ranks_of_which_one_is_asked_to_stop_stop_together_and_save(together, dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 2)
+    statuses, said = together("stop", tmp_path, *flags)
+    assert all(statuses)
+    assert said.count("best validation macro F1 so far: ") == 1  # one rank speaks
+    assert said.count("train.py: interrupted") == 2
+    # Rank 1 was asked in step 7, after the loss; all learn it with the next one.
     assert load_checkpoint(tmp_path / "two" / "last.pth")["step"] == 8
 
 
-def test_a_restart_does_not_go_on_with_a_run_of_another_launch(fitted, dataset):
-    """Nobody asked for that: the first start was refused."""
-    before = (fitted / "last.pth").read_bytes()
-    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
-    done = torchrun("fit", fitted, *words, "--epochs", 3, flags=("--max-restarts", "1"), ranks=1)
-    assert done.returncode != 0
-    assert done.stderr.count("holds a run already; --resume goes on with it") == 2
-    assert (fitted / "last.pth").read_bytes() == before
-
-
-def test_many_ranks_go_on_only_on_the_kind_of_device_that_they_began_on(fitted, dataset):
-    """What joins them depends on it."""
-    words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", "--resume")
-    done = torchrun("fit", fitted, *words)
-    assert done.returncode != 0
-    assert "train.py: --device: found auto, but the run has cpu; give that" in done.stderr
-
-
-def test_ranks_that_do_not_share_the_folder_of_the_run_are_told_before_they_go_on(
-    fitted, dataset, tmp_path
+def test_ranks_that_do_not_share_the_folder_of_the_run_are_refused_before_they_go_on(
+    together, fitted, dataset, tmp_path
 ):
     words = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "two", *FLAGS)
-    done = torchrun("apart", tmp_path, *words, "--epochs", 3, "--resume")
-    assert done.returncode != 0
+    statuses, said = together("apart", tmp_path, *words, "--epochs", 2, "--resume")
+    assert all(statuses)
     step = load_checkpoint(fitted / "last.pth")["step"]
     found = f"two: found the run at step {step} on rank 0 and not there on rank 1; expected a"
-    assert found in done.stderr
+    assert found in said
 
 
-def test_a_rank_that_fails_ends_the_run_with_its_own_error(dataset, tmp_path):
+def test_a_rank_that_fails_ends_the_run_with_its_own_error(together, dataset, tmp_path):
     flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
-    done = torchrun("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
-    assert done.returncode != 0
-    assert "train.py: loss_weights: found 2 numbers; expected 3" in done.stderr
+    statuses, said = together("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
+    assert all(statuses)
+    assert "train.py: loss_weights: found 2 numbers; expected 3" in said
 
 
-def test_a_rank_that_fails_alone_is_heard_and_ends_the_others(dataset, tmp_path):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 3)
-    done = torchrun("fail", tmp_path, *flags)
-    assert done.returncode != 0
-    assert done.stderr.count("train.py: no such luck") == 1
-    assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
+def test_a_rank_that_fails_reports_its_error_and_ends_the_others(together, dataset, tmp_path):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 2)
+    statuses, said = together("fail", tmp_path, *flags)
+    assert all(statuses)
+    assert said.count("train.py: no such luck") == 1
+    assert "train.py: rank 0: another process failed; its own message says why" in said
 
 
-def agents(dataset, folder, what, restarts, shared=False):
+def agents(dataset, folder, what, shared=False):
     """Two torchruns on this machine, as on two machines; their statuses and what they said."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 3)
-    flags += ("--save-minutes", 0)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
-    command += ["--nproc-per-node", "1", "--max-restarts", str(restarts), "--rdzv-id", "job"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}"]
-    command += ["-m", "tests.helpers.two_ranks", what, str(folder), *map(str, flags)]
+    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 2)
+    machine = ("--nnodes", 2, "--nproc-per-node", 1, "--max-restarts", 1, "--rdzv-id", "job")
+    meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{free_port()}")
+    words = (what, folder, *flags, "--save-minutes", 0, "--resume")
+    command = torchrun(*words, flags=(*machine, *meeting))
     own = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(int(not shared))}
     pipe = subprocess.PIPE
     running = [
@@ -214,7 +228,7 @@ def test_on_two_machines_a_rank_that_dies_is_started_again_and_the_run_ends_alik
     fitted, dataset, tmp_path
 ):
     """The machine on which nothing died counts no restart of its own."""
-    statuses, said = agents(dataset, tmp_path, "die", restarts=1)
+    statuses, said = agents(dataset, tmp_path, "die")
     assert (statuses, (tmp_path / "died").exists()) == ([0, 0], True), said
     a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
     for name, value in a["state_dict"].items():
@@ -222,6 +236,6 @@ def test_on_two_machines_a_rank_that_dies_is_started_again_and_the_run_ends_alik
 
 
 def test_restarts_on_two_machines_that_could_not_meet_again_are_refused(dataset, tmp_path):
-    statuses, said = agents(dataset, tmp_path, "fit", restarts=1, shared=True)
+    statuses, said = agents(dataset, tmp_path, "fit", shared=True)
     assert 0 not in statuses
     assert "train.py: --max-restarts: several machines find each other again only in a new" in said

@@ -1,91 +1,49 @@
 """train.py killed with SIGKILL twenty times, and resumed each time: the weights are the same."""
 
-import json
 import os
 import random
-import select
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers import training
+from tests.helpers.forked import Process, Server
 from util.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and POSIX signals")
 KILLS = 20
-# train.py with the small network of the tests, its steps slow enough to be killed in. What takes
-# seconds to import is imported once: each line that comes in starts a process that has it.
-PROGRAM = """
-import json, os, sys, time
-import model.weights, torch, train
-from tests.helpers.networks import TinyNext
-from util.script import run
-train.COVIDNext50 = model.weights.COVIDNext50 = TinyNext
-see = train.Watch.see
-train.Watch.see = lambda *words: (time.sleep(0.02), see(*words))
-for line in sys.stdin:
-    said, method, *words = json.loads(line)
-    if (child := os.fork()) == 0:
-        os.setpgid(0, 0)
-        torch.multiprocessing.set_start_method(method, force=True)
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
-        torch.set_num_threads(1)
-        sys.argv = ["train.py", *words]
-        args = train.arguments()
-        try:
-            run(lambda: train.main(args), "train.py")
-        except SystemExit as end:
-            os._exit(end.code or 0)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
-class Process:
-    """One run of train.py in a process that `server` starts. method: how that starts others."""
-
-    def __init__(self, server, said, method, words):
-        self.server, self.said = server, said
-        said.write_text("")
-        words = [str(word) for word in (said, method, *words)]
-        server.stdin.write(json.dumps(words).encode() + b"\n")
-        self.pid = int(server.stdout.readline())
-
-    def alive(self):
-        return not select.select([self.server.stdout], [], [], 0)[0]
-
-    def kill(self, number):
-        os.kill(self.pid, number)
-
-    def wait(self):
-        """The exit status; minus the signal that ended it."""
-        return int(self.server.stdout.readline())
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
 
 
-@pytest.fixture
-def begin(dataset, tmp_path):
-    """Starts train.py as run `name`."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def begin(server, dataset, tmp_path_factory):
+    """Starts train.py, with slow steps, as run `name` in a folder."""
 
-    def start(name, *flags, method="fork"):
-        words = [
-            "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name, "--device", "cpu",
-            "--precision", "float32", "--width", 32, "--height", 32, "--backbone-weights", "none",
-            "--n-threads", 1, "--epochs", 12, "--batch-size", 8, "--lr", 0.01,
-            "--save-minutes", 0, *flags,
-        ]  # fmt: skip
-        return Process(server, tmp_path / "said.txt", method, words)
+    def start(folder, name, *flags, method="fork"):
+        words = ("--dataset", dataset, "--ckpts-dir", folder, "--name", name, *training.FLAGS)
+        more = ("--n-threads", 1, "--batch-size", 8, "--save-minutes", 0)
+        return Process(
+            server, folder / f"{name}.txt", ("slowly", folder, *words, *more, *flags), method=method
+        )
 
-    yield start
-    server.stdin.close()
-    server.wait()
+    return start
+
+
+@pytest.fixture(scope="module")
+def whole(begin, tmp_path_factory):
+    """The folder of a run of four epochs that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = begin(folder, "whole", "--epochs", 4)
+    assert process.wait() == 0, process.stderr.read_text()
+    return folder / "whole"
 
 
 def wait_for(condition, process):
@@ -101,48 +59,49 @@ def same(one, two):
 
 
 def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_path):
-    whole = begin("whole")
-    assert whole.wait() == 0, whole.said.read_text()
+    whole = begin(tmp_path, "whole", "--epochs", 12)
+    assert whole.wait() == 0, whole.stderr.read_text()
     draw = random.Random(0)
     last, kills = tmp_path / "broken" / "last.pth", 0
     while kills < KILLS:
-        process = begin("broken", "--resume")
+        process = begin(tmp_path, "broken", "--epochs", 12, "--resume")
         before = last.stat().st_mtime_ns if last.exists() else 0
         # It has come to its work when it saves; then a moment of 0 to 8 steps, saves among them.
         wait_for(lambda seen=before: last.exists() and last.stat().st_mtime_ns != seen, process)
         time.sleep(0.2 * draw.random())
-        process.kill(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         if process.wait() == 0:
             break
         kills += 1
     assert kills == KILLS
-    process = begin("broken", "--resume")
-    assert process.wait() == 0, process.said.read_text()
+    process = begin(tmp_path, "broken", "--epochs", 12, "--resume")
+    assert process.wait() == 0, process.stderr.read_text()
     same(tmp_path / "whole", tmp_path / "broken")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(begin, tmp_path, number, method):
-    process = begin("a", "--save-minutes", 60, "--epochs", 4, method=method)
+def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
+    begin, whole, tmp_path, number, method
+):
+    process = begin(tmp_path, "a", "--save-minutes", 60, "--epochs", 4, method=method)
     wait_for((tmp_path / "a" / "history.csv").exists, process)
     os.killpg(process.pid, number)  # a terminal, torchrun and Slurm reach who reads ahead, too
-    assert process.wait() == 130, process.said.read_text()
-    said = process.said.read_text()
+    assert process.wait() == 130, process.stderr.read_text()
+    said = process.stderr.read_text()
     assert "Stopping after this step; Ctrl-C once more stops at once" in said
     assert "best validation macro F1 so far: 0." in said
     assert said.endswith("train.py: interrupted\n")
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0
-    assert begin("a", "--resume", "--epochs", 4).wait() == 0
-    assert begin("whole", "--epochs", 4).wait() == 0
-    same(tmp_path / "whole", tmp_path / "a")
+    assert begin(tmp_path, "a", "--resume", "--epochs", 4).wait() == 0
+    same(whole, tmp_path / "a")
 
 
 def test_ctrl_c_is_not_heard_by_processes_that_start_to_read(begin, tmp_path):
-    process = begin("a", method="spawn")
+    process = begin(tmp_path, "a", "--epochs", 2, method="spawn")
     wait_for(lambda: len(psutil.Process(process.pid).children()) == 2, process)  # one tracks memory
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)  # they import torch now, which takes seconds
-    assert process.wait() == 130, process.said.read_text()
-    assert process.said.read_text().endswith("train.py: interrupted\n")
+    assert process.wait() == 130, process.stderr.read_text()
+    assert process.stderr.read_text().endswith("train.py: interrupted\n")
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0

@@ -1,12 +1,21 @@
 """Checkpoints: whole, safe to load, and the one released in 2020."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from util.checkpoint import load_checkpoint, save_checkpoint
+from util.checkpoint import (
+    ORIGINAL,
+    RESUMABLE,
+    load_checkpoint,
+    rng_state,
+    save_checkpoint,
+    set_rng_state,
+    update_checkpoint,
+)
 
 REPORT = {"macro avg": {"f1-score": np.float64(0.9298), "support": np.int64(210)}, "accuracy": 0.9}
 
@@ -53,11 +62,38 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert {name: loaded[name] for name in saved} == saved
 
 
+def test_a_key_that_no_checkpoint_has_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"last.pth: found temprature; expected .*temperature"):
+        save_checkpoint(tmp_path / "last.pth", {"state_dict": {}, "temprature": 2.0})
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_key_of_a_checkpoint_is_explained():
+    words = set(re.findall(r"\w+", save_checkpoint.__doc__))
+    assert {"state_dict", *ORIGINAL, *RESUMABLE} <= words
+
+
+def test_an_update_changes_its_keys_and_no_others(tmp_path):
+    path = tmp_path / "best.pth"
+    save_checkpoint(path, {"state_dict": {"w": torch.ones(2)}, "epoch": 3})
+    update_checkpoint(path, {"temperature": 2.0})
+    loaded = load_checkpoint(path)
+    assert (loaded["epoch"], loaded["temperature"]) == (3, 2.0)
+    assert torch.equal(loaded["state_dict"]["w"], torch.ones(2))
+
+
+def test_random_numbers_go_on_from_a_state():
+    state = rng_state()
+    first = torch.rand(3)
+    set_rng_state(state)
+    assert torch.equal(torch.rand(3), first)
+
+
 def test_a_failed_save_leaves_the_checkpoint_that_was_there(tmp_path):
     path = tmp_path / "last.pth"
     save_checkpoint(path, {"state_dict": {}, "epoch": 1})
     with pytest.raises((AttributeError, pickle.PicklingError)):
-        save_checkpoint(path, {"state_dict": {}, "epoch": 2, "bad": lambda: None})
+        save_checkpoint(path, {"state_dict": {}, "epoch": 2, "gate": lambda: None})
     assert load_checkpoint(path)["epoch"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["last.pth"]
 

@@ -11,26 +11,26 @@ def test_a_network_that_cannot_be_compiled_is_one_line():
         raise OSError("no compiler")
 
     message = r"^--compile: torch could not compile the network \(.*\); leave it out"
-    with pytest.raises(ValueError, match=message), device.explained():
+    with pytest.raises(ValueError, match=message), device.torch_errors_explained():
         torch.compile(lambda x: x + 1, backend=broken)(torch.ones(1))
 
 
 def test_a_gpu_whose_memory_is_full_is_one_line():
     message = r"^device: out of memory; lower --batch-size, or"
-    with pytest.raises(ValueError, match=message), device.explained():
+    with pytest.raises(ValueError, match=message), device.torch_errors_explained():
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
 
 def test_one_image_without_variance_says_what_to_raise():
     message = r"^batch_size: found one image on a device, which at this size has no variance"
-    with pytest.raises(ValueError, match=message), device.explained():
+    with pytest.raises(ValueError, match=message), device.torch_errors_explained():
         torch.nn.BatchNorm2d(8)(torch.ones(1, 8, 1, 1))
 
 
 def test_any_other_error_stays_what_it_is():
-    with pytest.raises(RuntimeError, match="mat1 and mat2"), device.explained():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), device.torch_errors_explained():
         torch.ones(2, 3) @ torch.ones(2, 3)
-    with pytest.raises(ValueError, match=r"^bad$"), device.explained():
+    with pytest.raises(ValueError, match=r"^bad$"), device.torch_errors_explained():
         raise ValueError("bad")
 
 
@@ -82,6 +82,13 @@ def test_a_gpu_without_bfloat16_trains_in_float16_and_predicts_in_float32(
 def test_a_precision_has_its_name(name):
     dtype = device.pick_precision(name, torch.device("cpu"))
     assert device.precision_name(dtype) == name
+
+
+@pytest.mark.parametrize(
+    ("trained", "looks"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float32")]
+)
+def test_a_network_trained_in_float16_is_run_in_float32(trained, looks):
+    assert device.inference_dtype(getattr(torch, trained)) == getattr(torch, looks)
 
 
 def test_autocast_computes_in_the_asked_dtype_again_and_again():

@@ -1,25 +1,29 @@
 """What training lowers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from util.distributed import Ranks
+
+STOP_EVERY_STEPS = 10  # GPUs learn only so often whether one was asked to stop: looking waits
 
 
 class Loss(NamedTuple):
     """Of a batch that the ranks share; each without a dimension, on the device.
 
-    share: to go backward from: this rank's part of the mean times the number of ranks, so that the
-    mean of the gradients over the ranks, which DistributedDataParallel takes, is right also where
-    their parts of the batch differ. mean: over the images of all ranks, to look at, without a
-    gradient. stops: how many ranks were asked to stop.
+    to_backward: to go backward from. It is this rank's part of the mean times the number of ranks,
+    so that the mean of the gradients over the ranks, which DistributedDataParallel takes, is right
+    also where the ranks have different numbers of images. mean: over the images of all ranks, to
+    look at, without a gradient. stops: how many ranks were asked to stop.
     """
 
-    share: Tensor
+    to_backward: Tensor
     mean: Tensor
     stops: Tensor
 
@@ -34,43 +38,31 @@ def batch_loss(
 ) -> Loss:
     """Cross-entropy over a batch of which this rank has the images `logits` (N, K).
 
-    Each image is weighted by `weights` (K,) of its class, as in torch's CrossEntropyLoss. A batch
-    of images without weight has nothing to say: its loss is 0. stop: whether this rank was asked
-    to; the ranks tell each other along with the loss, which costs them nothing.
+    Each image is weighted by `weights` (K,) of its class, as in torch's CrossEntropyLoss. The loss
+    of a batch whose images all have weight 0 is 0. stop: whether this rank was asked to stop; the
+    ranks learn it from each other along with the loss, which costs nothing.
     """
-    share = cross_entropy(
+    own = cross_entropy(
         logits.float(), targets, weights, reduction="sum", label_smoothing=smoothing
     )
-    asked = share.new_full((), stop)  # written by the device: a copy to it would wait
-    parts = torch.stack([share.detach(), weights[targets].sum(), asked])
+    asked = own.new_full((), stop)  # written by the device: a copy to it would wait
+    parts = torch.stack([own.detach(), weights[targets].sum(), asked])
     total, weight, stops = ranks.sum(parts)
     weight = torch.where(weight > 0, weight, torch.inf)
-    return Loss(share * ranks.size / weight, total / weight, stops)
+    return Loss(own * ranks.size / weight, total / weight, stops)
 
 
-class Watch:
-    """Which step was the first whose loss or weights are no numbers, seen without waiting."""
+def loss_function(
+    weights: np.ndarray, smoothing: float, device: torch.device
+) -> Callable[..., Loss]:
+    """batch_loss for classes whose errors cost `weights` (K,)."""
+    costs = torch.tensor(weights, dtype=torch.float32, device=device)
+    return partial(batch_loss, weights=costs, smoothing=smoothing)
 
-    def __init__(self, device: torch.device):
-        self._first = torch.zeros((), dtype=torch.int64, device=device)
 
-    def see(self, loss: Tensor | float, step: int) -> None:
-        good = torch.as_tensor(loss, device=self._first.device).isfinite()
-        self._first += step * (~good & (self._first == 0))
-
-    @torch.no_grad()
-    def see_weights(self, tensors: Iterable[Tensor], step: int) -> None:
-        """Weights whose squares do not add up to a number are as lost. Counters are left out."""
-        self.see(nn.utils.get_total_norm([t for t in tensors if t.is_floating_point()]), step)
-
-    def first_bad(self) -> int:
-        """The step, or 0 if there was none. Waits for the device."""
-        return int(self._first)
-
-    def check(self, left: Callable[[], str]) -> None:
-        """ValueError if there was one. left: says what the run leaves behind. Waits, too."""
-        if step := self.first_bad():
-            raise ValueError(
-                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
-                f" What was saved is from before; {left()}"
-            )
+def stop_heard(loss: Loss, step: int, ranks: Ranks, stop: Callable[[], bool]) -> bool:
+    """Whether a rank was asked to stop; all ranks learn of it at the same step."""
+    if ranks.size == 1:
+        return stop()
+    every = STOP_EVERY_STEPS if loss.stops.device.type == "cuda" else 1
+    return step % every == 0 and bool(loss.stops)

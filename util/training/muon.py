@@ -1,4 +1,4 @@
-"""Muon: convolutions go along the orthogonal matrix that is nearest to their momentum."""
+"""The Muon optimizer: a convolution moves along the orthogonal matrix nearest to its momentum."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,14 +15,14 @@ QUINTIC = 3.4445, -4.7750, 2.0315  # of each of them: a steep rise from 0
 
 class Muon(AdamW):
     """Jordan et al., kellerjordan.github.io/posts/muon, 2024, in the scale of Liu et al.,
-    arXiv:2502.16982, so that rates and weight decay mean what they mean to AdamW.
+    arXiv:2502.16982, so that learning rate and weight decay mean what they mean to AdamW.
 
-    A gradient is mostly made of a few directions of a layer; an orthogonal step goes equally far in
-    all of them. groups: as AdamW's; one with `conv_groups` of more than 0 holds the weights of
+    Most of a gradient lies in a few directions of a layer; an orthogonal step goes equally far in
+    all of them. groups: as AdamW's; one with `conv_groups` above 0 holds the weights of
     convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. One
     with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. fused: as
-    AdamW's; not with a scaled loss: of a step whose gradient does not fit, Muon's part alone would
-    then be taken. (torch's own, from 2.9 on, takes matrices alone, one by one.)
+    AdamW's; not with a scaled loss: Muon would then take its part of a step that AdamW leaves out
+    as its gradient does not fit. (torch's own Muon, from 2.9 on, takes only matrices, one by one.)
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Muon(AdamW):
         super().step()
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        """Of the weights that have a gradient, which it takes from them, so that AdamW does not."""
-        alike: dict[torch.Size, list[Tensor]] = {}  # are multiplied together
+        """Moves the weights that have a gradient and removes it, so that AdamW leaves them."""
+        by_shape: dict[torch.Size, list[Tensor]] = {}  # one product for all of a shape
         for weight in group["params"]:
             if weight.grad is not None:
-                alike.setdefault(weight.shape, []).append(weight)
-        for shape, weights in alike.items():
+                by_shape.setdefault(weight.shape, []).append(weight)
+        for shape, weights in by_shape.items():
             gradients = [weight.grad for weight in weights]
             momenta = [self._momentum(weight) for weight in weights]
             torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
@@ -73,8 +73,8 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(N, r, c), any scale -> about the nearest ones whose rows or columns, the fewer, are
     orthonormal; float32.
 
-    By Newton and Schulz: singular values come to 0.6 to 1.2, but those below a hundredth or so of a
-    matrix's norm stay smaller. The products are in `dtype`.
+    By Newton-Schulz iteration: singular values end between 0.6 and 1.2; those below about a
+    hundredth of a matrix's norm stay smaller. The products are in `dtype`.
     """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)

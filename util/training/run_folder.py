@@ -1,186 +1,139 @@
-"""The folder of a run, experiments/NAME/: beginning a run there, and going on with one."""
+"""The folder of a run, experiments/NAME/: what lies in it, and when it is saved."""
 
 import logging
+import math
 import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
-from util.checkpoint import load_checkpoint
-from util.device import pick_precision, precision_name
-from util.training.history import age_of_best
+from util.checkpoint import RESUMABLE, load_checkpoint, save_checkpoint
+from util.files import locked_folder, write_json
+from util.plots.confusion_matrix import draw_confusion_matrix
+from util.training.history import log_epoch, write_history
+from util.training.progress import Progress
+from util.training.state import Training
+from util.training.tensorboard import open_writer, show_end, show_epoch, show_start
 
-# Which run it is, and whether it goes on: always as asked now.
-WHICH = {"name", "ckpts_dir", "resume"}
-# What may change when a run goes on: none of it changes what the run computes, beyond rounding.
-FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
-# What may change, too: it changes no weights, but how images are looked at once they are trained.
-LATER = {"test_time_augmentation"}
-# What last.pth holds beyond best.pth.
-RESUMABLE = (
-    *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
-    *("history", "running", "matrix", "auto_precision"),
-)
 # What a killed process leaves of a file that it was writing, see util.files.atomic_path.
 HALF_WRITTEN = re.compile(r"\.(last|best|config|history|curves)\.[0-9a-f]{8}\.\w+")
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Progress:
-    """How far a run has come."""
+class RunFolder:
+    """Holds best.pth, last.pth, config.json, history.csv, curves.png and TensorBoard events.
 
-    total: Tensor  # the losses of the epoch so far, added up on the device
-    done: int = 0  # its batches so far
-    step: int = 0  # batches of the whole run
-    history: list[dict] = field(default_factory=list)  # of whole epochs, see util.training.history
-    matrix: list[list[int]] = field(default_factory=list)  # confusion at the end of the last one
-
-    @classmethod
-    def of(cls, state: dict[str, Any] | None, device: torch.device) -> "Progress":
-        """From the content of last.pth; None for a run that begins."""
-        total = torch.zeros((), device=device)
-        if state is None:
-            return cls(total)
-        done, loss = state["running"]
-        return cls(total + loss, done, state["step"], state["history"], state["matrix"])
-
-    def state(self) -> dict[str, Any]:
-        """What `of` needs. Waits for the device."""
-        running = (self.done, self.total.item())
-        return {"running": running, "history": self.history, "matrix": self.matrix}
-
-    @property
-    def epoch(self) -> int:
-        """How many are done."""
-        return len(self.history)
-
-    @property
-    def best(self) -> float | None:
-        """The highest validation macro F1; None before the first epoch's end."""
-        return max((row["val_macro_f1"] for row in self.history), default=None)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Of the last epoch's validation; none before."""
-        row = self.history[-1] if self.history else {}
-        return {k.removeprefix("val_"): v for k, v in row.items() if k.startswith("val_")}
-
-    def count(self, loss: Tensor) -> None:
-        """A batch is done. loss: its mean, without a gradient."""
-        self.step, self.done = self.step + 1, self.done + 1
-        self.total += loss
-
-    def end_epoch(self, metrics: dict[str, float], matrix: list[list[int]], **more: float) -> bool:
-        """The validation is done: a row for the history, with `more`. Whether it is the best."""
-        row = {"epoch": self.epoch + 1, "train_loss": self.total.item() / self.done, **more}
-        self.history.append(row | {f"val_{name}": value for name, value in metrics.items()})
-        self.matrix, self.done = matrix, 0
-        self.total.zero_()
-        return age_of_best(self.history) == 0
-
-    def left(self) -> str:
-        """What a run that ends early leaves behind."""
-        if self.best is None:
-            return "best validation macro F1 so far: none yet, and no best.pth"
-        return (
-            f"best validation macro F1 so far: {self.best:.3f}, of epoch"
-            f" {self.epoch - age_of_best(self.history)}; its best.pth has no temperature and no"
-            " gate before the run ends"
-        )
-
-
-def open_run(folder: Path, resume: bool, again: str | None = None) -> dict[str, Any] | None:
-    """last.pth's content when the run in the folder goes on, None when one begins there.
-
-    again: the id of the launch, where a launcher has started this process anew: then a run of the
-    same launch goes on, too. "" is no id, and like no other.
-
-    FileExistsError if the folder holds a run that shall not go on, ValueError if it holds something
-    that cannot.
+    writes: whether this process is the one of the run that writes there; the others' RunFolders
+    write nothing.
     """
-    last = folder / "last.pth"
-    state = load_checkpoint(last) if (resume or again) and last.exists() else None
-    if state and (resume or state.get("launch") == again):
+
+    def __init__(self, path: Path, writes: bool = True):
+        self.path, self.writes = path, writes
+        self.best, self.last = path / "best.pth", path / "last.pth"
+        self.save_minutes = math.inf  # between two saves of last.pth
+        self._saved = time.monotonic()  # last.pth
+        self._writer: SummaryWriter | None = None
+
+    def locked(self) -> AbstractContextManager:
+        """For the block no other run writes here; FileExistsError if one does."""
+        return locked_folder(self.path) if self.writes else nullcontext()
+
+    def open(self, resume: bool) -> dict[str, Any] | None:
+        """The content of last.pth when the run goes on, None when one begins here.
+
+        FileExistsError if the folder holds a run and `resume` was not asked for, ValueError or
+        FileNotFoundError if it holds something that cannot go on.
+        """
+        if resume and self.last.exists():
+            return self._resumable()
+        there = sorted(path.name for path in self.path.glob("[!.]*"))
+        if there and resume:
+            raise ValueError(
+                f"{self.path}: found {there[0]} but no last.pth; nothing can go on from that"
+            )
+        if there:
+            raise FileExistsError(
+                f"{self.path}: holds a run already; --resume goes on with it, --name begins another"
+            )
+        if resume:
+            log.info("%s: nothing to go on from; a new run begins", self.path)
+        return None
+
+    def remove_half_written(self) -> None:
+        """Removes what killed processes of the run left half written."""
+        if self.writes:
+            for path in self.path.iterdir():
+                if HALF_WRITTEN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+    def begin(
+        self, settings: dict[str, Any], progress: Progress, classes: Sequence[str], pixels: Tensor
+    ) -> None:
+        """Writes config.json; history.csv, curves.png and TensorBoard get what `progress` has.
+
+        pixels: a batch (N, 1, H, W) uint8 of augmented images, to be shown.
+        """
+        if self.writes:
+            history = progress.history
+            confusion = draw_confusion_matrix(progress.matrix, classes) if history else None
+            self._writer = open_writer(self.path, history, confusion, progress.step)
+            write_history(self.path, history)
+            write_json(self.path / "config.json", settings)
+            show_start(self._writer, settings, pixels)
+
+    def show_step(self, loss: Tensor, step: int) -> None:
+        """A point of the training loss in TensorBoard."""
+        if self.writes:
+            self._writer.add_scalar("train/step_loss", loss, step)
+
+    def show_epoch(self, progress: Progress, classes: Sequence[str]) -> None:
+        """The last epoch in TensorBoard, history.csv, curves.png and the log."""
+        if self.writes:
+            confusion = draw_confusion_matrix(progress.matrix, classes)
+            # TensorBoard before history.csv, which says that it is there.
+            show_epoch(self._writer, progress.history, confusion, progress.step)
+            write_history(self.path, progress.history)
+            log_epoch(progress.history)
+
+    def show_end(self) -> None:
+        if self.writes:
+            show_end(self._writer)
+
+    def save_best(self, training: Training) -> None:
+        """What evaluation and prediction need, in best.pth. Check the weights before."""
+        if self.writes:
+            save_checkpoint(self.best, training.checkpoint())
+
+    def save_last(self, training: Training) -> None:
+        """What it takes to go on with the run bit for bit, in last.pth.
+
+        ValueError, and no file, if the weights have diverged.
+        """
+        training.check_weights()
+        if self.writes:
+            save_checkpoint(self.last, training.checkpoint() | training.state_dict())
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last save of last.pth is more than `save_minutes` ago."""
+        return time.monotonic() - self._saved > 60 * self.save_minutes
+
+    def _resumable(self) -> dict[str, Any]:
+        state = load_checkpoint(self.last)
         lacking = [name for name in RESUMABLE if name not in state]
         if lacking:
             raise ValueError(
-                f"{last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
+                f"{self.last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
             )
-        if state["history"] and not (folder / "best.pth").is_file():
+        if state["history"] and not self.best.is_file():
             raise FileNotFoundError(
-                f"{folder}: found last.pth of {len(state['history'])} epochs but no best.pth; put"
-                " it back, or begin another run"
+                f"{self.path}: found last.pth of {len(state['history'])} epochs but no best.pth;"
+                " put it back, or begin another run"
             )
         return state
-    there = sorted(path.name for path in folder.glob("[!.]*"))
-    if there and again == "":
-        raise FileExistsError(
-            f"{folder}: holds a run; found no id of this launch that says whether it is its own."
-            " Give torchrun --rdzv-id, or --standalone; --resume goes on with the run"
-        )
-    if there and resume:
-        raise ValueError(f"{folder}: found {there[0]} but no last.pth; nothing can go on from that")
-    if there:
-        raise FileExistsError(
-            f"{folder}: holds a run already; --resume goes on with it, --name begins another"
-        )
-    if resume:
-        log.info("%s: nothing to go on from; a new run begins", folder)
-    return None
-
-
-def check_shared(folder: Path, steps: Sequence[int]) -> None:
-    """ValueError unless all processes of a run found it at the same step, as in a folder that they
-    share. steps: by rank; -1 where there is no last.pth to go on from."""
-    for rank, step in enumerate(steps):
-        if step != steps[0]:
-            first, other = (f"at step {k}" if k >= 0 else "not there" for k in (steps[0], step))
-            raise ValueError(
-                f"{folder}: found the run {first} on rank 0 and {other} on rank {rank}; expected a"
-                " folder that all machines share. See --ckpts-dir"
-            )
-
-
-def sweep(folder: Path) -> None:
-    """Removes what killed processes of the run left half written."""
-    for path in folder.iterdir():
-        if HALF_WRITTEN.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-
-
-def settle(asked: dict[str, Any], given: set[str], saved: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run that goes on: its `saved` ones, but for what is FREE or LATER and
-    `given` anew.
-
-    ValueError if a setting that is not free was given with another value.
-    """
-    for name in sorted(given - FREE - LATER):
-        if name in saved and asked[name] != saved[name]:
-            raise ValueError(
-                f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
-                " and goes on with its own settings. Leave the flag out, or begin another run"
-            )
-    return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
-
-
-def differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
-    """Whether a run goes on with another setting than it was saved with."""
-    return any(saved.get(name) != settings[name] for name in settings.keys() - WHICH)
-
-
-def settle_precision(name: str, device: torch.device, auto: bool) -> torch.dtype:
-    """The dtype of a run: a run goes on in what it began in.
-
-    auto: whether `name` was chosen for the device that the run began on.
-    """
-    here = precision_name(pick_precision("auto", device, scaled=True))
-    if auto and name not in ("auto", here):
-        text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
-        log.warning(text, name, here)
-    return pick_precision(name, device, scaled=True)

@@ -1,4 +1,4 @@
-"""What is wrong with the settings of a run: those of config.py, which are flags of train.py."""
+"""Which settings of a run make sense: those of config.py, which are flags of train.py."""
 
 import argparse
 import math
@@ -10,7 +10,7 @@ from util.flags import Parser, demand
 def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     """Ends with one line and status 2 if a value is out of its range or makes no sense.
 
-    What is given to a run that goes on is not judged by config.py's other settings: the run has its
+    Flags of a run that goes on are not checked against config.py's other settings: the run has its
     own.
     """
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)

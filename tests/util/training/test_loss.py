@@ -1,4 +1,4 @@
-"""The loss of a batch that several ranks share, and the step at which it stopped being a number."""
+"""The loss of a batch that several ranks share, and that they all learn when to stop."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from util.distributed import Ranks
-from util.training.loss import Watch, batch_loss
+from util.training.loss import batch_loss, stop_heard
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 
 
 @dataclass(frozen=True)
-class Told(Ranks):
-    """One of two ranks, which is told what both add up to."""
+class OneOfTwo(Ranks):
+    """One of two ranks, whose sums are `both`."""
 
     both: torch.Tensor | None = None
 
@@ -34,7 +34,7 @@ def test_on_one_rank_it_is_torchs_cross_entropy(weights, smoothing):
     logits, targets = batch()
     loss = batch_loss(logits, targets, weights, smoothing, Ranks())
     reference = nn.CrossEntropyLoss(weights, label_smoothing=smoothing)(logits, targets)
-    torch.testing.assert_close(loss.share, reference)
+    torch.testing.assert_close(loss.to_backward, reference)
     torch.testing.assert_close(loss.mean, reference)
     assert not loss.mean.requires_grad
 
@@ -44,24 +44,28 @@ def test_a_batch_of_images_without_weight_teaches_nothing(smoothing):
     logits, _ = batch()
     targets = torch.zeros(7, dtype=torch.int64)
     loss = batch_loss(logits, targets, torch.tensor([0.0, 1.0, 3.0]), smoothing, Ranks())
-    assert (loss.share.item(), loss.mean.item()) == (0, 0)
-    (gradient,) = torch.autograd.grad(loss.share, logits)
+    assert (loss.to_backward.item(), loss.mean.item()) == (0, 0)
+    (gradient,) = torch.autograd.grad(loss.to_backward, logits)
     assert not gradient.any()
 
 
-def test_the_ranks_hear_how_many_were_asked_to_stop():
+def test_the_ranks_learn_how_many_were_asked_to_stop():
     logits, targets = batch()
     for stop in (False, True):
         assert batch_loss(logits, targets, WEIGHTS, 0.1, Ranks(), stop).stops == stop
     both = torch.tensor([2.0, 4.0, 1.0])
-    loss = batch_loss(logits, targets, WEIGHTS, 0.1, Told(size=2, both=both), stop=False)
+    loss = batch_loss(logits, targets, WEIGHTS, 0.1, OneOfTwo(size=2, both=both), stop=False)
     assert (loss.mean, loss.stops) == (0.5, 1)
+    assert stop_heard(loss, 3, OneOfTwo(size=2), stop=lambda: False)
+    assert not stop_heard(loss, 3, Ranks(), stop=lambda: False)  # one rank only asks itself
 
 
 def test_the_mean_of_the_gradients_of_two_ranks_is_the_gradient_of_one():
     """With parts of 4 and of 3 images, and weights that are not alike."""
     logits, targets = batch()
-    (whole,) = torch.autograd.grad(batch_loss(logits, targets, WEIGHTS, 0.1, Ranks()).share, logits)
+    (whole,) = torch.autograd.grad(
+        batch_loss(logits, targets, WEIGHTS, 0.1, Ranks()).to_backward, logits
+    )
     parts = [slice(0, None, 2), slice(1, None, 2)]
     sums = [
         nn.CrossEntropyLoss(WEIGHTS, reduction="sum", label_smoothing=0.1)(logits[p], targets[p])
@@ -70,32 +74,9 @@ def test_the_mean_of_the_gradients_of_two_ranks_is_the_gradient_of_one():
     both = torch.stack([sum(sums).detach(), WEIGHTS[targets].sum(), torch.zeros(())])
     mean = torch.zeros_like(whole)
     for part in parts:
-        ranks = Told(size=2, both=both)
+        ranks = OneOfTwo(size=2, both=both)
         loss = batch_loss(logits[part], targets[part], WEIGHTS, 0.1, ranks)
-        mean += torch.autograd.grad(loss.share, logits)[0] / 2
-        alone = batch_loss(logits, targets, WEIGHTS, 0.1, Ranks())
-        torch.testing.assert_close(loss.mean, alone.mean)
+        mean += torch.autograd.grad(loss.to_backward, logits)[0] / 2
+        one = batch_loss(logits, targets, WEIGHTS, 0.1, Ranks())
+        torch.testing.assert_close(loss.mean, one.mean)
     torch.testing.assert_close(mean, whole)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_the_first_step_whose_loss_is_no_number_is_told(bad):
-    watch = Watch(torch.device("cpu"))
-    for step, loss in enumerate([1.0, 2.0, bad, 1.0, bad], start=11):
-        watch.see(torch.tensor(loss), step)
-    assert watch.first_bad() == 13
-
-
-def test_numbers_pass():
-    watch = Watch(torch.device("cpu"))
-    watch.see(torch.tensor(1e30), 1)
-    watch.see(1e30, 2)
-    watch.see_weights([torch.full((9,), 1e15), torch.zeros(3, 3)], 3)
-    assert watch.first_bad() == 0
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
-def test_weights_that_no_loss_can_be_taken_of_are_told(bad):
-    watch = Watch(torch.device("cpu"))
-    watch.see_weights([torch.ones(3), torch.tensor([0.0, bad])], 7)
-    assert watch.first_bad() == 7

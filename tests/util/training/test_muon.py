@@ -8,7 +8,8 @@ from torch import nn
 
 from model.covidnext50 import COVIDNext50
 from util.training.muon import orthogonal
-from util.training.optimizer import Descent, cosine_schedule, make_optimizer
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import cosine_schedule
 
 SHAPES = [(1, 4, 36), (2, 64, 147), (3, 30, 8), (2, 16, 16)]
 

@@ -1,4 +1,4 @@
-"""The steps that weights take: when the rate changes, what is clipped, that they go on alike."""
+"""The steps that weights take: torch's, clipped, scaled, and the same after an interruption."""
 
 from copy import deepcopy
 
@@ -6,13 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from util.training.optimizer import (
-    Descent,
-    RunningAverage,
-    cosine_schedule,
-    make_optimizer,
-    plateau_schedule,
-)
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import cosine_schedule, plateau_schedule
 
 
 def descent(schedule=None, clip_norm=None, kind="adamw", lr=0.1, scaled=False):
@@ -45,26 +40,6 @@ def test_a_step_is_torchs_and_leaves_no_gradient():
     assert torch.equal(layer.weight, other.weight)
     assert torch.equal(layer.bias, other.bias)
     assert layer.weight.grad is None
-
-
-def test_a_schedule_by_steps_goes_on_at_each_step():
-    layer, steps = descent(lambda optimizer: cosine_schedule(optimizer, 4, 1))
-    rates = []
-    for _ in range(4):
-        fall(layer, steps, 1)
-        steps.end_epoch(0.0)
-        rates.append(steps.rate)
-    assert rates == pytest.approx([0.05, 0.1, 0.075, 0.025])
-
-
-def test_a_schedule_by_scores_goes_on_at_each_epoch():
-    layer, steps = descent(lambda optimizer: plateau_schedule(optimizer, 0.5, 0))
-    rates = []
-    for score in (0.5, 0.5, 0.6, 0.6):
-        fall(layer, steps, 3)
-        rates.append(steps.rate)
-        steps.end_epoch(score)
-    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05])
 
 
 @pytest.mark.parametrize(("clip", "wanted"), [(None, 5.0), (1.0, 1.0), (10.0, 5.0)])
@@ -113,16 +88,6 @@ def test_steps_go_on_as_if_they_had_not_been_interrupted():
     assert again.rate == steps.rate
 
 
-def test_a_warm_up_that_is_longer_than_the_run_is_told(caplog):
-    weight = torch.nn.Parameter(torch.ones(1))
-    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=10)
-    assert not caplog.messages
-    cosine_schedule(torch.optim.SGD([weight]), steps=10, warmup_steps=11)
-    assert caplog.messages == [
-        "warmup_epochs: longer than the run, so that the rate rises to its last step"
-    ]
-
-
 def test_biases_are_not_decayed_and_frozen_weights_stay():
     layer = nn.Linear(4, 3)
     layer.bias.data.fill_(1)
@@ -138,33 +103,3 @@ def test_nothing_to_train_is_refused():
     layer = nn.Linear(4, 3).requires_grad_(False)
     with pytest.raises(ValueError, match="freeze: found every block"):
         make_optimizer(layer, "adam", 0.1, 0.0)
-
-
-def test_a_running_average_of_a_network_without_batchnorm():
-    layer = nn.Linear(1, 1)
-    average = RunningAverage(layer, 0.5)
-    first = layer.weight.item()
-    layer.weight.data.fill_(first + 2)
-    average.update(100)
-    assert average.model.weight.item() == pytest.approx(first + 1)
-
-
-# Weights 1, 2, 3, 4 after four steps of a model that began at 10. What stays is 1/10, 2/11, 3/12,
-# 4/13, or the decay if that is less: 10 / 10 + 9 / 10 * 1 = 1.9, then 2 / 11 * 1.9 + 9 / 11 * 2 ...
-@pytest.mark.parametrize(
-    ("decay", "expected"),
-    [(0.99, [1.9, 1.98182, 2.74545, 3.61399]), (0.1, [1.9, 1.99, 2.899, 3.8899])],
-)
-def test_a_running_average_forgets_its_first_steps_then_keeps_to_its_decay(decay, expected):
-    layer = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
-    layer[0].weight.data.fill_(10)
-    average = RunningAverage(layer, decay)
-    for step, wanted in enumerate(expected, start=1):
-        layer[0].weight.data.fill_(step)
-        layer[1].running_var.fill_(2 * step)
-        layer[1].num_batches_tracked.fill_(step)
-        average.update(step)
-        assert average.model[0].weight.item() == pytest.approx(wanted, abs=1e-5)
-        assert average.model[1].num_batches_tracked == step
-    assert average.model[1].running_var.item() != 2 * len(expected)
-    assert layer[0].weight.item() == len(expected)

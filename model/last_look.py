@@ -1,0 +1,60 @@
+"""The end of a training: what prediction needs beside the network."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.dataset import read_some
+from model.gate import Gate
+from model.predictor import Predictor
+from util.checkpoint import update_checkpoint
+from util.metrics.calibration import fit_temperature
+from util.training.class_weights import class_frequencies
+
+log = logging.getLogger(__name__)
+MOST_IMAGES = 1000  # of a split, evenly through it
+
+
+def last_look(
+    best: Path,
+    settings: dict[str, Any],
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Callable[[Iterable, str], Iterable],
+) -> None:
+    """Adds to the checkpoint the temperature, fitted to validation images; what the network makes
+    of these, to choose operating points on; and the gate, which has seen training images and doubts
+    what is unlike them.
+
+    settings: of the run, as they are now. dtype: of the convolutions. progress: wraps batches of
+    images, under a title.
+    """
+    augmented = settings["test_time_augmentation"]
+    predictor = replace(Predictor.load(best, device, dtype), augmented=augmented)
+    sets, seen = {}, {}
+    try:
+        for split in ("val", "train"):
+            where = (Path(settings["dataset"]), split, settings["mapping"], predictor.form)
+            sets[split] = pixels, _ = read_some(*where, MOST_IMAGES)
+            batches = pixels.split(settings["batch_size"])
+            seen[split] = predictor.examine(progress(batches, f"A last look at {split}"))
+    except KeyboardInterrupt:
+        text = "Stopped in the last look, which gives %s its temperature and gate; %s takes it"
+        log.info(text, best, "--resume")
+        raise
+    logits, (_, targets) = seen["val"].logits, sets["val"]
+    prior = np.array(predictor.checkpoint["prior"])
+    weights = prior / class_frequencies(targets, len(prior)).clip(1e-12)  # classes as in training
+    changes = {
+        "temperature": fit_temperature(logits.numpy(), targets, weights),
+        "config": settings,
+        "test_time_augmentation": augmented,
+        "validation": {"logits": logits, "targets": targets},
+        "gate": Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy()).state(),
+    }
+    update_checkpoint(best, changes)

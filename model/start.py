@@ -1,0 +1,40 @@
+"""The network that a run starts from."""
+
+import logging
+
+from data.images.preparation import Preparation
+from data.transforms import IMAGENET, PLAIN, InputFormat
+from model.covidnext50 import COVIDNext50
+from model.weights import load_strictly, trunk_state
+from util.checkpoint import load_checkpoint
+from util.mapping import class_names
+
+log = logging.getLogger(__name__)
+
+
+def start_network(
+    mapping: dict[str, int],
+    weights: str | None,
+    backbone_weights: str | None,
+    size: tuple[int, int],
+    prepared: Preparation,
+) -> tuple[COVIDNext50, InputFormat]:
+    """The network with the weights that it starts from, and the input that suits them.
+
+    weights: a checkpoint; where its classes are not those of the mapping, the head starts from
+    random weights. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of it
+    from random weights. size: (height, width). prepared: how the dataset's images were made.
+    """
+    classes = class_names(mapping)
+    if weights is None:
+        trunk = trunk_state(backbone_weights) if backbone_weights else None
+        model, normal = COVIDNext50(len(classes), trunk), IMAGENET if trunk else PLAIN
+    else:
+        start = load_checkpoint(weights)
+        model, tensors = COVIDNext50(len(classes)), start["state_dict"]
+        if class_names(start["mapping"]) != classes:
+            log.info("%s: other classes, so the head starts from random weights", weights)
+            tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
+        load_strictly(model, tensors, weights)
+        normal = {name: start["input"][name] for name in ("mean", "std")}
+    return model, InputFormat(size, **normal, prepared=prepared)

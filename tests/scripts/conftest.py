@@ -1,0 +1,28 @@
+"""Runs of train.py for the tests of scripts."""
+
+import pytest
+
+
+@pytest.fixture
+def fit_drawn(script, dataset, tmp_path, monkeypatch):
+    """Runs train.py with a tiny network on the small dataset as run `name`; returns its folder."""
+    import train
+    from tests.helpers import training
+
+    training.use_tiny_network(monkeypatch)
+
+    def run(name, *flags):
+        words = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name)
+        script(train, *words, *training.FLAGS, *flags)
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def fit(fit_drawn, monkeypatch):
+    """The same without its pictures, which take five sixths of the time."""
+    from tests.helpers import training
+
+    training.draw_nothing(monkeypatch)
+    return fit_drawn

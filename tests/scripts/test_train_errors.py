@@ -1,0 +1,241 @@
+"""train.py: runs that diverge, settings and input that make no sense."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from data.dataset import RadiographDataset
+from tests.helpers.training import (
+    saves_of,
+    weights,
+)
+from util.checkpoint import load_checkpoint
+from util.training.optimizer import Descent
+
+
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_a_loss_that_is_no_number_stops_the_run_says_where_and_keeps_what_was_saved(
+    fit, tmp_path, minutes
+):
+    flags = ("--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam", "--save-minutes", minutes)
+    with pytest.raises(ValueError, match=r"step \d+: the loss is no number any more; lower --lr"):
+        fit("a", "--epochs", 3, *flags)
+    last = weights(tmp_path / "a")
+    fresh = weights(fit("fresh", "--epochs", 1, "--lr", 1e-12, "--warmup-epochs", 0))
+    for name, value in last.items():
+        if not name.endswith(("num_batches_tracked", "running_mean", "running_var")):
+            torch.testing.assert_close(value, fresh[name], msg=name)  # of the start
+    assert not (tmp_path / "a" / "best.pth").exists()
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
+    fit, tmp_path, monkeypatch, steps
+):
+    """The loss of each step was a number. Broken in the epoch's last step, or in the one before;
+    and, as luck would have it, with the best score."""
+    with monkeypatch.context() as patch:
+        _, ends = saves_of(patch)
+        fit("whole", "--epochs", 2)
+    end = max(ends)
+    step, validate = Descent.step, train.validate
+    taken = []
+
+    def lucky(*words):
+        matrix, metrics = validate(*words)
+        return matrix, metrics | {"macro_f1": len(taken) / 100}
+
+    monkeypatch.setattr(train, "validate", lucky)
+
+    def breaking(descent, loss):
+        step(descent, loss)
+        taken.append(loss)
+        if len(taken) == end - steps:
+            with torch.no_grad():
+                descent.parameters[0].fill_(1e30)
+
+    monkeypatch.setattr(Descent, "step", breaking)
+    with pytest.raises(ValueError, match=f"step {end}: the loss is no number") as error:
+        fit("a", "--epochs", 2)
+    assert "of epoch 1; its best.pth has no temperature and no gate" in str(error.value)
+    assert "\n" not in str(error.value)
+    best = load_checkpoint(tmp_path / "a" / "best.pth")
+    assert best["epoch"] == 1
+    assert np.isfinite(best["metrics"]["loss"])
+    for file in ("best.pth", "last.pth"):
+        for name, value in weights(tmp_path / "a", file).items():
+            assert value.abs().max() < 1e3, (file, name)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_epoch_whose_validation_loss_is_no_number_is_never_the_best(
+    fit, tmp_path, monkeypatch, bad
+):
+    good = {"accuracy": 0.9, "macro_f1": 0.9, "loss": bad, "classes_named": 3}
+    monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), good))
+    with pytest.raises(ValueError, match="the loss is no number any more"):
+        fit("a", "--epochs", 2)
+    assert not (tmp_path / "a" / "best.pth").exists()
+    assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] == 0
+
+
+def test_weights_that_broke_are_not_saved_within_an_epoch(fit, tmp_path, monkeypatch):
+    step = Descent.step
+
+    def breaking(descent, loss):
+        step(descent, loss)
+        if descent.schedule.last_epoch == 3:
+            with torch.no_grad():
+                descent.parameters[0].fill_(1e30)
+
+    monkeypatch.setattr(Descent, "step", breaking)
+    with pytest.raises(ValueError, match=r"step 3: the loss is no number any more.* none yet, and"):
+        fit("a", "--epochs", 2, "--save-minutes", 0)
+    last = load_checkpoint(tmp_path / "a" / "last.pth")
+    assert last["step"] == 2
+    assert all(value.abs().max() < 1e3 for value in last["state_dict"].values())
+
+
+def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_checkpoints(
+    fit, tmp_path
+):
+    """With the weight of one class alone, there is nothing else to learn."""
+    flags = ("--loss-weights", 0, 0, 1, "--label-smoothing", 0, "--lr", 0.1, "--epochs", 9)
+    with pytest.raises(
+        ValueError, match=r"step \d+: for 2 epochs every .* was named COVID-19"
+    ) as e:
+        fit("a", *flags, "--collapse-patience", 2)
+    assert "its best.pth has no temperature and no gate before the run ends" in str(e.value)
+    assert load_checkpoint(tmp_path / "a" / "best.pth")["epoch"] >= 1
+    fit("b", *flags, "--epochs", 3, "--collapse-patience", "none")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--mapping", "normal=0", "covid=1"), "found covid, no label of"),
+        (("--mapping", "normal=0", "COVID-19=2"), r"found indices \[0, 2\]; expected 0, 1"),
+        (("--loss-weights", 1, 2), "found 2 numbers; expected 3"),
+        (("--freeze", "layer1"), "found layer1; expected some of"),
+        (("--freeze", "block0", "backbone_end", "logits"), "found every block"),
+        (("--sync-batchnorm",), "--sync-batchnorm: found cpu; expected CUDA"),
+        (("--device", "cuda:99"), "found 'cuda:99', but this machine has"),
+        (("--dataset", "nowhere"), "nowhere: no such folder"),
+        (("--weights", "nothing.pth"), "nothing.pth: no such file"),
+        (("--backbone-weights", "nothing.pth"), "found 'nothing.pth', no file"),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_no_folder(fit, tmp_path, flags, message):
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        fit("a", "--epochs", 1, *flags)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("--lr", 0.0, "1e-12 or more"),
+        ("--lr", "nan", "1e-12 or more"),
+        ("--epochs", 0, "1 or more"),
+        ("--batch-size", 0, "1 or more"),
+        ("--width", 8, "32 or more"),
+        ("--label-smoothing", 2.0, "0 to 1"),
+        ("--early-stopping-patience", 0, "1 or more"),
+        ("--rotation", -5.0, "0 or more"),
+        ("--augmentation-warmup-epochs", -1.0, "0 or more"),
+        ("--n-threads", -1, "0 or more"),
+        ("--patient-cap", 0, "1 or more"),
+        ("--clip-norm", 0.0, "1e-12 or more"),
+        ("--random-seed", 2**63, "0 to 9223372036854775807"),
+        ("--lr-reduce-factor", 1.0, "0 to below 1"),
+        ("--lr-reduce-factor", "nan", "0 to below 1"),
+        ("--average-decay", 0.0, "between 0 and 1, or none"),
+        ("--average-decay", 1.0, "between 0 and 1, or none"),
+        ("--average-decay", "nan", "between 0 and 1, or none"),
+    ],
+)
+def test_a_number_out_of_range_is_status_2(fit, tmp_path, capsys, flag, value, expected):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", flag, value)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith(f"{flag}: found {value}; expected {expected}\n")
+    assert not list(tmp_path.iterdir())
+
+
+ABOVE_0 = "expected 0 or more, and not all of them 0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--loss-weights", 1, "nan", 1), f"--loss-weights: found 1.0 nan 1.0; {ABOVE_0}"),
+        (("--loss-weights", 1, "inf", 1), f"--loss-weights: found 1.0 inf 1.0; {ABOVE_0}"),
+        (("--loss-weights=-1",), f"--loss-weights: found -1.0; {ABOVE_0}"),
+        (("--loss-weights", 0, 0, 0), f"--loss-weights: found 0.0 0.0 0.0; {ABOVE_0}"),
+        (("--scale", 0, 1), "--scale: found 0.0 1.0; expected the smallest factor, then the"),
+        (("--scale", 1.2, 0.8), "--scale: found 1.2 0.8; expected the smallest factor, then"),
+        (("--scale", 1, "inf"), "--scale: found 1.0 inf; expected the smallest factor, then"),
+        (("--scale", "nan", 1), "--scale: found nan 1.0; expected the smallest factor, then"),
+        (("--name", "../a"), "--name: found '../a'; expected a folder's name. See --ckpts-dir"),
+        (("--name", "/a"), "--name: found '/a'; expected a folder's name"),
+        (("--name", "a/b"), "--name: found 'a/b'; expected a folder's name"),
+        (("--name", ".."), "--name: found '..'; expected a folder's name"),
+        (("--name", ""), "--name: found ''; expected a folder's name"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_one_line_and_status_2(
+    fit, capsys, tmp_path, flags, message
+):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", *flags)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"train.py: {message}")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--patient-cap", 2), "--patient-cap: shuffle shows every image; give --sampling"),
+        (("--thaw-epoch", 2), "--thaw-epoch: found no block that is frozen; give --freeze"),
+        (
+            ("--freeze", "block0", "--epochs", 2, "--thaw-epoch", 2),
+            "--thaw-epoch: found 2; expected less than --epochs",
+        ),
+        (("--lr-reduce-factor", 0.5), "--lr-reduce-factor: cosine waits for no standstill; give"),
+        (
+            ("--schedule", "plateau", "--warmup-epochs", 2),
+            "--warmup-epochs: plateau has no warm-up; leave it out",
+        ),
+        (
+            ("--weights", "a.pth", "--backbone-weights", "IMAGENET1K_V1"),
+            "--backbone-weights: the trunk is in --weights; leave one of them out",
+        ),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_status_2(fit, capsys, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        fit("a", *flags)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_killed_process_that_reads_images_is_one_line(fit, monkeypatch):
+    main = os.getpid()
+
+    def killed(images, items):
+        if os.getpid() != main:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(images, items)
+
+    read = RadiographDataset.__getitems__
+    monkeypatch.setattr(RadiographDataset, "__getitems__", killed)
+    with pytest.raises(ValueError, match="n_threads: a process that reads images was killed"):
+        fit("a", "--epochs", 1, "--n-threads", 1)

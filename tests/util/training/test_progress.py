@@ -1,0 +1,42 @@
+"""How far a run has come."""
+
+from copy import deepcopy
+
+import torch
+
+from util.training.progress import Progress
+
+
+def test_the_progress_of_a_run_that_goes_on_is_that_of_one_that_never_stopped():
+    def epoch(progress, losses):
+        for loss in losses:
+            progress.count(torch.tensor(loss))
+
+    whole = Progress.start(torch.device("cpu"))
+    assert (whole.best, whole.metrics, whole.epoch) == (None, {}, 0)
+    epoch(whole, [1.0, 2.0])
+    assert whole.end_epoch({"macro_f1": 0.5, "loss": 1.0}, [[1]], lr=0.1)
+    epoch(whole, [3.0, 4.0])
+    state = deepcopy({"step": whole.step, **whole.state_dict()})
+    again = Progress.start(torch.device("cpu"))
+    again.load_state_dict(state)
+    assert again == whole
+    for progress in (whole, again):
+        epoch(progress, [8.0])
+        assert not progress.end_epoch({"macro_f1": 0.4, "loss": 2.0}, [[2]], lr=0.2)
+        assert (progress.step, progress.batches, progress.epoch, progress.best) == (5, 0, 2, 0.5)
+        assert progress.metrics == {"macro_f1": 0.4, "loss": 2.0}
+        assert progress.history[1] == {
+            "epoch": 2, "train_loss": 5.0, "lr": 0.2, "val_macro_f1": 0.4, "val_loss": 2.0,
+        }  # fmt: skip
+
+
+def test_what_a_run_that_ends_early_leaves_is_said():
+    progress = Progress.start(torch.device("cpu"))
+    assert progress.best_so_far() == "best validation macro F1 so far: none yet, and no best.pth"
+    for score in (0.4, 0.5, 0.5):
+        progress.count(torch.tensor(1.0))
+        progress.end_epoch({"macro_f1": score}, [])
+    assert progress.best_so_far().startswith(
+        "best validation macro F1 so far: 0.500, of epoch 2; its"
+    )

@@ -1,0 +1,48 @@
+"""TensorBoard events where they cannot be written."""
+
+import threading
+
+import pytest
+
+from util.training.tensorboard import errors_name_folder, open_writer
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """The errors of threads that come to Python's hook, which prints them."""
+    printed = []
+    monkeypatch.setattr(threading, "excepthook", lambda raised: printed.append(raised.exc_value))
+    return printed
+
+
+def write_for_ever(folder):
+    writer = open_writer(folder, [], None, 0)
+    while True:
+        writer.add_text("settings", "x" * 100)
+
+
+def test_a_disk_full_of_events_is_an_error_that_names_the_folder_and_comes_once(
+    tmp_path, small_files, printed
+):
+    with pytest.raises(OSError, match="File too large") as full, errors_name_folder(tmp_path):
+        write_for_ever(tmp_path)
+    assert (full.value.filename, printed) == (str(tmp_path), [])
+
+
+def test_what_another_thread_raises_is_printed_as_ever(tmp_path, printed):
+    error = OSError("elsewhere")
+
+    def fail():
+        raise error
+
+    with errors_name_folder(tmp_path):
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    assert printed == [error]
+
+
+def test_an_error_of_something_else_gets_no_folder(tmp_path):
+    with pytest.raises(OSError, match="elsewhere") as other, errors_name_folder(tmp_path):
+        raise OSError(5, "elsewhere")
+    assert other.value.filename is None

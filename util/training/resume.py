@@ -1,0 +1,90 @@
+"""Going on with a run: from which checkpoint, with which settings, in which arithmetic."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from util.device import pick_precision, precision_name
+
+# Which run it is, and whether it goes on: always as asked now.
+WHICH = {"name", "ckpts_dir", "resume"}
+# May change with --resume: nothing that the run computes changes, beyond rounding.
+FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
+# May change, too: not the weights, only how the trained network looks at an image.
+LATER = {"test_time_augmentation"}
+
+log = logging.getLogger(__name__)
+
+
+def resumed_settings(
+    asked: dict[str, Any], given: set[str], saved: dict[str, Any]
+) -> dict[str, Any]:
+    """The settings of a run that goes on: its `saved` ones, except those FREE or LATER that were
+    `given` on the command line, which are as `asked` now.
+
+    ValueError if another one was given with another value; `auto` as precision is no value.
+    """
+    if asked.get("precision") == "auto":
+        given = given - {"precision"}
+    for name in sorted(given - FREE - LATER):
+        if name in saved and asked[name] != saved[name]:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
+                " and goes on with its own settings. Leave the flag out, or begin another run"
+            )
+    return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
+
+
+def settings_of_run(
+    asked: dict[str, Any], given: set[str], saved: dict[str, Any] | None, n_ranks: int
+) -> SimpleNamespace:
+    """The settings as `asked`, or `resumed_settings` of a run whose last.pth holds `saved`.
+
+    ValueError, too, if many ranks would go on with another device than they have joined with.
+    """
+    settings = resumed_settings(asked, given, saved["config"]) if saved else asked
+    if n_ranks > 1 and settings["device"] != asked["device"]:
+        raise ValueError(
+            f"--device: found {asked['device']}, but the run has {settings['device']}; give that"
+        )
+    return SimpleNamespace(**settings)
+
+
+def settings_differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
+    """Whether a run goes on with another setting than it was saved with."""
+    return any(saved.get(name) != settings[name] for name in settings.keys() - WHICH)
+
+
+def training_dtype(precision: str, device: torch.device, auto: bool) -> torch.dtype:
+    """The dtype in which a run trains, to its end that in which it began.
+
+    precision: a setting. auto: whether it was chosen for the device that the run began on.
+    """
+    here = precision_name(pick_precision("auto", device, scaled=True))
+    if auto and precision not in ("auto", here):
+        text = "precision: the run goes on in %s, as it began; auto would be %s on this device"
+        log.warning(text, precision, here)
+    return pick_precision(precision, device, scaled=True)
+
+
+def check_same_dataset(dataset: str, fingerprint: str, saved: dict[str, Any] | None) -> None:
+    """ValueError unless the dataset is that of the run whose last.pth holds `saved`."""
+    if saved and saved["fingerprint"] != fingerprint:
+        name = saved["config"]["name"]
+        raise ValueError(f"{dataset}: not the dataset that {name} was trained on; give that")
+
+
+def check_shared(folder: Path, steps: Sequence[int]) -> None:
+    """ValueError unless all processes found the run at the same step, as in a folder that they
+    share. steps: by rank; -1 where there is no last.pth to go on from."""
+    for rank, step in enumerate(steps):
+        if step != steps[0]:
+            first, other = (f"at step {k}" if k >= 0 else "not there" for k in (steps[0], step))
+            raise ValueError(
+                f"{folder}: found the run {first} on rank 0 and {other} on rank {rank}; expected a"
+                " folder that all machines share. See --ckpts-dir"
+            )
