@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import resource
 import shutil
 import sys
 from dataclasses import asdict
@@ -69,6 +68,7 @@ def content(folder):
 @pytest.fixture
 def small_files():
     """No file can grow beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="no limit of a file's size on Windows")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
     yield 2**14
