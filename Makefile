@@ -1,5 +1,5 @@
-# make demo: the whole job on drawn sample data. make test: the tests; make test-all: the slow ones, too.
-# Each makes .venv first.
+# make demo: the whole job on drawn sample data. make test: the tests that are not slow.
+# make test-all: all tests. Each makes .venv first.
 PYTHON ?= python3
 PY := .venv/bin/python
 DEMO := dataset/demo
@@ -23,7 +23,7 @@ test: TESTS = -m "not slow"
 test test-all: .venv/installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -n auto $(TESTS)
+	$(PY) -m pytest -n auto --dist worksteal $(TESTS)
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

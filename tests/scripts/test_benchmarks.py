@@ -19,21 +19,19 @@ from scipy.stats import ks_2samp
 
 import config
 import generate_dataset
-import model.weights
-import train
 import util.device
 from benchmarks import __main__ as benchmarks
 from benchmarks import measure, sources, table
 from benchmarks.recipes import ledger, rivals, variants
 from benchmarks.recipes import scores as recipes
-from benchmarks.speed import epoch, generate, growth, pairs, plain, plain_prediction, predict, trial
+from benchmarks.speed import epoch, generate, growth, pairs, plain, predict, trial
 from data.dataset_folder import read_about, read_split
 from data.sample import write_sample
 from data.sampling import EpochBatches
 from data.transforms import PLAIN, InputFormat
 from model.weights import check_fit
 from tests.conftest import run_script
-from tests.helpers.networks import TinyNext
+from tests.helpers.networks import TinyNext, use_network
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import pick_device, pick_precision
@@ -196,8 +194,9 @@ def in_this_process(monkeypatch, capsys):
 
     for module in (epoch, pairs, sources):
         monkeypatch.setattr(module, "measure", here)
-    for module in (model.weights, plain_prediction, predict, train, trial):
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
+    for name in ("evaluate", "minimal_prediction", "train", "benchmarks.speed.plain_prediction"):
+        importlib.import_module(name)
+    use_network(monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["loader", "epoch"])
@@ -584,7 +583,7 @@ def test_every_rival_is_one_of_the_recipes():
 
 
 def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     fast = partial(torch.optim.AdamW, lr=0.03)
     recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
     rivals.train(recipe, easy, tmp_path, seed=1, size=32, epochs=12)
@@ -598,7 +597,7 @@ def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_
 
 
 def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     fast = partial(torch.optim.AdamW, lr=0.03)
     recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
     rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=3)
@@ -611,7 +610,7 @@ def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path,
 
 
 def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     recipe = rivals.RECIPES["original"]
     rivals.train(recipe, dataset, tmp_path / "whole", seed=1, size=32, epochs=4)
     save, saved = rivals.save_checkpoint, []
