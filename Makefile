@@ -1,10 +1,11 @@
-# make demo: the whole job on drawn sample data. make test: the test suite. Both make .venv first.
+# make demo: the whole job on drawn sample data. make test: the tests that are not slow.
+# make test-all: all tests. Each makes .venv first.
 PYTHON ?= python3
 PY := .venv/bin/python
 DEMO := dataset/demo
 RUN := experiments/demo
 
-.PHONY: demo test
+.PHONY: demo test test-all
 
 demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
@@ -18,10 +19,11 @@ demo: .venv/installed
 		$$(ls $(DEMO)/test/*.png | awk 'NR % 18 == 1')
 	@echo "Report: $(RUN)/evaluation-test/report.html"
 
-test: .venv/installed-dev
+test: TESTS = -m "not slow"
+test test-all: .venv/installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -n auto
+	$(PY) -m pytest -n auto --dist worksteal $(TESTS)
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

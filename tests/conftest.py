@@ -1,6 +1,6 @@
 """Fixtures that several test files share."""
 
-import resource
+import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import generate_dataset
@@ -23,18 +24,37 @@ torch.set_num_threads(1)  # the test processes share the cores; their threads wo
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory):
-    """Small raw sources, traps included: the folders of covid-chestxray and RSNA."""
-    return tuple(write_sample(tmp_path_factory.mktemp("raw"), patients=60, size=64).values())
+def made_once(tmp_path_factory):
+    """Makes a folder once for all processes of the session; `make` is called with its path."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+
+    def folder(name, make):
+        path = home / name
+        with FileLock(home / f"{name}.lock"):
+            if not path.exists():
+                make(home / f"{name}.making")
+                (home / f"{name}.making").rename(path)
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def dataset(sources, tmp_path_factory):
-    """The dataset folder that generate_dataset.py makes of them, 64 px."""
-    folder = tmp_path_factory.mktemp("dataset") / "set"
+def sources(made_once):
+    """Small raw sources, traps included: the folders of covid-chestxray and RSNA."""
+    folder = made_once("sources", lambda path: write_sample(path, patients=60, size=64))
+    return folder / "covid-chestxray-dataset", folder / "rsna-pneumonia-detection-challenge"
+
+
+@pytest.fixture(scope="session")
+def dataset(sources, made_once, tmp_path_factory):
+    """The dataset folder that generate_dataset.py makes of them, 64 px; each process has its own,
+    to which the training of a test may add decoded images."""
     flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64, "--workers", 2)
-    run_script(generate_dataset, folder, *flags)
-    return folder
+    made = made_once("dataset", lambda path: run_script(generate_dataset, path, *flags))
+    return shutil.copytree(made, tmp_path_factory.mktemp("dataset") / "set")
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +89,7 @@ def content(folder):
 @pytest.fixture
 def small_files():
     """No file can grow beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="no limit of a file's size on Windows")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
     yield 2**14

@@ -114,7 +114,7 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         loss = loss_fn(model(images.to(device)), targets.to(device))
         loss.backward()
         optimizer.step()
-        return loss
+        return loss.detach()
 
     return step
 

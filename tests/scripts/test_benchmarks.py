@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 import shutil
@@ -6,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -18,17 +19,20 @@ from PIL import Image
 from scipy.stats import ks_2samp
 
 import config
+import generate_dataset
+import util.device
 from benchmarks import __main__ as benchmarks
-from benchmarks import measure, table
+from benchmarks import measure, sources, table
 from benchmarks.recipes import ledger, rivals, variants
 from benchmarks.recipes import scores as recipes
-from benchmarks.speed import generate, growth, plain, trial
+from benchmarks.speed import epoch, generate, growth, pairs, plain, predict, trial
 from data.dataset_folder import read_about, read_split
 from data.sample import write_sample
 from data.sampling import EpochBatches
 from data.transforms import PLAIN, InputFormat
 from model.weights import check_fit
-from tests.helpers.networks import TinyNext
+from tests.conftest import run_script
+from tests.helpers.networks import TinyNext, use_network
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import pick_device, pick_precision
@@ -159,46 +163,98 @@ def test_without_a_name_all_benchmarks_run():
     assert parse([]).benchmark == parse(["--rounds", "2"]).benchmark == "all"
 
 
-SMALL = ["--rounds", "1", "--size", "32", "--batch-size", "64"]
+QUICK = ["--rounds", "1", "--size", "32", "--batch-size", "16"]
 
 
-@pytest.mark.parametrize("name", ["loader", "step", "epoch"])
-def test_a_pair_is_measured_by_turns_and_its_first_is_one(name):
-    first, *others = run([name, *SMALL])
-    assert first["times the first"] == 1
+@pytest.fixture(scope="module")
+def quick(few_sources):
+    """The flags of a benchmark that runs on few images, which it need not draw."""
+    return [*QUICK, *measure.source_flags(few_sources)]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, capsys):
+    """Commands run here, with a small network, and so without the time of their imports."""
+
+    def here(*words):
+        module, *words = words[1:] if words[0] == "-m" else words
+        start = time.perf_counter()
+        if module == "-c":
+            exec(words[0])
+        elif module.endswith(".py"):
+            try:
+                run_script(importlib.import_module(module.removesuffix(".py")), *words)
+            except SystemExit as stop:
+                if stop.code:
+                    raise
+        else:
+            monkeypatch.setattr(sys, "argv", [module, *map(str, words)])
+            importlib.import_module(module).main()
+        said = capsys.readouterr().out
+        return measure.Measured(time.perf_counter() - start, cpu=1.0, peak=99.0, said=said)
+
+    for module in (epoch, pairs, sources):
+        monkeypatch.setattr(module, "measure", here)
+    for name in ("evaluate", "minimal_prediction", "train", "benchmarks.speed.plain_prediction"):
+        importlib.import_module(name)
+    use_network(monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["loader", "epoch"])
+def test_a_pair_is_measured_by_turns_and_its_first_is_one(name, quick, in_this_process):
+    first, other = run([name, *quick, "--workers", "1"])
+    assert_against(first, [other], name)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_step_is_measured_against_the_plain_one(quick, in_this_process, monkeypatch, native):
+    monkeypatch.setattr(util.device, "_native_bfloat16", lambda device: native)
+    first, *others = run(["step", *QUICK])
     float32 = pick_precision("auto", pick_device("auto"), scaled=True) == torch.float32
-    more = 1 + (not float32) + (pick_device("auto").type == "cuda")  # Muon, float32, compiled
-    assert len(others) == 1 + (more if name == "step" else 0)
+    more = (not float32) + (pick_device("auto").type == "cuda")  # float32, compiled
+    assert len(others) == 2 + more
+    assert_against(first, others, "step")
+
+
+def assert_against(first, others, name):
+    assert first["times the first"] == 1
     for row in (first, *others):
         assert row["times the first"] == pytest.approx(row["images/s"] / first["images/s"])
         assert row["benchmark"] == name
         assert min(row["images/s"], row["peak MiB"]) > 0
 
 
-def test_a_report_is_measured_against_a_forward_pass_over_its_images():
-    first, report, started = run(["report", *SMALL])
+def test_a_report_is_measured_against_a_forward_pass_over_its_images(quick, in_this_process):
+    first, report, started = run(["report", *quick])
     assert (first["recipe"], report["recipe"]) == ("one forward pass", "evaluate.py")
     assert report["times the first"] == pytest.approx(report["images/s"] / first["images/s"])
     assert 0 < report["images/s"] < started["images/s"] < first["images/s"]
 
 
-def test_prediction_is_measured_on_one_file_and_on_many():
-    rows = run(["predict", *SMALL, "--images", "3"])
+def test_prediction_is_measured_on_one_file_and_on_many(quick, in_this_process):
+    rows = run(["predict", *quick, "--images", "3"])
     assert [row["benchmark"] for row in rows] == ["predict one file"] * 2 + ["predict 3 files"] * 2
     assert [row["recipe"] for row in rows] == ["plain", "ours"] * 2
     for plain_row, ours in (rows[:2], rows[2:]):
         assert plain_row["times the first"] == 1
         assert ours["times the first"] == pytest.approx(ours["images/s"] / plain_row["images/s"])
-        assert ours["peak MiB"] < plain_row["peak MiB"]
+
+
+def test_prediction_holds_less_memory_than_the_plain_script(quick, monkeypatch):
+    """As processes of their own, with the whole network."""
+    monkeypatch.setattr(pairs, "measure", cache(measure.measure))
+    args = parse(["predict", *quick])
+    args.images = 1  # so that many files are the one file, measured already
+    plain_row, ours = predict.run(args)[:2]
+    assert ours["peak MiB"] < plain_row["peak MiB"]
 
 
 @pytest.fixture(scope="module")
 def two_loaders(few_sources, tmp_path_factory):
     """The plain loader and ours, of the same files, in which the left of a radiograph is marked."""
     folder = tmp_path_factory.mktemp("loaders")
-    words = ("--size", "64", "--test-size", "0.1", "--val-size", "0.1")
-    words += tuple(measure.source_flags(few_sources))
-    measure.measure("generate_dataset.py", folder / "set", *words)
+    words = ("--size", 64, "--test-size", 0.1, "--val-size", 0.1, "--workers", 1)
+    run_script(generate_dataset, folder / "set", *words, *measure.source_flags(few_sources))
     full = folder / "full"
     full.mkdir()
     for file in (folder / "set" / "train").iterdir():
@@ -212,9 +268,9 @@ def two_loaders(few_sources, tmp_path_factory):
 def how_images_look(loader, epochs):
     """Of each image: its mean, its contrast, how much its left is brighter, how much is black."""
     images = []
-    for epoch in range(epochs):
+    for number in range(epochs):
         if isinstance(loader.batch_sampler, EpochBatches):
-            loader.batch_sampler.begin(epoch)
+            loader.batch_sampler.begin(number)
         images += [shown[:, 0] for shown, _ in loader]
     images = torch.cat(images).float()
     images /= images.max()
@@ -528,7 +584,7 @@ def test_every_rival_is_one_of_the_recipes():
 
 
 def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     fast = partial(torch.optim.AdamW, lr=0.03)
     recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
     rivals.train(recipe, easy, tmp_path, seed=1, size=32, epochs=12)
@@ -542,7 +598,7 @@ def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_
 
 
 def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     fast = partial(torch.optim.AdamW, lr=0.03)
     recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
     rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=3)
@@ -555,7 +611,7 @@ def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path,
 
 
 def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(rivals, "COVIDNext50", TinyNext)
+    use_network(monkeypatch)
     recipe = rivals.RECIPES["original"]
     rivals.train(recipe, dataset, tmp_path / "whole", seed=1, size=32, epochs=4)
     write, saved = rivals.atomic_path, []
