@@ -19,6 +19,7 @@ from data.dataset_folder import (
 from data.images.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
+from tests.helpers import systems
 
 PAIRS = [("normal", "train"), ("COVID-19", "train"), ("normal", "val"), ("COVID-19", "test")]
 
@@ -159,6 +160,7 @@ def test_names_that_no_csv_can_hold_are_escaped(tmp_path):
         assert list(pd.read_csv(tmp_path / "a.csv")["original"]) == [shown] * 2
 
 
+@systems.posix
 def test_a_link_and_the_own_folder_can_be_the_place(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")

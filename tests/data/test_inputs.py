@@ -16,6 +16,8 @@ from data.images.radiograph import find_images
 from data.inputs import find_inputs, read_ahead, read_input
 from data.sample.dicom import write_dicom
 from data.transforms import PLAIN, InputFormat
+from tests.helpers import systems
+from tests.helpers.paths import ROOT
 
 FORM = InputFormat((16, 16), **PLAIN)
 SCAN = np.add.outer(np.arange(20), np.arange(20)).astype(np.uint8) * 6
@@ -63,6 +65,7 @@ def test_a_name_is_looked_up_when_its_turn_comes(folder):
     assert list(found) == ["late/5.png"]
 
 
+@systems.posix
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -87,7 +90,8 @@ def test_what_cannot_be_read_is_a_reason_in_one_line(folder, name, reason):
     assert (found.file, found.pixels, found.error) == (name, None, reason)
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+@systems.posix
+@systems.not_root
 def test_a_folder_that_may_not_be_listed_is_a_row_among_the_others(folder):
     (folder / "a/deep").chmod(0)
     try:
@@ -110,6 +114,7 @@ def test_a_folder_that_cannot_be_listed_is_an_image_that_cannot_be_read(folder, 
     assert [str(file) for file in find_images("a")] == ["a/1.png", "a/2.png", "a/deep"]
 
 
+@systems.posix
 def test_a_link_that_leads_nowhere_is_not_left_out_of_its_folder(folder):
     (folder / "b/gone.png").symlink_to("nowhere")
     assert list(find_inputs(["b"])) == ["b/4.png", "b/gone.png"]
@@ -174,6 +179,5 @@ def test_a_script_that_reads_odd_files_prints_nothing_of_its_readers(tmp_path):
     write_dicom(cut, SCAN, JPEGBaseline8Bit)
     cut.write_bytes(cut.read_bytes()[:-300])
     command = [sys.executable, "-c", code, odd_scan(tmp_path / "odd.dcm"), cut]
-    root = Path(radiograph.__file__).parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("40\n", "")

@@ -18,7 +18,10 @@ from data.sample.dicom import write_dicom
 from minimal_prediction import load, predict
 from tests.conftest import run_script
 from tests.fuzz import damage, whole_files
+from tests.helpers import systems
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
+
+pytestmark = systems.posix
 
 DAMAGED = 940
 NAMES = [

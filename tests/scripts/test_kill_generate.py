@@ -12,7 +12,10 @@ import generate_dataset
 from benchmarks.measure import source_flags
 from data.sample import write_sample
 from tests.conftest import content
+from tests.helpers import systems
 from tests.helpers.paths import ROOT
+
+pytestmark = systems.posix
 
 MOMENTS = 10
 

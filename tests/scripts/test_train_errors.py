@@ -9,6 +9,7 @@ import torch
 
 import train
 from data.dataset import RadiographDataset
+from tests.helpers import systems
 from tests.helpers.training import (
     saves_of,
     weights,
@@ -227,6 +228,7 @@ def test_a_flag_that_would_do_nothing_is_status_2(fit, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
+@systems.posix
 def test_a_killed_process_that_reads_images_is_one_line(fit, monkeypatch):
     main = os.getpid()
 

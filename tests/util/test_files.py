@@ -92,7 +92,7 @@ def test_a_folder_is_one_processs_until_that_ends_or_is_killed(tmp_path):
     assert names(tmp_path / "run") == ["last.pth"]
 
 
-def test_a_claimed_folder_in_which_nothing_was_written_goes_again(tmp_path):
+def test_a_locked_folder_in_which_nothing_was_written_is_removed(tmp_path):
     with locked_folder(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
     assert names(tmp_path) == []

@@ -1,6 +1,7 @@
 import pytest
 
 from data.sources import class_folders
+from tests.helpers import systems
 
 
 def make(folder, *names):
@@ -141,6 +142,7 @@ def test_what_is_hidden_is_passed_over_wherever_it_is(tmp_path):
     assert not dropped
 
 
+@systems.posix
 def test_a_link_to_a_folder_elsewhere_is_not_followed_and_comes_back(tmp_path):
     make(tmp_path / "elsewhere", "a.png")
     folder = make(tmp_path / "set", "normal/b.png")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.helpers import systems
 from util.files import check_folder
 from util.prediction.pictures import NARROWEST, Pictures
 
@@ -77,6 +78,7 @@ def test_the_whole_footer_is_in_the_picture_however_narrow_it_is(tmp_path, monke
         assert max(end for end, _ in ends) <= image.width
 
 
+@systems.posix
 @pytest.mark.parametrize("path", ["file", "file/below", "file/deep/below", "gone"])
 def test_a_file_in_the_place_of_the_folder_is_named_and_nothing_is_made(tmp_path, path):
     (tmp_path / "file").write_text("x")
