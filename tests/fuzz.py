@@ -2,15 +2,14 @@
 
 python3 -m tests.fuzz --inputs 20000
 
-Input number k is a whole small file of some kind that was damaged; the seed and k alone say how. A
-worker process reads it, so that a crash of a codec is counted and the file is kept, too.
+Input number k is a small file of some kind that was damaged, as the seed and k determine. A worker
+process reads it, so that a crash of a codec is counted, too.
 """
 
 import argparse
 import io
 import os
 import re
-import resource
 import sys
 from collections import Counter
 from functools import partial
@@ -35,6 +34,11 @@ from data.images.radiograph import read_radiograph
 from data.sample.dicom import write_dicom
 from tests.helpers.lossless_jpeg import jpeg_lossless
 from util.workers import Lost, map_apart
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 ADDRESS_SPACE = 4 * 2**30  # bytes that a worker may map, libraries included
 GROWTH = 2**29  # bytes that no small file may take to read
@@ -133,11 +137,11 @@ def damage(files: list[bytes], seed: int, number: int) -> bytes:
 
 def outcome(number: int, files: list[bytes], seed: int, folder: Path) -> str:
     """`image`, `unreadable: why`, or what must not be."""
-    if sys.platform == "linux":  # elsewhere a limit of the address space is not kept
+    if sys.platform == "linux":  # elsewhere the limit of the address space is not kept
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     path = folder / f"{os.getpid()}{'.dcm' if number % 2 else ''}"
     path.write_bytes(damage(files, seed, number))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_memory()
     try:
         read_radiograph(path, enough=[None, 16][number // 2 % 2])
         result = "image"
@@ -145,9 +149,16 @@ def outcome(number: int, files: list[bytes], seed: int, folder: Path) -> str:
         result = f"unreadable: {str(error).removeprefix(f'{path}: ')}"
     except BaseException as error:
         return f"WRONG: {error!r}"
-    unit = 1024 if sys.platform == "linux" else 1
-    grown = unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    grown = _peak_memory() - before
     return f"WRONG: {grown:,} bytes of memory" if grown > GROWTH else result
+
+
+def _peak_memory() -> int:
+    """Bytes that this process has held at most; 0 on Windows."""
+    if resource is None:
+        return 0
+    unit = 1024 if sys.platform == "linux" else 1
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def run(inputs: range, seed: int, workers: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What tests of pictures look at."""
+"""What tests of pictures examine."""
 
 import numpy as np
 import pytest

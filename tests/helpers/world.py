@@ -19,12 +19,12 @@ def population(
     signal: float = 2.2,
     model: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities (n, 3), targets (n,) and names (n,) of the images of `patients` drawn anew.
+    """Probabilities (n, 3), targets (n,) and names (n,) of the images of drawn `patients`.
 
     A patient has one class, drawn by its share, and one to six images, of which half of the noise
     is the patient's. At `sharpness` 1 the probabilities are right, above it the model is too sure
     of itself. `signal` is what it sees of the class: 2.2 makes an accuracy of 0.9. Another `model`
-    of the same seed looks at the same images, with a third of the noise of its own.
+    of the same seed sees the same images, with a third of the noise of its own.
     """
     world, own = np.random.default_rng(seed), np.random.default_rng([seed, model + 1])
     of_patient = world.choice(3, patients, p=shares)

@@ -47,12 +47,12 @@ def few_sources(tmp_path_factory):
 
 def test_a_measured_command_has_its_time_and_the_memory_of_all_its_processes():
     hold = "import time; held = b'x' * (60 << 20); time.sleep(0.5)"
-    alone = measure.measure("-c", hold)
-    assert 0.5 < alone.seconds < 10
-    assert 60 < alone.peak < 120
+    single = measure.measure("-c", hold)
+    assert 0.5 < single.seconds < 10
+    assert 60 < single.peak < 120
     start = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); "
     both = measure.measure("-c", start + hold + "; p.wait()")
-    assert both.peak > alone.peak + 50
+    assert both.peak > single.peak + 50
 
 
 def test_the_processor_time_is_that_of_all_processes_and_not_of_waiting():
@@ -108,7 +108,7 @@ def test_both_recipes_are_measured_on_the_same_images_in_turn(few_sources, monke
     assert (first["times the first"], second["times the first"]) == (1, 20)
 
 
-def test_growth_is_told_by_image_against_the_first(monkeypatch):
+def test_growth_is_stated_by_image_against_the_first(monkeypatch):
     seconds = iter([4.0, 5.0])
 
     def fake(*words):
@@ -294,7 +294,7 @@ def test_both_loaders_vary_images_alike(two_loaders):
 @pytest.mark.parametrize(
     "other", [{"jitter": 0}, {"flip": 0}, {"rotation": 0, "shift": 0, "scale": (1, 1)}]
 )
-def test_loaders_that_vary_otherwise_would_be_told_apart(two_loaders, monkeypatch, other):
+def test_loaders_that_vary_otherwise_differ_by_more(two_loaders, monkeypatch, other):
     torch.manual_seed(0)
     plain_images, images = how_images_look(two_loaders[0], 20), two_loaders[1].dataset
     monkeypatch.setattr(images, "augmentation", replace(images.augmentation, **other))
@@ -343,7 +343,7 @@ def study(dataset, tmp_path):
     return [*words, "--results", str(tmp_path / "results.csv")]
 
 
-def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(dataset, tmp_path, monkeypatch):
+def test_a_recipe_has_the_mean_and_deviation_over_its_seeds(dataset, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
     words = ["--recipes", "plain", "ours", "--seeds", "1", "2"]
@@ -351,12 +351,12 @@ def test_recipes_are_told_by_mean_and_deviation_over_their_seeds(dataset, tmp_pa
     assert (plain["recipe"], ours["recipe"], ours["runs"]) == ("plain", "ours", 2)
     assert (ours["F1"], ours["loss"], ours["test AUROC"]) == pytest.approx((0.65, 0.8, 0.9))
     assert ours["AUROC"] == plain["AUROC"] == pytest.approx(0.8)
-    assert math.isnan(plain["loss"])  # a rival tells none
+    assert math.isnan(plain["loss"])  # a rival has none
     assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
     assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
 
 
-def test_lines_of_several_machines_are_all_told(dataset, tmp_path, monkeypatch):
+def test_a_recipe_that_several_machines_ran_names_them_all(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {1: 0.6, 2: 0.8}))
     for name, seed in (("a machine", "1"), ("another", "2")):
         monkeypatch.setattr(recipes, "machine", lambda device, name=name: name)
@@ -367,7 +367,7 @@ def test_lines_of_several_machines_are_all_told(dataset, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("seen", "again"), [(None, 1), ({"targets": []}, 0)])
-def test_a_run_that_lacks_its_last_look_goes_on(dataset, tmp_path, monkeypatch, seen, again):
+def test_a_run_without_its_last_validation_goes_on(dataset, tmp_path, monkeypatch, seen, again):
     """Its history is whole."""
     settings_of_run(tmp_path / "ours-1", random_seed=1)
     trained, fake = [], fake_training(tmp_path, [], {1: 0.6})
@@ -452,7 +452,7 @@ def test_a_line_says_what_the_run_was_begun_with(dataset, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of another"}, {"size": (64, 96)}])
-def test_a_run_of_another_data_set_or_size_is_none_of_the_study(dataset, tmp_path, other):
+def test_a_run_of_another_data_set_or_size_is_not_of_the_study(dataset, tmp_path, other):
     (tmp_path / "plain-1").mkdir()
     fingerprint = read_about(dataset)["fingerprint"]
     about = {"fingerprint": fingerprint, "size": (96, 96)} | other
@@ -463,23 +463,26 @@ def test_a_run_of_another_data_set_or_size_is_none_of_the_study(dataset, tmp_pat
         run([*study(dataset, tmp_path), "--recipes", "plain", "--seeds", "1"])
 
 
-def test_the_figures_of_the_readme_are_those_of_the_table():
+def test_the_published_figures_are_those_of_the_table():
+    pages = ("README.md", "benchmarks/RESULTS.md")
+    published = "".join((ROOT / page).read_text(encoding="utf-8") for page in pages)
     table = pd.read_csv(ROOT / "benchmarks" / "recipes" / "recipes.csv")
-    readme = (ROOT / "README.md").read_text()
     on_test = table[table["test F1"].notna()]
     assert {"original", "plain"} <= set(on_test["recipe"])
     for recipe, runs in on_test.groupby("recipe"):
-        told = [f"{runs[c].mean():.3f} ± {runs[c].std():.3f}" for c in ledger.SCORES if c != "loss"]
-        assert " | ".join(told) in readme, recipe
+        figures = [
+            f"{runs[c].mean():.3f} ± {runs[c].std():.3f}" for c in ledger.SCORES if c != "loss"
+        ]
+        assert " | ".join(figures) in published, recipe
     for _, runs in table[(table["size"] == 96) & table["test F1"].isna()].groupby("recipe"):
         two = runs[runs["seed"] < 3]
-        told = [f"{two[c].mean():.3f} ± {two[c].std():.3f}" for c in ("F1", "AUROC")]
-        assert f"folds 1 and 2 | {' | '.join(told)} |" in readme
+        figures = [f"{two[c].mean():.3f} ± {two[c].std():.3f}" for c in ("F1", "AUROC")]
+        assert f"folds 1 and 2 | {' | '.join(figures)} |" in published
     for recipe, runs in table[table["size"] == 64].groupby("recipe"):
-        told = [f"{runs[c].mean():.3f} ± {runs[c].std():.3f}" for c in ("F1", "AUROC")]
+        figures = [f"{runs[c].mean():.3f} ± {runs[c].std():.3f}" for c in ("F1", "AUROC")]
         one = [f"{runs[c].iloc[0]:.3f}" for c in ("F1", "AUROC")]
-        row = " | ".join([*(told if len(runs) > 1 else ["", ""]), ", ".join(one)])
-        assert row.replace("|  |", "| |").strip() in readme, recipe
+        row = " | ".join([*(figures if len(runs) > 1 else ["", ""]), ", ".join(one)])
+        assert row.replace("|  |", "| |").strip() in published, recipe
 
 
 @pytest.mark.parametrize("recipe", ["plain", "ours"])
@@ -558,7 +561,7 @@ def settings_of_run(folder, **other):
 
 
 @pytest.mark.parametrize("other", [{"random_seed": 1}, {"average_decay": 0.9}, {"epochs": 3}])
-def test_a_run_of_other_settings_is_no_run_of_the_recipe(dataset, tmp_path, other):
+def test_a_run_of_other_settings_is_not_of_the_recipe(dataset, tmp_path, other):
     settings_of_run(tmp_path / "ours-2", **{"random_seed": 2} | other)
     name, value = next(iter(other.items()))
     words = [*study(dataset, tmp_path), "--recipes", "ours", "--seeds", "2"]
