@@ -3,31 +3,28 @@
 python3 generate_dataset.py dataset --covid-chestxray DIR --rsna DIR
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from data.record import clean_view
+from data.sources import SOURCES, read
 from util.flags import Parser, demand
 from util.script import before_imports, run
-
-if __name__ == "__main__":
-    before_imports("generate_dataset.py")
-
-from data.record import Dropped, Record, clean_view, drop
-from data.sources import SOURCES, read
-from data.split import SPLITS
-from data.split_rules import is_of
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
 ARGUMENTS = (
     "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "hold_out_source",
     "split_from", "views", "seed",
 )  # fmt: skip
-
-MOST_SHOWN = 12  # reasons or patients on screen
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +59,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hold-out-source",
         metavar="NAME",
-        help="make test of this source, or part of one (covidx-sirm), alone, whatever --test-size"
-        " or another source's own split says: a hospital that training never saw",
+        help="let test be only this source, or part of one (covidx-sirm), whatever --test-size or"
+        " another source's own split says: a hospital that training never saw",
     )
     parser.add_argument(
         "--split-from",
@@ -77,7 +74,7 @@ def arguments() -> argparse.Namespace:
         metavar="VIEW",
         default=["PA", "AP", "AP Supine", "AP Erect"],
         help="projections to keep, as the metadata or the DICOM header names them; siim, covidx and"
-        " folder have frontal images alone, which are kept if the view is not told",
+        " folder have only frontal images, which are kept if no view is given",
     )
     parser.add_argument("--seed", type=int, default=1337, help="draws the split and the sample")
     parser.add_argument(
@@ -103,72 +100,86 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def main(args: argparse.Namespace) -> None:
-    from data.audit import CHEATS, audit_columns, describe, reasons
-    from data.copies.groups import join_groups, list_groups, surplus
-    from data.dataset_folder import read_table, staging, write_tables
-    from data.exclusions import other_views, outsiders
-    from data.split_rules import allowed_places
+if __name__ == "__main__":
+    args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
+    before_imports("generate_dataset.py")
+
+if __name__ != "__mp_main__":  # the workers' name for this script: what follows costs them seconds
+    import numpy as np
+    from tqdm import tqdm
+
+    from data.audit import audit_columns, count_reasons, describe, scores_without_pixels, summary
+    from data.copies.groups import exact_groups, join_groups, list_groups, near_groups
+    from data.dataset_folder import read_about, read_split, read_table, staging, write_tables
+    from data.exclusions import exclude_copies, exclude_unwanted
+    from data.images.preparation import Preparation
+    from data.images.radiograph import read_radiograph
+    from data.prepare import Prepared, prepare
+    from data.record import Dropped, Record
+    from data.sample import NOTE, write_sample
+    from data.split import SPLITS, check_splits, split_patients
+    from data.split_rules import allowed_splits, earlier_splits, is_part_of, split_rules
     from util.files import write_json
+    from util.plots.dataset import plot_dataset
     from util.versions import versions
 
-    earlier = earlier_dataset(args.split_from)
+
+def main(args: argparse.Namespace) -> None:
+    earlier = read_earlier(args.split_from)
     save_path = Path(args.save_path).resolve()  # of a link, or of `.`, the folder itself
     with staging(save_path) as folder:
-        if args.sample:
-            args.sources = draw_sample(save_path, args.seed)
-        records, dropped = read_sources(args.sources, args.hold_out_source)
-        images = folder / "images"
-        images.mkdir()
-        found, unreadable = prepare_images(records, images, args)
-        exact, near = find_copies(found, images, args.workers)
-        copies = list_groups(found, exact, near)
-        # By the ids of the sources, before those of one patient are joined
-        places = [allowed_places(item.record, earlier, args.hold_out_source) for item in found]
-        found = join_groups(found, [*exact, *near])
+        sources = draw_sample(save_path, args.seed) if args.sample else args.sources
+        records, dropped = read_sources(sources, args.hold_out_source)
 
-        # Who is left out: reason by index in `found`
-        of_found = [item.record for item in found]
-        unwanted = other_views(of_found, args.views) | outsiders(of_found, args.hold_out_source)
-        exact, near = (
-            [[k for k in group if k not in unwanted] for group in groups]
-            for groups in (exact, near)
-        )
-        left_out = surplus(found, exact, near) | unwanted
-        kept = [item for k, item in enumerate(found) if k not in left_out]
-        dropped += unreadable + [drop(found[k].record, why) for k, why in left_out.items()]
+        prepared = folder / "images"
+        preparation = Preparation(args.size, args.fit, args.equalize)
+        images, unreadable = prepare_images(records, prepared, preparation, args.workers)
+        images = [
+            replace(image, rules=split_rules(image.record, earlier, args.hold_out_source))
+            for image in images
+        ]
+        images, duplicates = find_copies(images, prepared, args.workers)
+
+        wanted, unwanted = exclude_unwanted(images, args.views, args.hold_out_source)
+        kept, copies = exclude_copies(wanted)
         if not kept:
-            reason = Counter(left_out.values()).most_common(1)[0][0]
-            raise ValueError(f"none of {len(found)} images can be used; most often: {reason}")
+            raise ValueError(nothing_left(copies + unwanted, "used"))
+        dropped += unreadable + copies + unwanted
 
-        # Who goes where
-        bound = [k for k in range(len(found)) if k not in unwanted]
-        allowed = settle([found[k].record.patient_id for k in bound], [places[k] for k in bound])
-        splits = share_out([item.record for item in kept], allowed, args)
+        # A copy that is left out still says where its patient may go.
+        allowed = allowed_splits([i.record.patient_id for i in wanted], [i.rules for i in wanted])
+        shares = (1 - args.val_size - args.test_size, args.val_size, args.test_size)
+        splits = assign_splits(kept, shares, args.seed, allowed)
 
-        # The folder
-        fingerprint = write_tables(folder, images, kept, splits, dropped)
-        shutil.rmtree(images)  # what was read but not kept, such as lateral views
-        shapes = {item.filename: (item.width, item.height) for item in kept}
-        tables = {split: audit_columns(read_table(folder, split), shapes) for split in SPLITS}
+        fingerprint = write_tables(folder, prepared, kept, splits, dropped)
+        shutil.rmtree(prepared)  # what is left in it was read, but not kept: lateral views, copies
+        sides = {image.filename: (image.width, image.height) for image in kept}
+        tables = {name: audit_columns(read_table(folder, name), sides) for name in SPLITS}
         about = {
-            "arguments": {name: getattr(args, name) for name in ARGUMENTS},
+            "arguments": {name: getattr(args, name) for name in ARGUMENTS} | {"sources": sources},
             **describe(tables),
-            "dropped": reasons(dropped),
-            "duplicates": copies,
-            "alone": {name: scores(name, tables) for name in CHEATS},
+            "dropped": count_reasons(dropped),
+            "duplicates": duplicates,
+            "alone": scores_without_pixels(tables),
             "fingerprint": fingerprint,
             "versions": versions(),
         }
-        draw(folder, tables, about["alone"])
+        plot_dataset(tables, about["alone"], partial(read_image, folder), folder / "audit.png")
         write_json(folder / "dataset.json", about)
-    print_summary(about, tables)
+    print(summary(about, tables))
     print(f"\nLook at {Path(args.save_path) / 'audit.png'}")
 
 
-def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
-    from data.sample import NOTE, write_sample
+def read_earlier(folder: str | None) -> dict[str, str]:
+    """Where an earlier dataset has its patients and images, see `earlier_splits`."""
+    if folder is None:
+        return {}
+    tables = {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
+    return earlier_splits(tables, read_about(Path(folder)).get("duplicates", []))
 
+
+def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
+    """Synthetic sources beside the dataset: name -> folder."""
     raw = save_path.with_name(save_path.name + "-raw")
     if raw.exists():
         if not (raw / NOTE).exists():
@@ -179,157 +190,65 @@ def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
 
 
 def read_sources(
-    folders: dict[str, str], hold_out: str | None
+    folders: Mapping[str, str], hold_out: str | None
 ) -> tuple[list[Record], list[Dropped]]:
     records, dropped = [], []
     for name, folder in folders.items():
-        found, left_out = read(name, Path(folder))
-        records += found
+        of_source, left_out = read(name, Path(folder))
+        records += of_source
         dropped += left_out
     names = sorted({record.source for record in records})
-    if hold_out and not any(is_of(name, hold_out) for name in names):
+    if hold_out and not any(is_part_of(name, hold_out) for name in names):
         raise ValueError(f"--hold-out-source: found {hold_out}; expected one of {', '.join(names)}")
     return records, dropped
 
 
 def prepare_images(
-    records: list[Record], images: Path, args: argparse.Namespace
-) -> tuple[list, list]:
-    """What is written, and what cannot be read, with the reason."""
-    from tqdm import tqdm
-
-    from data.images.preparation import Preparation
-    from data.prepare import prepare
-
-    found, dropped = [], []
-    preparation = Preparation(args.size, args.fit, args.equalize)
-    results = prepare(records, images, preparation, args.workers)
+    records: Sequence[Record], folder: Path, preparation: Preparation, workers: int
+) -> tuple[list[Prepared], list[Dropped]]:
+    """Writes the images to `folder`; returns them, and what cannot be read, with the reason."""
+    folder.mkdir()
+    images, dropped = [], []
+    results = prepare(records, folder, preparation, workers)
     for item in tqdm(results, "Images", len(records), unit=" images", disable=None):
-        if isinstance(item, Dropped):
-            dropped.append(item)
-        else:
-            found.append(item)
-    if not found:
-        reason = Counter(item.reason for item in dropped).most_common(1)[0][0]
-        raise ValueError(f"none of {len(records)} images can be read; most often: {reason}")
-    return found, dropped
+        (dropped if isinstance(item, Dropped) else images).append(item)
+    if not images:
+        raise ValueError(nothing_left(dropped, "read"))
+    return images, dropped
 
 
-def earlier_dataset(folder: str | None) -> dict[str, str]:
-    """Where the patients and images of an earlier dataset are."""
-    from data.dataset_folder import read_about, read_split
-    from data.split_rules import earlier_places
-
-    if folder is None:
-        return {}
-    tables = {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
-    return earlier_places(tables, read_about(Path(folder)).get("duplicates", []))
+def nothing_left(dropped: Sequence[Dropped], use: str) -> str:
+    reason = Counter(item.reason for item in dropped).most_common(1)[0][0]
+    return f"none of {len(dropped)} images can be {use}; most often: {reason}"
 
 
-def find_copies(found: list, images: Path, workers: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Groups of indices: the same pixels, and one radiograph resized, recompressed, cropped."""
-    from functools import partial
-
-    from tqdm import tqdm
-
-    from data.copies.groups import exact_groups, near_groups
-
-    log.info("Looking for copies among %d images", len(found))
-    exact = exact_groups(found)
+def find_copies(
+    images: Sequence[Prepared], folder: Path, workers: int
+) -> tuple[list[Prepared], list[dict]]:
+    """The images with one patient for all copies, and the groups of copies for dataset.json."""
+    log.info("Looking for copies among %d images", len(images))
+    exact = exact_groups(images)
     progress = partial(tqdm, desc="Near copies", unit=" blocks", disable=None)
-    return exact, near_groups(found, exact, images, workers, progress)
+    near = near_groups(images, exact, folder, workers, progress)
+    return join_groups(images, exact, near), list_groups(images, exact, near)
 
 
-def settle(patients: list[str], places: list) -> dict:
-    """The splits that each patient may go to; a warning for whom the rules contradict."""
-    from data.split_rules import settle_patients
-
-    allowed, torn = settle_patients(patients, places)
-    if allowed:
-        log.info("%d of %d patients are bound to a split", len(allowed), len(set(patients)))
-    for patient, said in list(torn.items())[:MOST_SHOWN]:
-        log.warning(
-            "%s: is in %s of its source's own split or the earlier dataset; goes to %s",
-            patient, said, allowed[patient][0],
-        )  # fmt: skip
-    if len(torn) > MOST_SHOWN:
-        log.warning("... and so are %d more patients", len(torn) - MOST_SHOWN)
-    return allowed
-
-
-def share_out(records: list[Record], allowed: dict, args: argparse.Namespace) -> list[str]:
-    from data.split import split_patients
-
-    splits = split_patients(
-        [record.patient_id for record in records],
-        [(record.label, record.source) for record in records],
-        (1 - args.val_size - args.test_size, args.val_size, args.test_size),
-        args.seed,
-        allowed,
-    )
-    there = {(record.label, split) for record, split in zip(records, splits, strict=True)}
-    wanted = [
-        name for name, size in zip(SPLITS, (1, args.val_size, args.test_size), strict=True) if size
-    ]
-    for label in sorted({record.label for record in records}):
-        empty = [split for split in wanted if (label, split) not in there]
-        if empty:
-            why = "by the rules of the split" if allowed else "too few patients"
-            log.warning("%s: %s, none is in %s", label, why, " and ".join(empty))
-    if "train" not in splits:
-        raise ValueError("no image is left to train on; expected sources beside the one held out")
+def assign_splits(
+    images: Sequence[Prepared], shares: Sequence[float], seed: int, allowed: Mapping
+) -> list[str]:
+    """The split of each image; shares: of train, val and test."""
+    records = [image.record for image in images]
+    patients = [record.patient_id for record in records]
+    strata = [(record.label, record.source) for record in records]
+    splits = split_patients(patients, strata, shares, seed, allowed)
+    reason = "by the rules of the split" if allowed else "too few patients"
+    check_splits([record.label for record in records], splits, shares, reason)
     return splits
 
 
-def scores(column: str, tables: dict) -> dict[str, dict[str, float]]:
-    """Accuracy in val and test of naming each image after what its `column` means in train."""
-    from data.audit import guess_by
-    from util.metrics.intervals import clustered_wilson
-
-    result = {}
-    for split in ("val", "test"):
-        images = tables[split]
-        if len(images):
-            hits = (images["label"] == guess_by(column, tables["train"], images)).to_numpy()
-            low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
-            result[split] = {"value": hits.mean(), "low": low, "high": high}
-    return result
-
-
-def draw(folder: Path, tables: dict, alone: dict) -> None:
-    import numpy as np
-
-    from data.images.radiograph import read_radiograph
-    from util.plots.dataset import plot_dataset
-
-    def read(split: str, name: str) -> np.ndarray:
-        return np.asarray(read_radiograph(folder / split / name))
-
-    plot_dataset(tables, alone, read, folder / "audit.png")
-
-
-def print_summary(about: dict, tables: dict) -> None:
-    from data.audit import counts
-
-    print(counts(tables))
-    dropped = sum(about["dropped"].values())
-    images = sum(about["images"].values())
-    print(f"\n{images} images kept, {dropped} rows left out (dropped.csv has each):")
-    for reason, rows in list(about["dropped"].items())[:MOST_SHOWN]:
-        print(f"{rows:6d}  {reason}")
-    if len(about["dropped"]) > MOST_SHOWN:
-        print(f"        and {len(about['dropped']) - MOST_SHOWN} more kinds of reasons")
-    near = sum(group["kind"] == "near" for group in about["duplicates"])
-    print(f"\n{near} groups of near copies, each on one side (dataset.json has them).")
-    print("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
-    for name, score in about["alone"].items():
-        row = (
-            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
-            for split, s in score.items()
-        )
-        print(f"{name:>12}  {'   '.join(row)}")
+def read_image(folder: Path, split: str, name: str) -> np.ndarray:
+    return np.asarray(read_radiograph(folder / split / name))
 
 
 if __name__ == "__main__":
-    args = arguments()
     run(lambda: main(args), "generate_dataset.py")

@@ -1,4 +1,4 @@
-"""What is in a dataset, and what its metadata alone would score: the cheats to beat."""
+"""What is in a dataset, and how well its metadata name the class without a pixel."""
 
 import re
 from collections import Counter
@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from data.record import Dropped
+from util.metrics.intervals import clustered_wilson
 
-# What may stand in for the disease where one class comes from elsewhere than another.
-CHEATS = ("source", "view", "file shape")
+# What may give the class away where one class comes from elsewhere than another.
+SHORTCUTS = ("source", "view", "file shape")
+MOST_SHOWN = 12  # reasons on screen
 AGES = ("0-19", "20-39", "40-59", "60-79", "80+")
 
 
@@ -51,7 +53,7 @@ def audit_columns(table: pd.DataFrame, shapes: Mapping[str, tuple[int, int]]) ->
 
 
 def guess_by(column: str, train: pd.DataFrame, other: pd.DataFrame) -> Sequence[str]:
-    """Names each row of `other` after the commonest label that its `column` value has in `train`.
+    """For each row of `other` the commonest label that its `column` value has in `train`.
 
     Ties go to the first by name. See `chances_by`.
     """
@@ -71,6 +73,25 @@ def chances_by(
     shares = shares.reindex(columns=list(labels), fill_value=0.0)
     everything = train["label"].value_counts(normalize=True).reindex(list(labels), fill_value=0.0)
     return shares.reindex(other[column]).fillna(everything).to_numpy()
+
+
+def scores_without_pixels(
+    tables: Mapping[str, pd.DataFrame],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """For each of SHORTCUTS and for val and test: the accuracy of `guess_by` it, with 95 %.
+
+    tables: of `audit_columns`. A split without an image has no score.
+    """
+    scores = {column: {} for column in SHORTCUTS}
+    for column in SHORTCUTS:
+        for split in ("val", "test"):
+            images = tables[split]
+            if len(images):
+                guess = guess_by(column, tables["train"], images)
+                hits = (images["label"] == guess).to_numpy()
+                low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
+                scores[column][split] = {"value": hits.mean(), "low": low, "high": high}
+    return scores
 
 
 def describe(tables: dict[str, pd.DataFrame]) -> dict:
@@ -93,10 +114,32 @@ def _rows(table: pd.DataFrame) -> list[dict]:
     return table.reset_index().to_dict("records")
 
 
-def reasons(dropped: Iterable[Dropped]) -> dict[str, int]:
+def count_reasons(dropped: Iterable[Dropped]) -> dict[str, int]:
     """How many rows were left out for which kind of reason, the commonest first.
 
-    A kind is the reason without what it says of the single row: quoted words, files, numbers.
+    A kind is the reason without the details of the single row: quoted words, files, numbers.
     """
     kinds = (re.sub(r"'[^']*'|\S+\.\w+|\d+", "...", item.reason) for item in dropped)
     return dict(Counter(kinds).most_common())
+
+
+def summary(about: Mapping, tables: Mapping[str, pd.DataFrame]) -> str:
+    """What the terminal shows of a new dataset. about: dataset.json; tables: `audit_columns`."""
+    dropped, images = (sum(about[name].values()) for name in ("dropped", "images"))
+    lines = [
+        str(counts(tables)),
+        f"\n{images} images kept, {dropped} rows left out (dropped.csv has each):",
+        *(f"{rows:6d}  {kind}" for kind, rows in list(about["dropped"].items())[:MOST_SHOWN]),
+    ]
+    if len(about["dropped"]) > MOST_SHOWN:
+        lines.append(f"        and {len(about['dropped']) - MOST_SHOWN} more kinds of reasons")
+    near = sum(group["kind"] == "near" for group in about["duplicates"])
+    lines.append(f"\n{near} groups of near copies, each on one side (dataset.json has them).")
+    lines.append("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
+    for column, scores in about["alone"].items():
+        row = (
+            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
+            for split, s in scores.items()
+        )
+        lines.append(f"{column:>12}  {'   '.join(row)}")
+    return "\n".join(lines)

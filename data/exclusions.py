@@ -1,30 +1,82 @@
-"""Which images that can be read are left out all the same, and why."""
+"""Which readable images are left out of a dataset, and why. `data.prepare` drops the unreadable."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
-from data.record import Record
-from data.split_rules import is_of
+from data.copies.groups import exact_groups
+from data.copies.search import connected
+from data.prepare import Prepared
+from data.record import Dropped, drop
+from data.split_rules import is_part_of
+
+# Names that mean the same in all public sources; those of a user's own folders may mean anything.
+KNOWN = {"normal", "pneumonia", "COVID-19", "negative", "positive"}
+COMPATIBLE = ({"positive", "COVID-19"}, {"negative", "normal"}, {"negative", "pneumonia"})
 
 
-def other_views(records: Sequence[Record], views: Collection[str]) -> dict[int, str]:
-    """The images of a view that is not asked for: index -> reason."""
-    return {
-        k: f"view {record.view or 'unknown'}, not one of {', '.join(views)}"
-        for k, record in enumerate(records)
-        if record.view not in views and (record.view or not record.frontal)
-    }
+def exclude_unwanted(
+    images: Sequence[Prepared], views: Collection[str], hold_out: str | None
+) -> tuple[list[Prepared], list[Dropped]]:
+    """Leaves out other views than `views`, and what would tie test to training.
 
-
-def outsiders(records: Sequence[Record], hold_out: str | None) -> dict[int, str]:
-    """The images of other sources whose patient has one in the source held out: index -> reason.
-
-    That patient belongs to test, and test to the source held out alone.
+    With a source held out, test is this source only: of a patient who has an image in it, the
+    images of other sources are left out.
     """
-    if not hold_out:
-        return {}
-    inside = {record.patient_id for record in records if is_of(record.source, hold_out)}
-    return {
-        k: f"its patient is also in {hold_out}, which is held out"
-        for k, record in enumerate(records)
-        if record.patient_id in inside and not is_of(record.source, hold_out)
+    reasons = {
+        k: f"view {image.record.view or 'unknown'}, not one of {', '.join(views)}"
+        for k, image in enumerate(images)
+        if image.record.view not in views and (image.record.view or not image.record.frontal)
     }
+    if hold_out:
+        records = [image.record for image in images]
+        inside = {item.patient_id for item in records if is_part_of(item.source, hold_out)}
+        for k, record in enumerate(records):
+            if record.patient_id in inside and not is_part_of(record.source, hold_out):
+                reasons[k] = f"its patient is also in {hold_out}, which is held out"
+    return _leave_out(images, reasons)
+
+
+def exclude_copies(images: Sequence[Prepared]) -> tuple[list[Prepared], list[Dropped]]:
+    """Leaves out all exact copies but the first, and every copy whose labels contradict each other.
+
+    The other near copies stay: they have one patient, and so one split.
+    """
+    exact, near = exact_groups(images), defaultdict(list)
+    for k, image in enumerate(images):
+        near[image.near_group].append(k)
+    near.pop(None, None)
+    reasons = {}
+    pairs = [(group[0], k) for group in (*exact, *near.values()) for k in group[1:]]
+    for group in connected(pairs, len(images)):
+        records = [images[k].record for k in group]
+        if contradict({(record.source, record.label) for record in records}):
+            labels = ", ".join(sorted({record.label for record in records}))
+            reasons |= dict.fromkeys(group, f"copies of it have the labels {labels}")
+    for group in exact:
+        first = images[group[0]].record
+        for k in group[1:]:
+            reasons.setdefault(k, f"the same image as {first.source} row {first.row}")
+    return _leave_out(images, reasons)
+
+
+def contradict(named: Collection[tuple[str, str]]) -> bool:
+    """Whether no image can have all these (source, label) pairs.
+
+    Within a source, different names mean different things; across sources only the KNOWN ones do.
+    COVIDx has wider names too: its `negative` is normal or pneumonia.
+    """
+    by_source = defaultdict(set)
+    for source, label in named:
+        by_source[source].add(label)
+    sets = [*by_source.values(), KNOWN & {label for _, label in named}]
+    return any(
+        len(labels) > 1 and not any(labels <= wider for wider in COMPATIBLE) for labels in sets
+    )
+
+
+def _leave_out(
+    images: Sequence[Prepared], reasons: Mapping[int, str]
+) -> tuple[list[Prepared], list[Dropped]]:
+    """What stays, and what does not: by index in `images`."""
+    kept = [image for k, image in enumerate(images) if k not in reasons]
+    return kept, [drop(images[k].record, reason) for k, reason in reasons.items()]

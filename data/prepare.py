@@ -1,8 +1,8 @@
-"""Records -> small grayscale PNGs, on all cores. What cannot be read comes back with its reason."""
+"""Records -> small grayscale PNGs, in several processes. What is unreadable is dropped."""
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from util.workers import Lost, map_apart
 
 @dataclass(frozen=True)
 class Prepared:
-    """A record and its image in the dataset.
+    """A record and its prepared image.
 
-    `digest` is the SHA-256 of the image's pixels, `signature` what near duplicates are found by
-    (data.copies.landmarks). `width` and `height` are those of the raw image.
+    `digest` is the SHA-256 of the image's pixels, `signature` has its landmarks, by which near
+    copies are found (data.copies.landmarks). `width` and `height` are those of the raw image.
+    `rules` has the splits that each rule allows (data.split_rules), `near_group` the number of the
+    group of near copies that it belongs to.
     """
 
     record: Record
@@ -27,6 +29,8 @@ class Prepared:
     signature: bytes
     width: int
     height: int
+    rules: Sequence[Collection[str]] = ()
+    near_group: int | None = None
 
     def of_patient(self, patient_id: str) -> "Prepared":
         return replace(self, record=replace(self.record, patient_id=patient_id))
@@ -37,8 +41,8 @@ def prepare(
 ) -> Iterator[Prepared | Dropped]:
     """Writes each record's image, prepared, as `folder/<source>-<row>.png`; yields in order.
 
-    A file that kills the program which decodes it, or never lets it end, costs its own row alone;
-    without `workers` this very process does the work.
+    A file that kills the program which decodes it, or never lets it end, costs only its own row.
+    Without `workers` this process does the work.
     """
     job = partial(_prepare_one, folder=folder, preparation=preparation)
     results = map_apart(job, records, workers) if workers else map(job, records)
@@ -47,7 +51,7 @@ def prepare(
 
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
-    from data.copies.landmarks import look, signature
+    from data.copies.landmarks import shrink_for_search, signature
     from data.images.is_radiograph import why_no_radiograph
     from data.images.radiograph import read_radiograph
 
@@ -57,13 +61,14 @@ def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prep
         return drop(record, str(error).removeprefix(f"{record.path}: "))
     if reason := why_no_radiograph(raw):
         return drop(record, reason)
-    # What the DICOM header tells and the source's table did not.
-    told = {name: getattr(record, name) or fact for name, fact in raw.info.get("dicom", {}).items()}
+    # The DICOM header fills what the source's table leaves empty.
+    header = raw.info.get("dicom", {})
+    record = replace(record, **{name: getattr(record, name) or header[name] for name in header})
     image = preparation(raw.convert("L"))
     filename = f"{record.source}-{record.row:05d}.png"
     # Radiographs have no repeats for zlib to find: without the search files are 5 % smaller than
     # at the default, and written in a quarter of the time.
     image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
     digest = hashlib.sha256(image.tobytes()).hexdigest()
-    marks = signature(look(image)).tobytes()
-    return Prepared(replace(record, **told), filename, digest, marks, *raw.info["size"])
+    marks = signature(shrink_for_search(image)).tobytes()
+    return Prepared(record, filename, digest, marks, *raw.info["size"])

@@ -1,5 +1,6 @@
-"""Patients -> train, val and test: whole patients, each class and source shared out alike."""
+"""Patients -> train, val and test: whole patients, each class and source in the same shares."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 
@@ -8,6 +9,8 @@ import numpy as np
 SPLITS = ("train", "val", "test")
 ALL = "all images"
 WHOLE = 3  # with 1, of 24 strata with 3 patients each 89 % go to train instead of 80 %
+
+log = logging.getLogger(__name__)
 
 
 def split_patients(
@@ -53,3 +56,19 @@ def split_patients(
         missing[best, columns] -= images
         chosen[patient] = SPLITS[best]
     return [chosen[patient] for patient in patients]
+
+
+def check_splits(
+    labels: Sequence[str], splits: Sequence[str], shares: Sequence[float], reason: str
+) -> None:
+    """ValueError if train is empty; a warning, with the reason, for each label that a split lacks.
+
+    labels, splits: of each image, in one order. A split with a share of 0 may be empty.
+    """
+    if "train" not in splits:
+        raise ValueError("no image is left to train on; expected sources beside the one held out")
+    present = set(zip(labels, splits, strict=True))
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share]
+    for label in sorted(set(labels)):
+        if empty := [split for split in wanted if (label, split) not in present]:
+            log.warning("%s: %s, none is in %s", label, reason, " and ".join(empty))

@@ -1,85 +1,96 @@
-"""Where a patient may go: by a source's own split, an earlier dataset, a source held out."""
+"""Which splits a patient may go to: by the source's own split, an earlier dataset, a source held
+out."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from data.record import Record
 from data.split import SPLITS
 
-Places = Collection[str]
+Splits = Collection[str]
+MOST_SHOWN = 12  # patients with a warning each
+
+log = logging.getLogger(__name__)
 
 
-def is_of(source: str, name: str) -> bool:
-    """Whether a source is the named one or a part of it: `covidx-sirm` is of `covidx`."""
+def is_part_of(source: str, name: str) -> bool:
+    """Whether a source is the named one or a part of it, as `covidx-sirm` is of `covidx`."""
     return source == name or source.startswith(f"{name}-")
 
 
-def earlier_places(
+def earlier_splits(
     tables: Mapping[str, Iterable[Mapping[str, str]]], duplicates: Iterable[Mapping]
 ) -> dict[str, str]:
     """Where an earlier dataset has its patients and images: `patient_id` or `source/file` -> split.
 
     tables: split -> the rows of its metadata. duplicates: its groups of copies, as in dataset.json.
-    By image too, because a patient that was entered under two ids has one of them there, and may
-    have the other one now; and by copy, because of exact copies the tables have the first alone.
+    Images count too, because a patient who was entered under two ids has only one of them there;
+    and copies, because the tables hold only the first of exact ones.
     """
-    places = {}
+    split_of = {}
     for split, rows in tables.items():
         for row in rows:
-            places[row["patient_id"]] = split
-            places[_name(row["source"], row["original"])] = split
+            split_of[row["patient_id"]] = split
+            split_of[_name(row["source"], row["original"])] = split
     for group in duplicates:
         names = [_name(image["source"], image["original"]) for image in group["images"]]
-        split = next((places[name] for name in names if name in places), None)
+        split = next((split_of[name] for name in names if name in split_of), None)
         if split:
             for name, image in zip(names, group["images"], strict=True):
-                places.setdefault(name, split)
-                places.setdefault(image["patient_id"], split)
-    return places
+                split_of.setdefault(name, split)
+                split_of.setdefault(image["patient_id"], split)
+    return split_of
 
 
 def _name(source: str, original: str) -> str:
     return f"{source}/{original}"
 
 
-def allowed_places(
-    record: Record, earlier: Mapping[str, str], hold_out: str | None
-) -> list[Places]:
-    """What this record's patient may go to by each rule; none where no rule has a say.
+def split_rules(record: Record, earlier: Mapping[str, str], hold_out: str | None) -> list[Splits]:
+    """The splits to which each rule allows this record's patient; empty where no rule applies.
 
-    A source that is held out goes before an earlier dataset, and that before a source's own split.
+    earlier: of `earlier_splits`. A source held out overrules an earlier dataset, and that overrules
+    a source's own split.
     """
     if hold_out:
-        return [("test",) if is_of(record.source, hold_out) else ("train", "val")]
+        return [("test",) if is_part_of(record.source, hold_out) else ("train", "val")]
     before = {
         earlier.get(record.patient_id), earlier.get(_name(record.source, record.original))
     }  # fmt: skip
-    if places := [(split,) for split in SPLITS if split in before]:
-        return places
+    if rules := [(split,) for split in SPLITS if split in before]:
+        return rules
     return [record.splits] if record.splits else []
 
 
-def settle_patients(
-    patients: Sequence[str], places: Sequence[Sequence[Places]]
-) -> tuple[dict[str, Places], dict[str, str]]:
-    """What is left for each patient when all rules are taken together, and who is torn.
+def allowed_splits(
+    patients: Sequence[str], rules: Sequence[Sequence[Splits]]
+) -> dict[str, list[str]]:
+    """The splits that each patient may go to by all rules together; free patients are left out.
 
-    Both are of each image, in one order; a patient without a rule is not in the result. A patient
-    whom the rules send to several splits goes to the first of train, val and test: a model that
-    learned from the source's own split, or from the earlier dataset, has seen that patient. The
-    second result has these patients and what the rules say of them.
+    patients, rules: of each image, in one order. A patient whose rules contradict each other gets a
+    warning and goes to the first of train, val and test: a model that learned from the source's own
+    split, or from the earlier dataset, has seen that patient.
     """
-    rules = defaultdict(list)
-    for patient, sets in zip(patients, places, strict=True):
-        rules[patient].extend(sets)
-    allowed, torn = {}, {}
-    for patient, sets in rules.items():
+    of_patient = defaultdict(list)
+    for patient, more in zip(patients, rules, strict=True):
+        of_patient[patient].extend(more)
+    allowed, warnings = {}, []
+    for patient, sets in of_patient.items():
         if not sets:
             continue
         common = set(SPLITS).intersection(*sets)
         if not common:
-            named = [split for split in SPLITS if any(split in places for places in sets)]
-            common = {named[0]}
-            torn[patient] = " and ".join(dict.fromkeys(" or ".join(places) for places in sets))
+            common = {next(split for split in SPLITS if any(split in one for one in sets))}
+            named = " and ".join(dict.fromkeys(" or ".join(one) for one in sets))
+            warnings.append((patient, named, *common))
         allowed[patient] = [split for split in SPLITS if split in common]
-    return allowed, torn
+    if allowed:
+        log.info("%d of %d patients are bound to a split", len(allowed), len(of_patient))
+    for warning in warnings[:MOST_SHOWN]:
+        log.warning(
+            "%s: is in %s of its source's own split or the earlier dataset; goes to %s", *warning
+        )
+    if len(warnings) > MOST_SHOWN:
+        log.warning("... and so are %d more patients", len(warnings) - MOST_SHOWN)
+    return allowed

@@ -1,4 +1,4 @@
-"""Command lines: a parser with kind errors, and one flag for every name of a config module."""
+"""Command lines: a parser with helpful errors, and one flag for every name of a config module."""
 
 import argparse
 import ast
@@ -7,8 +7,10 @@ import inspect
 import math
 import sys
 import types
-from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -31,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:
         words = [_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
-        found, unknown = self.parse_known_args(words, namespace)
+        namespace, unknown = self.parse_known_args(words, namespace)
         for word in unknown:
             if not word.startswith("-"):
                 self.error(f"found '{word}', which belongs to no flag")
@@ -39,7 +41,7 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else "-h lists them all"
             self.error(f"no flag {flag}; {hint}")
-        return found
+        return namespace
 
     def error(self, message: str) -> None:
         """One line, exit status 2."""
@@ -65,23 +67,21 @@ def add_prevalence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prevalence",
         action=_Store,
-        kinds=(dict[str, float],),
-        nargs="+",
-        metavar="CLASS=SHARE",
+        **_takes(dict[str, float]) | {"metavar": "CLASS=SHARE"},
         help="how common each class is where the images come from; without it as in training",
     )
 
 
 def demand(
     parser: argparse.ArgumentParser,
-    found: argparse.Namespace,
+    namespace: argparse.Namespace,
     names: Sequence[str],
     low: float,
     high: float = math.inf,
 ) -> None:
     """Ends with a line and status 2 if one of the numbers is outside low .. high; None passes."""
     for name in names:
-        value = getattr(found, name)
+        value = getattr(namespace, name)
         if value is not None and not (low <= value <= high and value < math.inf):
             wanted = f"{low} or more" if high == math.inf else f"{low} to {high}"
             parser.error(f"--{name.replace('_', '-')}: found {value}; expected {wanted}")
@@ -108,31 +108,78 @@ def _hyphens(word: str) -> str:
 def _names(source: str) -> list[tuple[str, str, str]]:
     """(name, title of the group that it begins or "", its comment) in the order of the source."""
     lines = source.splitlines()
-    found, last = [], 0
+    names, last = [], 0
     for node in ast.parse(source).body:
         if isinstance(node, ast.AnnAssign):
             above = [line.lstrip("# ") for line in lines[last : node.lineno - 1] if line[:1] == "#"]
             title = [line.strip("- ") for line in above if line.startswith("----")]
             comment = " ".join(line for line in above if not line.startswith("----"))
-            found.append((node.target.id, "".join(title), comment))
+            names.append((node.target.id, "".join(title), comment))
         last = node.end_lineno
-    return found
+    return names
 
 
 def _add_flag(group: Any, name: str, hint: Any, value: Any, text: str) -> None:
-    flag = f"--{name.replace('_', '-')}"
-    if hint is bool:
-        group.add_argument(flag, action=_Switch, default=value, help=text)
-        return
-    kinds = get_args(hint) if get_origin(hint) in {Union, types.UnionType} else (hint,)
-    words, metavar = None, _metavar(kinds)
-    if get_origin(hint) is tuple:
-        words, metavar = len(get_args(hint)), tuple(part.__name__ for part in get_args(hint))
-    elif any(get_origin(kind) in {list, dict} for kind in kinds):
-        words = "+"
-    group.add_argument(
-        flag, action=_Store, nargs=words, kinds=kinds, default=value, metavar=metavar, help=text
-    )
+    settings = {"action": _Switch} if hint is bool else {"action": _Store, **_takes(hint)}
+    group.add_argument(f"--{name.replace('_', '-')}", default=value, help=text, **settings)
+
+
+def _takes(hint: Any) -> dict[str, Any]:
+    """What argparse must know of the words of a flag of this type."""
+    union = get_origin(hint) in {Union, types.UnionType}
+    kinds = [_kind(part) for part in (get_args(hint) if union else (hint,))]
+    nargs = next((kind.nargs for kind in kinds if kind.nargs), None)
+    expected = "|".join(kind.name for kind in kinds)
+    metavar = tuple(expected.split()) if isinstance(nargs, int) else expected
+    return {"kinds": kinds, "nargs": nargs, "metavar": metavar}
+
+
+class _Kind(NamedTuple):
+    """One type that a flag takes: its name for -h and messages, argparse's nargs, and its parser.
+
+    parse: words -> value; ValueError or KeyError if they do not fit.
+    """
+
+    name: str
+    nargs: int | str | None
+    parse: Callable[[list[str]], Any]
+
+
+def _kind(hint: Any) -> _Kind:
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is type(None) or origin is Literal:
+        choices = {word: word for word in inner} or {"none": None}
+        return _Kind("|".join(choices), None, lambda words: choices[" ".join(words)])
+    names = [kind.__name__ for kind in inner or (hint,)]
+    if origin is list:
+        return _Kind(names[0], "+", partial(_list, inner[0]))
+    if origin is tuple:
+        return _Kind(" ".join(names), len(inner), partial(_tuple, inner))
+    if origin is dict:
+        return _Kind("=".join(names), "+", partial(_dict, inner))
+    return _Kind(names[0], None, partial(_one, hint))
+
+
+def _one(kind: type, words: list[str]) -> Any:
+    (word,) = _list(kind, words)
+    return word
+
+
+def _list(kind: type, words: list[str]) -> list:
+    if words == ["none"]:
+        raise ValueError
+    return [kind(word) for word in words]
+
+
+def _tuple(kinds: tuple[type, ...], words: list[str]) -> tuple:
+    return tuple(kind(word) for kind, word in zip(kinds, words, strict=True))
+
+
+def _dict(kinds: tuple[type, type], words: list[str]) -> dict:
+    pairs = [word.rpartition("=")[::2] for word in words]
+    if not all(key for key, _ in pairs):
+        raise ValueError
+    return {kinds[0](key): kinds[1](value) for key, value in pairs}
 
 
 class _Switch(argparse.BooleanOptionalAction):
@@ -146,69 +193,20 @@ class _Switch(argparse.BooleanOptionalAction):
 class _Store(argparse.Action):
     """Turns the words of a flag into the first of its kinds that they fit."""
 
-    def __init__(self, kinds: Sequence[Any], **settings: Any):
+    def __init__(self, kinds: Sequence[_Kind], **settings: Any):
         super().__init__(**settings)
         self.kinds = kinds
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         words = values if isinstance(values, list) else [values]
         for kind in self.kinds:
-            try:
-                setattr(namespace, self.dest, _convert(kind, words))
+            with suppress(ValueError, KeyError):
+                setattr(namespace, self.dest, kind.parse(words))
                 _note(namespace, self.dest)
                 return
-            except ValueError:
-                continue
-        parser.error(f"{option_string}: found {' '.join(words)}; expected {_metavar(self.kinds)}")
+        expected = "|".join(kind.name for kind in self.kinds)
+        parser.error(f"{option_string}: found {' '.join(words)}; expected {expected}")
 
 
 def _note(namespace: argparse.Namespace, name: str) -> None:
     namespace.given = getattr(namespace, "given", set()) | {name}
-
-
-def _convert(kind: Any, words: list[str]) -> Any:
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is list:
-        if words == ["none"]:
-            raise ValueError
-        return [inner[0](word) for word in words]
-    if origin is tuple:
-        if len(words) != len(inner):
-            raise ValueError
-        return tuple(part(word) for part, word in zip(inner, words, strict=True))
-    if origin is dict:
-        pairs = [word.rpartition("=")[::2] for word in words]
-        if not all(key for key, _ in pairs):
-            raise ValueError
-        return {inner[0](key): inner[1](value) for key, value in pairs}
-    if len(words) != 1:
-        raise ValueError
-    if origin is Literal:
-        if words[0] not in inner:
-            raise ValueError
-        return words[0]
-    if kind is type(None) or words[0] == "none":
-        if kind is not type(None) or words[0] != "none":
-            raise ValueError
-        return None
-    return kind(words[0])
-
-
-def _metavar(kinds: Sequence[Any]) -> str:
-    """What a flag takes, for -h and for errors: `int|none`, `adamw|adam`, `str=int ...`."""
-    return "|".join(_kind_name(kind) for kind in kinds)
-
-
-def _kind_name(kind: Any) -> str:
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is type(None):
-        return "none"
-    if origin is Literal:
-        return "|".join(inner)
-    if origin is list:
-        return inner[0].__name__
-    if origin is tuple:
-        return " ".join(part.__name__ for part in inner)
-    if origin is dict:
-        return f"{inner[0].__name__}={inner[1].__name__}"
-    return kind.__name__

@@ -1,22 +1,20 @@
-"""Images that occur more than once: one is kept, or all on one side, and their patients are one."""
+"""Groups of copies: the images that occur more than once, whose patients are one person."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from data.copies.landmarks import BYTES, look
-from data.copies.search import clusters, find_duplicates
+from data.copies.landmarks import BYTES, shrink_for_search
+from data.copies.search import connected, find_duplicates
 from data.patients import join_patients
 from data.prepare import Prepared
 
 Group = list[int]  # indices in the list of images, ascending
-# Names that mean the same in all public sources; those of a user's own folders may mean anything.
-KNOWN = {"normal", "pneumonia", "COVID-19", "negative", "positive"}
-TOGETHER = ({"positive", "COVID-19"}, {"negative", "normal"}, {"negative", "pneumonia"})
 
 
 def exact_groups(images: Sequence[Prepared]) -> list[Group]:
@@ -36,58 +34,36 @@ def near_groups(
 ) -> list[Group]:
     """The images in `folder` that are one radiograph, two or more in a group.
 
-    Of exact copies the first stands for all. workers, progress: as of find_duplicates.
+    Of exact copies only the first is searched. workers, progress: as in find_duplicates.
     """
     again = {k for group in exact for k in group[1:]}
     index = [k for k in range(len(images)) if k not in again]
     read = partial(_read, folder, [images[k].filename for k in index])
     marks = np.frombuffer(b"".join(images[k].signature for k in index), np.uint8)
     pairs = find_duplicates(marks.reshape(len(index), -1, BYTES), read, workers, progress)
-    return [[index[k] for k in group] for group in clusters(pairs, len(index))]
+    return [[index[k] for k in group] for group in connected(pairs, len(index))]
 
 
 def _read(folder: Path, names: Sequence[str], k: int) -> Image.Image:
     with Image.open(folder / names[k]) as image:
-        return look(image.convert("L"))
+        return shrink_for_search(image.convert("L"))
 
 
-def join_groups(images: Sequence[Prepared], groups: Sequence[Group]) -> list[Prepared]:
-    """The images, those of a group with one patient: who shares a radiograph shares a split."""
-    rows = [(image.record.patient_id, "") for image in images]
-    rows += [(rows[k][0], f"group {n}") for n, group in enumerate(groups) for k in group]
-    patients = join_patients([patient for patient, _ in rows], [group for _, group in rows])
-    return [image.of_patient(patient) for image, patient in zip(images, patients, strict=False)]
-
-
-def surplus(
+def join_groups(
     images: Sequence[Prepared], exact: Sequence[Group], near: Sequence[Group]
-) -> dict[int, str]:
-    """Which images to leave out, and why: index -> reason.
+) -> list[Prepared]:
+    """The images, each with the number of its near group, and one patient for each group.
 
-    Of exact copies all but the first; of copies whose labels contradict each other every one.
+    So whoever shares a radiograph shares a split.
     """
-    reasons = {}
-    pairs = [(group[0], k) for group in filter(None, [*exact, *near]) for k in group[1:]]
-    for group in clusters(pairs, len(images)):
-        records = [images[k].record for k in group]
-        if contradict({(record.source, record.label) for record in records}):
-            labels = ", ".join(sorted({record.label for record in records}))
-            reasons |= dict.fromkeys(group, f"copies of it have the labels {labels}")
-    for group in filter(None, exact):
-        first = images[group[0]].record
-        for k in group[1:]:
-            reasons.setdefault(k, f"the same image as {first.source} row {first.row}")
-    return reasons
-
-
-def contradict(named: Collection[tuple[str, str]]) -> bool:
-    """Whether no image can be all that (source, label) pairs say: one source means different things
-    by different names, several sources by different KNOWN ones. COVIDx has wider names, too."""
-    by_source = defaultdict(set)
-    for source, label in named:
-        by_source[source].add(label)
-    said = [*by_source.values(), KNOWN & {label for _, label in named}]
-    return any(len(labels) > 1 and not any(labels <= one for one in TOGETHER) for labels in said)
+    near_group = {k: number for number, group in enumerate(near) for k in group}
+    rows = [(image.record.patient_id, "") for image in images]
+    rows += [(rows[k][0], f"group {n}") for n, group in enumerate([*exact, *near]) for k in group]
+    patients = join_patients([patient for patient, _ in rows], [group for _, group in rows])
+    return [
+        replace(image.of_patient(patient), near_group=near_group.get(k))
+        for k, (image, patient) in enumerate(zip(images, patients, strict=False))
+    ]
 
 
 def list_groups(

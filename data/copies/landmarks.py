@@ -13,7 +13,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 
 from data.images.radiograph import resize
 
-LOOK = 256  # pixels; copies are looked for at this size, or below it in the dataset's own
+SEARCH_SIZE = 256  # pixels; copies are searched at this size, or at the dataset's if smaller
 SIDES = (96, 77, 61)  # pixels; steps of 1.25, what a crop of 10 % on all sides enlarges by
 PER_SIDE = 10  # landmarks; with 8, one copy in 60 shares only 4 with its original
 BOXES = (5, 7, 13)  # pixels: a spot is 5 wide, is seen against 7, its contrast is that of 13
@@ -24,9 +24,10 @@ SLOWEST_FIRST = np.add.outer(range(8), range(8)).ravel().argsort(kind="stable")
 BYTES = 10  # of a landmark: 8 of the hash, then x and y, 1 to 255; all 0 where there is none
 
 
-def look(image: Image.Image) -> Image.Image:
-    """An 8-bit grayscale image at the size at which copies are looked for."""
-    return image if max(image.size) <= LOOK else resize(image, LOOK, LOOK)
+def shrink_for_search(image: Image.Image) -> Image.Image:
+    """An 8-bit grayscale image at the size at which copies are searched."""
+    small = max(image.size) <= SEARCH_SIZE
+    return image if small else resize(image, SEARCH_SIZE, SEARCH_SIZE)
 
 
 def signature(image: Image.Image) -> np.ndarray:

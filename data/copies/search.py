@@ -63,7 +63,7 @@ def find_duplicates(
     finds the CANDIDATES that are most like it: two families of more copies than that may both be
     found and not be connected.
     """
-    # In an order of their own, so that ties and who is first are settled by content.
+    # In an order of their own, so that content decides ties and who is first.
     contents = np.array([landmarks.tobytes() for landmarks in signatures], dtype=bytes)
     order = contents.argsort(kind="stable")
     compare = _Comparison(signatures[order], order, read)
@@ -72,10 +72,10 @@ def find_duplicates(
     apart = workers > 1 and len(blocks) > MANY
     results = map_apart(compare, blocks, workers) if apart else map(compare, blocks)
     pairs = []
-    for _, found in zip(progress(blocks), results, strict=True):
-        if isinstance(found, Lost):
-            raise ChildProcessError(f"while copies were looked for: {found.reason}")
-        pairs += found
+    for _, duplicates in zip(progress(blocks), results, strict=True):
+        if isinstance(duplicates, Lost):
+            raise ChildProcessError(f"while copies were looked for: {duplicates.reason}")
+        pairs += duplicates
     return sorted(pairs)
 
 
@@ -91,18 +91,18 @@ class _Comparison:
     read: Callable[[int], Image.Image]
 
     def __call__(self, pairs: np.ndarray) -> list[Pair]:
-        found = []
+        duplicates = []
         for candidate in candidates(self.signatures, pairs):
             first, second = self.order[[candidate.first, candidate.second]].tolist()
             images = self.read(first), self.read(second)
             alike = similarity(*images, candidate.scale, candidate.shift)
             if alike >= SAME:
-                found.append(Pair(*sorted((first, second)), alike))
-        return found
+                duplicates.append(Pair(*sorted((first, second)), alike))
+        return duplicates
 
 
-def clusters(pairs: Iterable[Pair], images: int) -> list[list[int]]:
-    """The images that pairs connect, directly or by others: sorted lists of two or more."""
+def connected(pairs: Iterable[Pair], images: int) -> list[list[int]]:
+    """The images that pairs connect, directly or through others: sorted lists of two or more."""
     ends = np.array([pair[:2] for pair in pairs], dtype=np.intp).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), ends.T), shape=(images, images))
     _, label = connected_components(graph, directed=False)
@@ -137,7 +137,7 @@ def _pairs_that_meet(signatures: np.ndarray) -> np.ndarray:
     """Images of which landmarks meet: (P, 2), first < second, sorted; P <= CANDIDATES * N.
 
     The hashes are sorted TURNS times, each time with other bits in front (Charikar 2002,
-    doi:10.1145/509907.509965), and compared with the NEIGHBOURS next ones alone. After each turn
+    doi:10.1145/509907.509965), and compared only with the NEIGHBOURS next ones. After each turn
     only the pairs that met most often are kept of each image: memory grows with the images, not
     with how alike they are.
     """
