@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from pydicom.uid import JPEGBaseline8Bit
 
-from data.images import radiograph
 from data.images.radiograph import find_images
 from data.inputs import find_inputs, read_ahead, read_input
 from data.sample.dicom import write_dicom
