@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from pydicom.uid import JPEGBaseline8Bit
 
-from data.images import radiograph
 from data.images.radiograph import find_images
 from data.inputs import find_inputs, read_ahead, read_input
 from data.sample.dicom import write_dicom
 from data.transforms import PLAIN, InputFormat
+from tests.helpers.paths import ROOT
 
 FORM = InputFormat((16, 16), **PLAIN)
 SCAN = np.add.outer(np.arange(20), np.arange(20)).astype(np.uint8) * 6
@@ -174,6 +174,5 @@ def test_a_script_that_reads_odd_files_prints_nothing_of_its_readers(tmp_path):
     write_dicom(cut, SCAN, JPEGBaseline8Bit)
     cut.write_bytes(cut.read_bytes()[:-300])
     command = [sys.executable, "-c", code, odd_scan(tmp_path / "odd.dcm"), cut]
-    root = Path(radiograph.__file__).parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("40\n", "")
