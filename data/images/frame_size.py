@@ -1,4 +1,7 @@
-"""What a compressed image says of its own size, before a codec makes room for it.
+"""The size that a compressed image claims, read before a codec allocates memory for it.
+
+A JPEG of 64 px that claims 65,500 x 65,500 makes `libjpeg.get_parameters` take 16 GiB: asking the
+codec for the size is too late.
 
 JPEG and JPEG lossless: ITU-T T.81, annex B. JPEG-LS: T.87, annex C. JPEG 2000: T.800, annex A.
 """
@@ -8,11 +11,11 @@ import struct
 # SOF0 .. SOF15 without DHT, JPG and DAC, which lie between them; SOF55 of JPEG-LS.
 START_OF_FRAME = {*range(0xFFC0, 0xFFD0), 0xFFF7} - {0xFFC4, 0xFFC8, 0xFFCC}
 START_OF_SCAN = 0xFFDA
-JPEG_2000 = b"\xff\x4f\xff\x51"  # SOC and SIZ, also inside of a JP2 file
+JPEG_2000 = b"\xff\x4f\xff\x51"  # SOC and SIZ, also inside a JP2 file
 
 
 def frame_size(data: bytes) -> tuple[int, int]:
-    """Columns and rows; ValueError where nothing says."""
+    """Columns and rows; ValueError if no header gives them."""
     try:
         if (start := data.find(JPEG_2000)) >= 0:
             right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)

@@ -1,7 +1,17 @@
 import pandas as pd
 import pytest
 
-from data.audit import age_band, audit_columns, counts, describe, guess_by, shape_class
+from data.audit import (
+    SHORTCUTS,
+    age_band,
+    audit_columns,
+    counts,
+    describe,
+    guess_by,
+    scores_without_pixels,
+    shape_class,
+    summary,
+)
 
 
 def table(*pairs):
@@ -102,3 +112,32 @@ def test_the_audit_has_every_combination_with_its_images_in_each_split():
     assert about["patients"] == {"train": 2, "test": 1}
     assert about["labels"] == ["COVID-19", "normal"]
     assert list(tables["train"]["file shape"]) == ["91 x 91"] * 3
+
+
+def test_the_score_without_pixels_is_the_part_of_right_guesses_and_empty_splits_have_none():
+    images = table(("normal", "rsna"), ("normal", "rsna"), ("pneumonia", "rsna"))
+    columns = {"view": "PA", "file shape": "91 x 91", "patient_id": ["a", "b", "c"]}
+    train = TRAIN.assign(**columns | {"patient_id": "t"})
+    empty = images.assign(**columns)[:0]
+    tables = {"train": train, "val": images.assign(**columns), "test": empty}
+    scores = scores_without_pixels(tables)
+    assert list(scores) == list(SHORTCUTS)
+    assert list(scores["source"]) == ["val"]
+    score = scores["source"]["val"]
+    assert score["value"] == pytest.approx(2 / 3)
+    assert score["low"] < score["value"] < score["high"]
+
+
+def test_the_summary_shows_twelve_reasons_and_how_many_more_there_are():
+    about = {
+        "images": {"train": 9, "test": 2},
+        "dropped": {f"reason {k}": 1 for k in range(14)},
+        "duplicates": [{"kind": "near"}, {"kind": "exact"}],
+        "alone": {"source": {"test": {"value": 0.5, "low": 0.25, "high": 0.75}}},
+    }
+    text = summary(about, {"train": TRAIN})
+    assert "11 images kept, 14 rows left out" in text
+    assert text.count("  reason ") == 12
+    assert "and 2 more kinds of reasons" in text
+    assert "1 groups of near copies" in text
+    assert text.endswith("      source  test 0.50 (0.25 - 0.75)")

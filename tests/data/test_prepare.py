@@ -21,13 +21,13 @@ def record(row, path, **known):
     return Record("source", row, path, "normal", f"source:{row}", "No Finding", path.name, **known)
 
 
-@pytest.fixture
-def records(tmp_path):
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
     """Twenty pictures, a DICOM file, and in between two files that cannot be read."""
-    (tmp_path / "raw").mkdir()
-    found = []
+    raw = tmp_path_factory.mktemp("raw")
+    records = []
     for row in range(1, 24):
-        path = tmp_path / "raw" / f"{row}.png"
+        path = raw / f"{row}.png"
         scan = np.random.default_rng(row).integers(0, 256, (40 + row, 64), np.uint8)
         if row == 5:
             path.write_bytes(b"<!DOCTYPE html>")
@@ -38,8 +38,8 @@ def records(tmp_path):
             write_dicom(path, scan[:40], ViewPosition="PA", PatientSex="F", PatientAge="051Y")
         else:
             Image.fromarray(scan).save(path)
-        found.append(record(row, path))
-    return found
+        records.append(record(row, path))
+    return records
 
 
 def run(records, folder, workers):
@@ -49,11 +49,19 @@ def run(records, folder, workers):
     return results, {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_any_number_of_workers_gives_the_same_results_and_the_same_bytes(records, tmp_path):
-    plain = run(records, tmp_path / "0", 0)
-    assert len(plain[1]) == 21
-    for workers in (1, 2):
-        assert run(records, tmp_path / str(workers), workers) == plain
+def test_processes_give_the_results_and_bytes_of_one_in_order_and_drop_what_is_unreadable(
+    records, tmp_path
+):
+    results, files = run(records, tmp_path / "2", 2)
+    assert (results, files) == run(records, tmp_path / "0", 0)
+    rows = [item.row if isinstance(item, Dropped) else item.record.row for item in results]
+    assert rows == list(range(1, 24))
+    assert [item for item in results if isinstance(item, Dropped)] == [
+        Dropped("source", 5, "5.png", "No Finding", "not an image"),
+        Dropped("source", 9, "9.png", "No Finding", "No such file or directory"),
+    ]
+    assert len(files) == 21
+    assert not {"source-00005.png", "source-00009.png"} & set(files)
 
 
 def test_each_image_is_an_8_bit_png_of_the_size_with_the_digest_of_its_pixels(records, tmp_path):
@@ -68,18 +76,7 @@ def test_each_image_is_an_8_bit_png_of_the_size_with_the_digest_of_its_pixels(re
             assert image.tobytes() == resize(read_radiograph(item.record.path), 32, 32).tobytes()
 
 
-def test_results_come_in_order_and_what_cannot_be_read_is_a_dropped_row(records, tmp_path):
-    results, files = run(records, tmp_path / "out", 2)
-    rows = [item.row if isinstance(item, Dropped) else item.record.row for item in results]
-    assert rows == list(range(1, 24))
-    assert [item for item in results if isinstance(item, Dropped)] == [
-        Dropped("source", 5, "5.png", "No Finding", "not an image"),
-        Dropped("source", 9, "9.png", "No Finding", "No such file or directory"),
-    ]
-    assert not {"source-00005.png", "source-00009.png"} & set(files)
-
-
-def test_the_dicom_header_fills_in_what_the_table_did_not_tell(tmp_path):
+def test_the_dicom_header_fills_what_the_table_leaves_empty(tmp_path):
     write_dicom(tmp_path / "a.dcm", SCAN, ViewPosition="PA", PatientSex="F", PatientAge="412")
     write_dicom(tmp_path / "b.DCM", SCAN)
     write_dicom(tmp_path / "IM0001", SCAN, ViewPosition="AP")
@@ -94,7 +91,7 @@ def test_the_dicom_header_fills_in_what_the_table_did_not_tell(tmp_path):
     assert facts == [("PA", "F", ""), ("AP", "F", "30"), ("", "M", ""), ("AP", "", "")]
 
 
-def test_what_is_no_radiograph_by_its_looks_is_a_dropped_row(tmp_path):
+def test_what_does_not_look_like_a_radiograph_is_a_dropped_row(tmp_path):
     Image.new("L", (40, 40), 7).save(tmp_path / "1.png")
     patches = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     Image.fromarray(patches).resize((90, 80)).save(tmp_path / "2.png")
@@ -131,15 +128,15 @@ class Deadly(Preparation):
 
 
 def test_a_file_that_kills_its_process_is_a_dropped_row_and_no_other_is_lost(tmp_path):
-    for row in range(1, 9):
-        image = Image.fromarray(SCAN).resize((13 if row in {1, 5} else 20, 20))
+    for row in range(1, 5):
+        image = Image.fromarray(SCAN).resize((13 if row == 2 else 20, 20))
         image.save(tmp_path / f"{row}.png")
-    records = [record(row, tmp_path / f"{row}.png") for row in range(1, 9)]
+    records = [record(row, tmp_path / f"{row}.png") for row in range(1, 5)]
     (tmp_path / "out").mkdir()
-    results = list(prepare(records, tmp_path / "out", Deadly(32), 2))
+    results = list(prepare(records, tmp_path / "out", Deadly(32), 1))
     dead = "the process that works on it dies (SIGABRT)"
-    assert [getattr(item, "reason", "") for item in results] == [dead, *[""] * 3, dead, *[""] * 3]
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert [getattr(item, "reason", "") for item in results] == ["", dead, "", ""]
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error_and_no_dropped_row(tmp_path):
@@ -158,5 +155,5 @@ def test_a_picture_cannot_pass_its_own_text_for_a_dicom_header(tmp_path):
     text.add_text("dicom", "view PA")
     scan = np.arange(4096, dtype=np.uint16).reshape(64, 64) // 16
     Image.fromarray(scan.astype(np.uint8)).save(tmp_path / "a.png", pnginfo=text)
-    (found,) = prepare([record(1, tmp_path / "a.png")], tmp_path, Preparation(16), 0)
-    assert found.record.view == ""
+    (item,) = prepare([record(1, tmp_path / "a.png")], tmp_path, Preparation(16), 0)
+    assert item.record.view == ""

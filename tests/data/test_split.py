@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from data.split import SPLITS, split_patients
+from data.split import SPLITS, check_splits, split_patients
 
 # A data set: the strata of the images of each patient.
 STRATA = st.sampled_from([("normal", "a"), ("normal", "b"), ("pneumonia", "a"), ("COVID-19", "b")])
@@ -122,6 +122,19 @@ def test_another_seed_gives_another_split():
     one, two = (split_patients(*images(people), (0.8, 0.1, 0.1), seed) for seed in (0, 1))
     assert one != two
     assert Counter(one) == Counter(two)
+
+
+def test_a_label_that_a_split_lacks_is_a_warning_unless_the_split_has_no_share(caplog):
+    labels, splits = ["normal", "normal", "COVID-19"], ["train", "val", "train"]
+    check_splits(labels, splits, (0.8, 0.2, 0), "too few patients")
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "COVID-19: too few patients, none is in val"
+    ]
+
+
+def test_a_dataset_without_a_training_image_is_refused():
+    with pytest.raises(ValueError, match="no image is left to train on"):
+        check_splits(["normal"], ["test"], (0.8, 0.1, 0.1), "too few patients")
 
 
 def test_no_image_gives_no_split():

@@ -1,4 +1,4 @@
-"""The rules that tie a patient to a split, alone and against each other."""
+"""The rules that tie a patient to a split, one by one and together."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 
 from data.record import Record
 from data.split_rules import (
-    allowed_places,
-    earlier_places,
-    is_of,
-    settle_patients,
+    allowed_splits,
+    earlier_splits,
+    is_part_of,
+    split_rules,
 )
 
 
@@ -17,7 +17,7 @@ def record(patient="covidx:7", source="covidx", splits=(), original="train/a.png
     return Record(source, 1, Path("a.png"), "normal", patient, "normal", original, splits=splits)
 
 
-EARLIER = earlier_places(
+EARLIER = earlier_splits(
     {
         "train": [{"patient_id": "rsna:1", "source": "rsna", "original": "x.dcm"}],
         "test": [{"patient_id": "covidx:7", "source": "covidx", "original": "test/b.png"}],
@@ -50,34 +50,50 @@ EARLIER = earlier_places(
     ],
 )
 def test_each_rule_has_its_say(item, earlier, hold_out, expected):
-    assert allowed_places(item, earlier, hold_out) == expected
+    assert split_rules(item, earlier, hold_out) == expected
 
 
 @pytest.mark.parametrize(
-    ("places", "allowed", "torn"),
+    ("rules", "allowed", "warning"),
     [
-        ([[], []], {}, {}),
-        ([[("test",)], []], {"p": ["test"]}, {}),
-        ([[("train", "val")], [("val", "test")]], {"p": ["val"]}, {}),
-        ([[("test",)], [("train", "val")]], {"p": ["train"]}, {"p": "test and train or val"}),
-        ([[("test",)], [("val",)]], {"p": ["val"]}, {"p": "test and val"}),
+        ([[], []], {}, None),
+        ([[("test",)], []], {"p": ["test"]}, None),
+        ([[("train", "val")], [("val", "test")]], {"p": ["val"]}, None),
+        ([[("test",)], [("train", "val")]], {"p": ["train"]}, "test and train or val"),
+        ([[("test",)], [("val",)]], {"p": ["val"]}, "test and val"),
     ],
 )
 def test_a_patient_with_contradicting_rules_goes_where_a_model_may_have_learned(
-    places, allowed, torn
+    rules, allowed, warning, caplog
 ):
-    assert settle_patients(["p", "p"], places) == (allowed, torn)
+    assert allowed_splits(["p", "p"], rules) == allowed
+    assert [entry.getMessage() for entry in caplog.records] == (
+        [
+            f"p: is in {warning} of its source's own split or the earlier dataset; goes to"
+            f" {allowed['p'][0]}"
+        ]
+        if warning
+        else []
+    )
 
 
-def test_each_patient_is_settled_alone():
-    allowed, torn = settle_patients(["a", "b", "c"], [[("train",)], [("test",)], []])
+def test_each_patient_has_only_its_own_rules(caplog):
+    allowed = allowed_splits(["a", "b", "c"], [[("train",)], [("test",)], []])
     assert allowed == {"a": ["train"], "b": ["test"]}
-    assert not torn
+    assert not caplog.records
+
+
+def test_many_contradictions_are_a_dozen_warnings_and_a_count(caplog):
+    patients = [f"p{k:02d}" for k in range(15)]
+    allowed_splits(patients, [[("train",), ("test",)]] * 15)
+    lines = [entry.getMessage() for entry in caplog.records]
+    assert len(lines) == 13
+    assert lines[-1] == "... and so are 3 more patients"
 
 
 def test_a_source_is_held_out_with_all_its_parts():
-    assert is_of("covidx", "covidx")
-    assert is_of("covidx-sirm", "covidx")
-    assert not is_of("covidx", "covidx-sirm")
-    assert not is_of("rsna", "covidx")
-    assert allowed_places(record(source="covidx-sirm"), {}, "covidx") == [("test",)]
+    assert is_part_of("covidx", "covidx")
+    assert is_part_of("covidx-sirm", "covidx")
+    assert not is_part_of("covidx", "covidx-sirm")
+    assert not is_part_of("rsna", "covidx")
+    assert split_rules(record(source="covidx-sirm"), {}, "covidx") == [("test",)]

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import generate_dataset
-from benchmarks.measure import source_flags
-from data.sample import write_sample
+from data.prepare import prepare
 from tests.conftest import content
 from tests.helpers import systems
 from tests.helpers.paths import ROOT
@@ -22,8 +23,13 @@ MOMENTS = 10
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
-    raw = write_sample(tmp_path_factory.mktemp("raw"), patients=12, size=64)
-    return [*source_flags(raw), "--size", "64", "--workers", "2"]
+    raw = tmp_path_factory.mktemp("raw")
+    gray = np.random.default_rng(0)
+    for k in range(24):
+        path = raw / ("normal", "COVID-19")[k % 2] / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(gray.integers(0, 256, (64, 64), np.uint8)).save(path)
+    return ["--folder", raw, "--size", "64", "--workers", "2"]
 
 
 def begin(folder, flags):
@@ -51,21 +57,24 @@ def unbroken(flags, tmp_path_factory):
     return content(folder), time.monotonic() - start
 
 
-@pytest.mark.parametrize("moment", range(MOMENTS))
-def test_after_a_kill_at_any_moment_the_same_command_gives_the_unbroken_folder(
-    moment, flags, unbroken, tmp_path, script
+@pytest.mark.parametrize("pair", range(MOMENTS // 2))
+def test_after_two_kills_at_any_moment_the_same_command_gives_the_unbroken_folder(
+    pair, flags, unbroken, tmp_path, script, monkeypatch
 ):
     expected, seconds = unbroken
     folder = tmp_path / "set"
-    process = begin(folder, flags)
-    # One moment in each tenth of the work; the last is while the tables are written, or after it.
-    time.sleep(seconds * (moment + random.Random(moment).random()) / MOMENTS)
-    process.send_signal(signal.SIGKILL)
-    if process.wait() == 0 or folder.exists():  # all was done
-        assert content(folder) == expected
-        assert not partial(folder).exists()
-        return
-    assert partial(folder).exists()
+    for moment in (pair, MOMENTS - 1 - pair):  # the second run clears what the first one left
+        process = begin(folder, flags)
+        # One in each tenth of the work; the last is while the tables are written, or after it.
+        time.sleep(seconds * (moment + random.Random(moment).random()) / MOMENTS)
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0 or folder.exists():  # all was done
+            assert content(folder) == expected
+            assert not partial(folder).exists()
+            return
+        assert partial(folder).exists()
+    # In this process, as starting others takes longer than reading the images.
+    monkeypatch.setattr(generate_dataset, "prepare", lambda *what: prepare(*what[:-1], workers=0))
     script(generate_dataset, folder, *flags)
     assert content(folder) == expected
     assert not partial(folder).exists()

@@ -13,7 +13,7 @@ from data.copies.search import (
     Pair,
     _pairs_that_meet,
     candidates,
-    clusters,
+    connected,
     find_duplicates,
 )
 from data.images.preparation import Preparation
@@ -86,10 +86,10 @@ COPIES = {
 
 
 def search(images):
-    """The pairs among these images, and the clusters."""
+    """The pairs among these images, and the groups that they connect."""
     signatures = np.stack([signature(image) for image in images])
     pairs = find_duplicates(signatures, images.__getitem__)
-    return pairs, clusters(pairs, len(images))
+    return pairs, connected(pairs, len(images))
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +172,12 @@ def test_nothing_is_found_where_there_is_nothing_to_compare(count, images):
     signatures = np.array([signature(image) for image in images[:count]], np.uint8)
     pairs = find_duplicates(signatures.reshape(count, 30, 10), images.__getitem__)
     assert pairs == []
-    assert clusters(pairs, count) == []
+    assert connected(pairs, count) == []
 
 
-def test_clusters_hold_what_pairs_connect():
+def test_groups_hold_what_pairs_connect():
     pairs = [Pair(1, 4, 0.9), Pair(4, 6, 0.9), Pair(0, 5, 1.0)]
-    assert clusters(pairs, 8) == [[0, 5], [1, 4, 6]]
+    assert connected(pairs, 8) == [[0, 5], [1, 4, 6]]
 
 
 @pytest.mark.parametrize("alike", [False, True])

@@ -11,7 +11,7 @@ from data import sources
 from data.sample import covidx, siim, write_sample
 from data.sources import SOURCES
 from data.sources.tables import read_rows
-from data.split_rules import is_of
+from data.split_rules import is_part_of
 
 # The tables of each source, the first being the one whose rows are counted.
 TABLES = {
@@ -55,7 +55,7 @@ def raw(drawn, tmp_path):
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_drawn_source_is_read_and_each_row_comes_back_once(drawn, name):
     records, dropped = sources.read(name, drawn[name])
-    assert all(is_of(item.source, name) for item in (*records, *dropped))
+    assert all(is_part_of(item.source, name) for item in (*records, *dropped))
     numbers = sorted(item.row for item in (*records, *dropped))
     assert numbers == list(range(1, len(numbers) + 1))
     assert {record.patient_id.split(":")[0] for record in records} == {name}
