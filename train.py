@@ -65,7 +65,7 @@ from model.weights import load_network, load_strictly, trunk_state
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.device import autocast, explained, pick_device, precision_name, unscaled
 from util.distributed import Ranks, ranks_of_run
-from util.files import claimed, write_json
+from util.files import locked_folder, write_json
 from util.mapping import class_names
 from util.memory import keep_freed_memory
 from util.metrics.calibration import fit_temperature
@@ -108,7 +108,7 @@ def main(args: argparse.Namespace) -> None:
             logging.getLogger().setLevel(logging.ERROR)
         keep_freed_memory()
         folder = Path(args.ckpts_dir, args.name)
-        with claimed(folder) if ranks.first else nullcontext(), events_in(folder):
+        with locked_folder(folder) if ranks.first else nullcontext(), events_in(folder):
             train(vars(args), ranks, stop)
 
 

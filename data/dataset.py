@@ -15,7 +15,7 @@ from torchvision.datasets import VisionDataset
 
 from data.augmentation import Augmentation
 from data.dataset_folder import read_about, read_split
-from data.decoded_cache import decoded
+from data.decoded_cache import decode_once
 from data.sampling import Draw
 from data.transforms import InputFormat
 from util.mapping import check_mapping
@@ -64,7 +64,7 @@ class RadiographDataset(VisionDataset):
         self.targets = [mapping[label] for label in self.table["label"]]
         self.augmentation = augmentation
         self._rows = np.flatnonzero(used)
-        self._file = decoded(folder, split, list(table["filename"]), form, progress)
+        self._file = decode_once(folder, split, list(table["filename"]), form, progress)
 
     @cached_property
     def _pixels(self) -> np.ndarray:

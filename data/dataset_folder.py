@@ -8,10 +8,8 @@ dataset/
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -25,6 +23,7 @@ from data.images.preparation import Preparation
 from data.prepare import Prepared
 from data.record import Dropped
 from data.split import SPLITS
+from util.files import locked
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
 # All that a dataset folder holds, finished or not; a killed run may leave a file half written.
@@ -48,38 +47,23 @@ def staging(path: Path) -> Iterator[Path]:
         raise FileExistsError(f"{path}: a mount point cannot be replaced; give a folder in it")
     partial = path.with_name(f"{path.name}.partial")
     old = path.with_name(f"{path.name}.partial.old")
-    for remains in (old, partial):
-        _check_remains(remains)
-    shutil.rmtree(old, ignore_errors=True)
-    if partial.exists():
-        os.close(_claim(partial))
-        partial.rename(old)  # a worker that outlived a killed run finds no folder to write to
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f".{path.name}.lock"), path):
+        for remains in (old, partial):
+            _check_remains(remains)
         shutil.rmtree(old, ignore_errors=True)
-    partial.mkdir(parents=True)
-    claim = _claim(partial)
-    try:
-        yield partial
-        if path.exists():
-            path.rmdir()
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    finally:
-        os.close(claim)
-
-
-def _claim(folder: Path) -> int:
-    """An open descriptor that keeps other runs out of the folder; it ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise FileExistsError(
-            f"{folder}: another run is writing it; let it end, or choose another folder"
-        ) from None
-    return descriptor
+        if partial.exists():
+            partial.rename(old)  # a worker that outlived a killed run finds no folder to write to
+            shutil.rmtree(old, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                path.rmdir()
+            partial.rename(path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def _check_remains(folder: Path) -> None:

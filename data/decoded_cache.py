@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import tempfile
 import time
 from collections import deque
@@ -26,14 +25,15 @@ import numpy as np
 
 from data.dataset_folder import read_about
 from data.transforms import InputFormat
+from util.files import atomic_path
 
 AHEAD = 256  # images that are decoded ahead
-DEAD = 3600  # seconds after which a half-written file that does not grow has no writer any more
+ABANDONED = 3600  # seconds after which a half-written file that does not grow has lost its writer
 
 log = logging.getLogger(__name__)
 
 
-def decoded(
+def decode_once(
     folder: Path,
     split: str,
     names: Sequence[str],
@@ -54,13 +54,14 @@ def decoded(
     files = [folder / split / name for name in names]
     changed = max((file.stat().st_mtime_ns for file in files), default=0)
     for place in (kept, elsewhere):
-        _sweep(place)
+        _remove_half_written(place)
         if _is_whole(place / name, shape) and (place / name).stat().st_mtime_ns >= changed:
             return place / name
     home = kept if os.access(kept if kept.exists() else folder, os.W_OK) else elsewhere
     home.mkdir(parents=True, exist_ok=True)
     for stale in set(home.glob(f"{split}-*.npy")) - set(home.glob(f"{split}-*-{fingerprint}-*")):
-        stale.unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows keeps what another run reads
+            stale.unlink(missing_ok=True)
     log.info("%s: %d images are decoded once into %s", split, len(files), home / name)
     _write(home / name, shape, _read_all(progress(files), form))
     return home / name
@@ -69,7 +70,8 @@ def decoded(
 def _elsewhere(folder: Path) -> Path:
     """The folder for temporary files has one for each dataset of each user."""
     dataset = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir(), f"covid-next-{os.getuid()}", dataset)
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir(), f"covid-next-{user}", dataset)
 
 
 def _short(form: InputFormat, names: Sequence[str]) -> str:
@@ -87,11 +89,11 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def _sweep(place: Path) -> None:
+def _remove_half_written(place: Path) -> None:
     """Removes what killed processes left half written."""
     for file in place.glob(".*.npy"):
         with suppress(OSError):  # another process was faster, or we may only read here
-            if time.time() - file.stat().st_mtime > DEAD:
+            if time.time() - file.stat().st_mtime > ABANDONED:
                 file.unlink()
 
 
@@ -111,19 +113,8 @@ def _read_all(files: Iterable[Path], form: InputFormat) -> Iterator[np.ndarray]:
 
 def _write(path: Path, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> None:
     """An .npy file, whole or not at all. Not through a memory map: a full disk would kill us."""
-    temporary = path.with_name(f".{secrets.token_hex(4)}{path.name}")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    try:
-        with temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for image in images:
-                file.write(image.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:  # a write that fails does not say to what
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for image in images:
+            file.write(image.tobytes())

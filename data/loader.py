@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 
 import cv2
@@ -10,10 +11,10 @@ from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
 from data.sampling import Draw
-from util.workers import deaf
+from util.workers import ctrl_c_ignored
 
 AHEAD = 4  # batches that each process has ready
-GRACE = 60  # seconds after which a process that reads heeds SIGTERM
+SIGTERM_GRACE = 60.0  # seconds that a process which reads goes on after SIGTERM
 
 
 def make_loader(
@@ -30,14 +31,14 @@ def make_loader(
         num_workers=workers,
         collate_fn=_as_it_is,
         pin_memory=pin,
-        worker_init_fn=_settle_in,
+        worker_init_fn=_set_up_reader,
         prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,
     )
 
 
 class _Loader(DataLoader):
-    """Its processes, which may take seconds to start, do not hear Ctrl-C before they settle in."""
+    """Its processes ignore Ctrl-C from their start on, which may take seconds."""
 
     started = False
 
@@ -45,7 +46,7 @@ class _Loader(DataLoader):
         if self.started or not self.num_workers:
             return super().__iter__()
         self.started = True
-        with deaf():
+        with ctrl_c_ignored():
             return super().__iter__()
 
 
@@ -54,11 +55,16 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return batch
 
 
-def _settle_in(worker: int) -> None:
-    """Of a process that reads."""
+def _set_up_reader(worker: int) -> None:
+    """In a process that reads, before its first batch."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where this one did not start deaf
-    # SIGTERM may reach all processes of a run. It ends its step, for which it needs this one, and
-    # then this one. What ends here by a signal, torch would raise wherever the run then is.
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the start did not see to it
+    # SIGTERM may reach all processes of a run. The main one ends its step, for which it needs this
+    # one, and then ends this one. If a signal ended it first, torch would raise in mid-step.
+    signal.signal(signal.SIGTERM, lambda *_: _exit_later(SIGTERM_GRACE))
+
+
+def _exit_later(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()

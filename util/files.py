@@ -1,7 +1,5 @@
 """Files that are either whole or not there."""
 
-import errno
-import fcntl
 import json
 import math
 import os
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -56,27 +55,40 @@ def make_folder(path: str | Path) -> Path:
 
 
 @contextmanager
-def claimed(folder: str | Path) -> Iterator[None]:
-    """For the block, the folder is this process's: made if need be, and gone again if it is empty.
+def locked(lock: str | Path, what: str | Path) -> Iterator[None]:
+    """For the block, this process is the only one that holds `lock`, a file, gone afterwards.
 
-    FileExistsError while another process has claimed it, OSError if it cannot be made. A file
-    system without locks lets everyone in.
+    The lock ends with the process, however that ends, also where a child outlives it. It holds
+    between threads, too. FileExistsError while it is held elsewhere, in which `what` is written.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"{what}: another process is writing it; let it end, or choose another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # Windows removes it only once it is released
+            Path(lock).unlink(missing_ok=True)
+        held.release()
+
+
+@contextmanager
+def locked_folder(folder: str | Path) -> Iterator[None]:
+    """For the block, the folder is this process's: made if need be, and removed if it stays empty.
+
+    Errors as of `locked`; OSError if the folder cannot be made.
     """
     lock = make_folder(folder) / ".lock"
-    with lock.open("w") as file:
-        try:  # unlike flock, it ends with this process, also where a child has outlived that
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise FileExistsError(
-                    f"{folder}: another process is writing it; let it end, or choose another folder"
-                ) from None
-        try:
+    try:
+        with locked(lock, folder):
             yield
-        finally:
-            lock.unlink(missing_ok=True)
-            with suppress(OSError):  # there is something in it
-                lock.parent.rmdir()
+    finally:
+        with suppress(OSError):  # there is something in it
+            lock.parent.rmdir()
 
 
 def write_json(path: str | Path, value: Any) -> None:

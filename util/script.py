@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 NOTICE = "Research tool, not a medical device: not for diagnosis."
-ONE = 1.0  # seconds within which Ctrl-C that comes twice was one: a launcher may pass it on, too
+SAME_CTRL_C = 1.0  # seconds: a second Ctrl-C within them is the first, passed on by a launcher
 
 
 def run(main: Callable[[], None], prog: str) -> None:
@@ -25,7 +25,7 @@ def run(main: Callable[[], None], prog: str) -> None:
     _on_ctrl_c(signal.default_int_handler)
     try:
         main()
-    except BrokenPipeError:  # the reader of our output, such as head, has had enough
+    except BrokenPipeError:  # the reader of our output, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError) as error:
@@ -39,7 +39,10 @@ def run(main: Callable[[], None], prog: str) -> None:
 
 
 def before_imports(prog: str) -> None:
-    """From here to `run`, while modules are imported for seconds, Ctrl-C is what it is in there."""
+    """Until `run` begins, Ctrl-C ends the process with the line and status that `run` gives it.
+
+    Importing torch takes seconds, in which a traceback from inside it would be shown instead.
+    """
 
     def leave(number, frame) -> None:
         os.write(sys.stderr.fileno(), f"{prog}: interrupted\n".encode())
@@ -49,23 +52,23 @@ def before_imports(prog: str) -> None:
 
 
 def leave_at_once(status: int) -> NoReturn:
-    """Ends the process like sys.exit, but without taking its modules apart first.
+    """Ends the process like sys.exit, but without tearing its modules down first.
 
-    Of torch that takes 0.4 s and 120 MB: a fifth of the time for one prediction.
+    That takes torch 0.4 s and 120 MB: a fifth of the time for one prediction.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:  # who read it has gone
+        except BrokenPipeError:  # its reader has gone
             status = 1
     os._exit(status)
 
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], bool]]:
-    """For the block, Ctrl-C or SIGTERM only makes the yielded function true; a second Ctrl-C stops.
+    """For the block, Ctrl-C and SIGTERM only make the yielded function return true.
 
-    So a loop can end where its state is whole.
+    So a loop can end where its state is whole. A second Ctrl-C raises KeyboardInterrupt at once.
     """
     asked: float | None = None  # when
 
@@ -75,7 +78,7 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
         if asked is None:
             asked = now
             log.info("Stopping after this step; Ctrl-C once more stops at once")
-        elif number == signal.SIGINT and now - asked > ONE:
+        elif number == signal.SIGINT and now - asked > SAME_CTRL_C:
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -95,7 +98,7 @@ def until_stopped(items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[I
 
 
 def _on_ctrl_c(handler: Callable) -> None:
-    """Unless it is ignored, as of a process in the background."""
+    """Sets the handler, unless Ctrl-C is ignored, as in a process in the background."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, handler)
 

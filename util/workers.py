@@ -1,4 +1,4 @@
-"""A function over many items, in processes of which any may die: in order, in bounded memory."""
+"""A function over many items, in processes that may die: in order, in bounded memory."""
 
 import signal
 import threading
@@ -12,16 +12,16 @@ from multiprocessing.pool import ExceptionWithTraceback
 from time import monotonic
 from typing import Any
 
-WINDOW = 32  # items for each worker that may be ahead of the result which is due
+WINDOW = 32  # items per worker that may be ahead of the result that is due
 TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 10
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """A process that starts in the block ignores Ctrl-C, from its first moment on.
+def ctrl_c_ignored() -> Iterator[None]:
+    """A process that starts in the block ignores Ctrl-C from its first moment on.
 
-    That is for the main process, which stops the others, but loses what comes in the block. Outside
-    of the main thread, where nothing can be said of signals, the block is like any other.
+    Ctrl-C is for the main process, which stops the others; one that comes in the block is lost.
+    Outside of the main thread, where Python sets no signal handlers, the block does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -45,9 +45,9 @@ def map_apart(
 ) -> Iterator[Any]:
     """Yields for each item, in order, job(item) or Lost. What the job raises is raised here.
 
-    An item whose process dies, or takes longer than `time_limit`, is given to a fresh one; when
-    that fares alike, the item is lost. No other item is affected. ChildProcessError if a process
-    cannot even start. They start fresh: a fork would copy the threads that the caller runs.
+    An item whose process dies, or takes longer than `time_limit` seconds, is given to a new one;
+    when that dies, too, the item is lost. No other item is affected. ChildProcessError if a process
+    cannot even start. Processes are spawned: a fork would copy the threads that the caller runs.
     """
     team = [_Worker(job, time_limit) for _ in range(min(workers, len(items)))]
     done, given = {}, 0
@@ -79,7 +79,7 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(self.job, theirs), daemon=True)
-        with deaf():
+        with ctrl_c_ignored():
             self.process.start()
         theirs.close()  # so that the pipe ends with the process
         self.started = False

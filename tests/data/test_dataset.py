@@ -218,7 +218,7 @@ def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(make_dataset
 
 
 def test_a_process_that_reads_heeds_sigterm_after_a_while_without_a_fuss(folder, monkeypatch):
-    monkeypatch.setattr(loader_module, "GRACE", 2)
+    monkeypatch.setattr(loader_module, "SIGTERM_GRACE", 2.0)
     images = RadiographDataset(folder, "train", MAPPING, FORM)
     before = set(multiprocessing.active_children())
     batches = iter(make_loader(images, 100 * [[0, 1]], workers=1, pin=False))

@@ -35,7 +35,7 @@ def test_the_folder_appears_when_the_block_ends_well(tmp_path):
 def test_two_runs_do_not_write_one_folder(tmp_path):
     with staging(tmp_path / "set") as mine:
         (mine / "images").mkdir()
-        with pytest.raises(FileExistsError, match="another run is writing it"):  # noqa: SIM117
+        with pytest.raises(FileExistsError, match="another process is writing it"):  # noqa: SIM117
             with staging(tmp_path / "set"):
                 pass
         assert (mine / "images").exists()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data import decoded_cache as module
-from data.decoded_cache import decoded
+from data.decoded_cache import decode_once
 from data.images.gray import UnreadableImageError
 from data.images.preparation import Preparation
 from data.transforms import PLAIN, InputFormat
@@ -40,78 +40,78 @@ def expected(folder, form=FORM):
     ids=["as it is", "resized", "prepared", "RGB"],
 )
 def test_rows_are_the_images_as_they_are_read_one_by_one(folder, form):
-    array = np.load(decoded(folder, "train", NAMES, form), mmap_mode="r")
+    array = np.load(decode_once(folder, "train", NAMES, form), mmap_mode="r")
     assert array.dtype == np.uint8
     assert np.array_equal(array, expected(folder, form))
     assert not array.flags.writeable
 
 
 def test_it_is_made_once(folder, monkeypatch):
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     assert path.parent == folder / "decoded"
     monkeypatch.setattr(module, "_write", None)
-    assert decoded(folder, "train", NAMES, FORM) == path
+    assert decode_once(folder, "train", NAMES, FORM) == path
 
 
 def test_each_size_and_split_has_a_file_of_its_own(folder):
     other = InputFormat((8, 8), **PLAIN)
     paths = {
-        decoded(folder, "train", NAMES, FORM),
-        decoded(folder, "train", NAMES, other),
-        decoded(folder, "val", ["source-00004.png"], FORM),
+        decode_once(folder, "train", NAMES, FORM),
+        decode_once(folder, "train", NAMES, other),
+        decode_once(folder, "val", ["source-00004.png"], FORM),
     }
     assert len(paths) == 3
     assert all(path.exists() for path in paths)
 
 
 def test_the_array_of_another_dataset_is_not_used_and_goes(folder):
-    old = decoded(folder, "train", NAMES, FORM)
-    val = decoded(folder, "val", ["source-00004.png"], FORM)
+    old = decode_once(folder, "train", NAMES, FORM)
+    val = decode_once(folder, "val", ["source-00004.png"], FORM)
     about = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps(about | {"fingerprint": "0" * 64}))
     Image.new("L", (16, 16), 99).save(folder / "train" / NAMES[1])
-    new = decoded(folder, "train", NAMES, FORM)
+    new = decode_once(folder, "train", NAMES, FORM)
     assert not old.exists()
     assert val.exists()
     assert (np.load(new)[1] == 99).all()
 
 
 def test_an_image_that_was_changed_is_decoded_again(folder):
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     Image.new("L", (16, 16), 99).save(folder / "train" / NAMES[1])
     later = path.stat().st_mtime_ns + 10**9
     os.utime(folder / "train" / NAMES[1], ns=(later, later))
-    assert decoded(folder, "train", NAMES, FORM) == path
+    assert decode_once(folder, "train", NAMES, FORM) == path
     assert np.array_equal(np.load(path), expected(folder))
 
 
 @pytest.mark.parametrize("names", [NAMES[:2], NAMES[::-1]], ids=["dropped", "another order"])
 def test_another_table_has_an_array_of_its_own(folder, names):
-    decoded(folder, "train", NAMES, FORM)
-    array = np.load(decoded(folder, "train", names, FORM))
+    decode_once(folder, "train", NAMES, FORM)
+    array = np.load(decode_once(folder, "train", names, FORM))
     assert np.array_equal(array, [FORM.read(folder / "train" / name) for name in names])
 
 
 @pytest.mark.parametrize("cut", [0, 60, -100], ids=["empty", "half a header", "half the images"])
 def test_an_array_that_was_cut_short_is_made_anew(folder, cut):
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     path.write_bytes(path.read_bytes()[:cut])
-    assert np.array_equal(np.load(decoded(folder, "train", NAMES, FORM)), expected(folder))
+    assert np.array_equal(np.load(decode_once(folder, "train", NAMES, FORM)), expected(folder))
 
 
 def test_an_array_of_another_shape_is_made_anew(folder):
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     np.save(path, np.zeros((2, 1, 16, 16), np.uint8))
-    assert np.array_equal(np.load(decoded(folder, "train", NAMES, FORM)), expected(folder))
+    assert np.array_equal(np.load(decode_once(folder, "train", NAMES, FORM)), expected(folder))
 
 
 def test_what_killed_processes_left_half_written_goes_after_an_hour(folder):
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     dead, alive = (path.with_name(f".{word}{path.name}") for word in ("0123abcd", "89abcdef"))
     for file, age in ((dead, 4000), (alive, 3000)):
         file.write_bytes(b"half")
         os.utime(file, (time.time() - age,) * 2)
-    assert decoded(folder, "train", NAMES, FORM) == path
+    assert decode_once(folder, "train", NAMES, FORM) == path
     assert not dead.exists()
     assert alive.exists()
 
@@ -119,7 +119,7 @@ def test_what_killed_processes_left_half_written_goes_after_an_hour(folder):
 def test_a_broken_image_is_named_and_nothing_is_left(folder):
     (folder / "train" / NAMES[1]).write_bytes(b"no image")
     with pytest.raises(UnreadableImageError, match=r"source-00002\.png: not an image"):
-        decoded(folder, "train", NAMES, FORM)
+        decode_once(folder, "train", NAMES, FORM)
     assert list((folder / "decoded").iterdir()) == []
 
 
@@ -128,7 +128,7 @@ def test_where_the_dataset_cannot_be_written_to_it_lies_in_the_temporary_folder(
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "access", lambda path, mode: path != folder)
-    path = decoded(folder, "train", NAMES, FORM)
+    path = decode_once(folder, "train", NAMES, FORM)
     assert path.is_relative_to(tmp_path)
     assert not (folder / "decoded").exists()
     assert np.array_equal(np.load(path), expected(folder))
@@ -140,7 +140,7 @@ def test_where_only_its_folder_cannot_be_written_to_it_lies_in_the_temporary_fol
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (folder / "decoded").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: path != folder / "decoded")
-    assert decoded(folder, "train", NAMES, FORM).is_relative_to(tmp_path)
+    assert decode_once(folder, "train", NAMES, FORM).is_relative_to(tmp_path)
     assert list((folder / "decoded").iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_datasets_that_cannot_be_written_to_leave_each_others_arrays_alone(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(os, "access", lambda path, mode: path not in folders)
-    paths = [decoded(folder, "train", NAMES, FORM) for folder in folders]
+    paths = [decode_once(folder, "train", NAMES, FORM) for folder in folders]
     assert all(path.is_relative_to(tmp_path / "temporary") for path in paths)
     assert all(path.is_file() for path in paths)
 
@@ -164,7 +164,7 @@ def test_datasets_that_cannot_be_written_to_leave_each_others_arrays_alone(
 def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(folder, small_files):
     large = InputFormat((256, 256), **PLAIN)
     with pytest.raises(OSError, match=r"File too large: '.*/decoded/train-256x256-.*\.npy'$"):
-        decoded(folder, "train", NAMES, large)
+        decode_once(folder, "train", NAMES, large)
     assert list((folder / "decoded").iterdir()) == []
 
 
@@ -177,7 +177,7 @@ def test_the_bar_sees_every_file_and_knows_how_many_there_are(folder):
             seen.append(file.name)
             yield file
 
-    decoded(folder, "train", NAMES, FORM, progress)
+    decode_once(folder, "train", NAMES, FORM, progress)
     assert seen == NAMES
 
 
@@ -198,6 +198,6 @@ def test_a_run_that_is_stopped_does_not_wait_for_what_is_read_ahead(folder, monk
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(InputFormat, "read", slowly)
     with pytest.raises(KeyboardInterrupt):
-        decoded(folder, "train", NAMES, FORM, until_stopped)
+        decode_once(folder, "train", NAMES, FORM, until_stopped)
     assert len(read) < 100  # of 300
     assert list((folder / "decoded").iterdir()) == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from util.files import atomic_path, claimed, write_json
+from util.files import atomic_path, locked_folder, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -67,8 +67,8 @@ def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path, small_f
 
 
 CLAIM = """
-import sys; from util.files import claimed
-with claimed(sys.argv[1]):
+import sys; from util.files import locked_folder
+with locked_folder(sys.argv[1]):
     print("mine", flush=True); sys.stdin.read()
 """
 
@@ -87,13 +87,13 @@ def test_a_folder_is_one_processs_until_that_ends_or_is_killed(tmp_path):
             assert "another process is writing it; let it end" in second.communicate()[1]
         first.kill()
         first.wait()
-    with claimed(tmp_path / "run"):
+    with locked_folder(tmp_path / "run"):
         pass
     assert names(tmp_path / "run") == ["last.pth"]
 
 
 def test_a_claimed_folder_in_which_nothing_was_written_goes_again(tmp_path):
-    with claimed(tmp_path / "run"):
+    with locked_folder(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
     assert names(tmp_path) == []
 

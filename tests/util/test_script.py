@@ -60,7 +60,7 @@ def test_a_loop_can_end_where_its_state_is_whole(monkeypatch):
         signal.raise_signal(signal.SIGINT)
         assert stop()
         signal.raise_signal(signal.SIGINT)  # the same, passed on by torchrun
-        monkeypatch.setattr("util.script.ONE", 0)
+        monkeypatch.setattr("util.script.SAME_CTRL_C", 0)
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):  # for who cannot wait
             signal.raise_signal(signal.SIGINT)
