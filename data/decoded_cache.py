@@ -2,10 +2,10 @@
 
     dataset/decoded/train-256x256-FINGERPRINT-FORM.npy  (images, C, H, W) uint8, as in the table
 
-The name has the dataset's fingerprint, so that an array of another dataset is not used, and what is
-left of one goes; and a hash of the network's input format and of the table's file names, so that a
-table with another row or order has an array of its own. An array that is older than an image, or
-not whole, is made anew.
+The name has the dataset's fingerprint, so that arrays of another dataset are not used but removed;
+and a hash of the network's input format and of the table's file names, so that a table with another
+row or order has an array of its own. An array that is older than an image, or cut short, is made
+again.
 """
 
 import hashlib
@@ -40,10 +40,10 @@ def decode_once(
     form: InputFormat,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Path:
-    """The .npy file of the images `names` of a split, (N, C, H, W) uint8 as of `form`.
+    """The .npy file of the images `names` of a split, (N, C, H, W) uint8 as `form` says.
 
-    It is made if it is not there; where the dataset's folder cannot be written to, in the folder
-    for temporary files. UnreadableImageError names an image that is broken; OSError if the disk is
+    It is made if it is not there; if the dataset's folder cannot be written to, in the folder for
+    temporary files. UnreadableImageError names an image that is broken; OSError if the disk is
     full. progress: wraps the files that are decoded, as tqdm does.
     """
     fingerprint = read_about(folder)["fingerprint"][:16]

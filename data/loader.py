@@ -38,7 +38,7 @@ def make_loader(
 
 
 class _Loader(DataLoader):
-    """Its processes ignore Ctrl-C from their start on, which may take seconds."""
+    """Its processes ignore Ctrl-C even while they start, which may take seconds."""
 
     started = False
 
@@ -58,7 +58,7 @@ def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def _set_up_reader(worker: int) -> None:
     """In a process that reads, before its first batch."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the start did not see to it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
     # SIGTERM may reach all processes of a run. The main one ends its step, for which it needs this
     # one, and then ends this one. If a signal ended it first, torch would raise in mid-step.
     signal.signal(signal.SIGTERM, lambda *_: _exit_later(SIGTERM_GRACE))

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import math
 import os
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+# What a file system that has no locks answers.
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -20,7 +24,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     A reader, or a run that is killed, sees the old file or the new one, never half of one. When the
     block raises, what it wrote is removed and `path` stays as it was; an error of the disk, such as
     that it is full, names `path`. The suffix is kept, for writers that choose a format by it. The
-    folder must exist.
+    folder must exist. PermissionError on Windows while `path` is open somewhere.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
@@ -38,17 +42,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def check_folder(path: str | Path) -> None:
-    """NotADirectoryError if something else is there, or stands where a folder above it has to be.
-
-    Nothing is made.
-    """
+    """NotADirectoryError if `path` or what should be a folder above it is a file. Makes nothing."""
     there = next(p for p in (Path(path), *Path(path).parents) if os.path.lexists(p))
     if not there.is_dir():
         raise NotADirectoryError(f"{there}: found a file; expected a folder")
 
 
 def make_folder(path: str | Path) -> Path:
-    """The folder, made with those above it where it is not there. Errors as of `check_folder`."""
+    """The folder, made if need be with those above it. Raises what `check_folder` raises."""
     check_folder(path)
     Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
@@ -56,32 +57,33 @@ def make_folder(path: str | Path) -> Path:
 
 @contextmanager
 def locked(lock: str | Path, what: str | Path) -> Iterator[None]:
-    """For the block, this process is the only one that holds `lock`, a file, gone afterwards.
+    """For the block, no other process holds `lock`, a file that is removed afterwards.
 
-    The lock ends with the process, however that ends, also where a child outlives it. It holds
-    between threads, too. FileExistsError while it is held elsewhere, in which `what` is written.
+    FileExistsError, which names `what`, while another process holds it. The lock ends with the
+    process, even if that is killed and a child outlives it. Where the file system has no locks,
+    every process gets it.
     """
-    held = FileLock(lock)
+    held = FileLock(lock, fallback_to_soft=False)  # a soft lock outlives a process that is killed
     try:
         held.acquire(timeout=0)
     except Timeout:
         raise FileExistsError(
             f"{what}: another process is writing it; let it end, or choose another folder"
         ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
     try:
         yield
     finally:
-        with suppress(PermissionError):  # Windows removes it only once it is released
+        with suppress(PermissionError):  # on Windows `release` removes it
             Path(lock).unlink(missing_ok=True)
         held.release()
 
 
 @contextmanager
 def locked_folder(folder: str | Path) -> Iterator[None]:
-    """For the block, the folder is this process's: made if need be, and removed if it stays empty.
-
-    Errors as of `locked`; OSError if the folder cannot be made.
-    """
+    """`locked` for a folder, which is made if need be, and removed if it stays empty."""
     lock = make_folder(folder) / ".lock"
     try:
         with locked(lock, folder):

@@ -16,22 +16,22 @@ PACKAGES = (
 
 
 def commit() -> str | None:
-    """Of the program, `+` after it if its files were changed since; None where git knows none."""
+    """The program's commit, with `+` if its files were changed since; None where git knows none."""
     here = ("git", "-C", str(Path(__file__).parent))
     try:
-        found = subprocess.run(
+        described = subprocess.run(
             (*here, "describe", "--always", "--dirty=+", "--exclude=*"),
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip() or None
+    return described.stdout.strip() or None
 
 
 def machine(device: "torch.device") -> str:
     """`x86_64, 2 CPU cores`, or the GPU's name."""
     if device.type == "cuda":
-        import torch  # takes seconds, in which who makes a dataset need not wait for it
+        import torch  # takes seconds, for which making a dataset need not wait
 
         return torch.cuda.get_device_name(device)
     where = f"{platform.machine()}, {os.cpu_count()} CPU cores"

@@ -18,7 +18,7 @@ TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 
 
 @contextmanager
 def ctrl_c_ignored() -> Iterator[None]:
-    """A process that starts in the block ignores Ctrl-C from its first moment on.
+    """A process that starts in the block ignores Ctrl-C from the start, except on Windows.
 
     Ctrl-C is for the main process, which stops the others; one that comes in the block is lost.
     Outside of the main thread, where Python sets no signal handlers, the block does nothing.
@@ -101,13 +101,14 @@ class _Worker:
 
     def answers(self) -> list[tuple[int, Any]]:
         """(index, result) if there is one by now."""
-        if not self.pipe.poll():
-            return self.overdue() if monotonic() > self.deadline else []
-        try:
-            greeting, result, error = self.pipe.recv()
+        try:  # on Windows `poll`, too, raises when the process is dead
+            answer = self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, ConnectionError):
             return self.dead()
+        if answer is None:
+            return self.overdue() if monotonic() > self.deadline else []
         self.started = True
+        greeting, result, error = answer
         if error:
             raise error
         return [] if greeting else self.finish(result)
@@ -140,6 +141,7 @@ class _Worker:
 
 
 def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
     with suppress(EOFError, ConnectionError):  # when the main process is gone
         pipe.send((True, None, None))
         while True:

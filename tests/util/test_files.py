@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -66,30 +67,50 @@ def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path, small_f
     assert names(tmp_path) == []
 
 
-CLAIM = """
-import sys; from util.files import locked_folder
+HOLD = """
+import os, sys; from util.files import locked_folder
 with locked_folder(sys.argv[1]):
-    print("mine", flush=True); sys.stdin.read()
+    forks = hasattr(os, "fork")
+    child = forks and os.fork() == 0  # like a process that reads for training
+    if child or not forks: print("mine", flush=True)
+    sys.stdin.read()
+    if child: os._exit(0)
 """
 
 
-def claim(folder):
+def hold(folder):
     pipe = subprocess.PIPE
-    command = [sys.executable, "-c", CLAIM, str(folder)]
+    command = [sys.executable, "-c", HOLD, str(folder)]
     return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_a_folder_is_one_processs_until_that_ends_or_is_killed(tmp_path):
-    with claim(tmp_path / "run") as first:
+def test_a_folder_is_locked_until_its_process_is_killed_even_if_a_child_outlives_that(tmp_path):
+    with hold(tmp_path / "run") as first:
         assert first.stdout.readline() == "mine\n"
         (tmp_path / "run" / "last.pth").touch()
-        with claim(tmp_path / "run") as second:
-            assert "another process is writing it; let it end" in second.communicate()[1]
+        with pytest.raises(FileExistsError) as caught, locked_folder(tmp_path / "run"):
+            pass
+        assert str(caught.value) == (
+            f"{tmp_path / 'run'}: another process is writing it; let it end, or choose another"
+            " folder"
+        )
         first.kill()
         first.wait()
-    with locked_folder(tmp_path / "run"):
-        pass
+        with locked_folder(tmp_path / "run"):
+            pass
     assert names(tmp_path / "run") == ["last.pth"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_where_the_file_system_has_no_locks_every_process_gets_it(tmp_path, monkeypatch, number):
+    def flock(file, operation):
+        raise OSError(number, "no locks")
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked_folder(tmp_path / "run"), locked_folder(tmp_path / "run"):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_a_locked_folder_in_which_nothing_was_written_is_removed(tmp_path):
