@@ -38,8 +38,8 @@ def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
 
     A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
     the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
-    empty folder does, so that reading it says so. A file of that very name is not a pattern; so what
-    was found gives itself again. Each name is looked up when its turn comes.
+    empty folder does, so that reading it says so. A file of that very name is not a pattern: names
+    that this function gave give themselves. Each name is looked up when its turn comes.
     """
     for name in [names] if isinstance(names, str | os.PathLike) else names:
         yield from _expand(str(name))
