@@ -107,7 +107,7 @@ def write_tables(
 
 
 def _escaped(row: dict) -> dict:
-    """What is no UTF-8, and carriage returns, as escapes: file names can have them, a CSV not."""
+    """Carriage returns and what is not UTF-8 as escapes: file names can have them, a CSV cannot."""
     return {
         name: value.replace("\r", r"\r").encode(errors="backslashreplace").decode()
         if isinstance(value, str)

@@ -23,7 +23,7 @@ AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
 class Input(NamedTuple):
     """A file: pixels (C, H, W) uint8 as the network takes them, or None and the error.
 
-    doubt is what the file alone says against it: a side view by its DICOM header, a colour
+    doubt is what speaks against the file itself: a side view by its DICOM header, a colour
     photograph, a blank image. Of the pixels the network may see no colour any more.
     """
 
@@ -38,8 +38,8 @@ def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
 
     A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
     the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
-    empty folder does, so that reading it says so. A file of that very name is no pattern; so what
-    was found gives itself again. Each name is looked up when its turn comes.
+    empty folder does, so that reading it says so. A file of that very name is not a pattern: names
+    that this function gave give themselves. Each name is looked up when its turn comes.
     """
     for name in [names] if isinstance(names, str | os.PathLike) else names:
         yield from _expand(str(name))
@@ -50,7 +50,7 @@ def read_ahead(
 ) -> Iterator[list[Input]]:
     """Batches of files, in order, of which the next is read while the last is looked at.
 
-    files: as of `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
+    files: as in `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
     stops the others.
     """
     files = iter(files)
@@ -70,7 +70,7 @@ def read_ahead(
 
 
 def read_input(file: str | Path, form: InputFormat) -> Input:
-    """One file, as of `read_ahead`; the pixels are those of `form.read`."""
+    """One file, as in `read_ahead`; the pixels are those of `form.read`."""
     if not str(file):  # of which Path makes the folder that we are in
         return Input("", None, None, "an empty name; expected a file")
     path = Path(file)

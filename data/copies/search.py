@@ -2,7 +2,7 @@
 
 Two images that share landmarks (data.copies.landmarks), in places that fit one scale and shift, are
 candidates; candidates are compared pixel by pixel (data.copies.alignment). Left and right are never
-swapped: a mirrored copy is no duplicate.
+swapped: a mirrored copy is not a duplicate.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -22,7 +22,7 @@ def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:
 
     ValueError for a folder that gives no image, or in which table and images do not fit together:
     of the rows that should give an image, more than half give none. A row that is left out for
-    what it is, such as CT or a further box, is no such row.
+    what it is, such as CT or a further box, is not counted.
     """
     records, dropped = SOURCES[name].read(folder)
     dropped = sorted(dropped, key=lambda item: item.row)

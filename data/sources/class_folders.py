@@ -76,7 +76,7 @@ def _splits(folder: Path) -> dict[str, tuple[str, ...]]:
         other = next(name for name in names if name not in split)
         raise ValueError(
             f"{folder}: found {split[0]}, a split, beside {other}; expected class folders, or"
-            " train, val and test alone with the class folders in them. Move the others away"
+            " only train, val and test with the class folders in them. Move the others away"
         )
     return own_splits({SPLIT_OF[name.lower()] for name in split})
 

@@ -64,8 +64,8 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 frontal=True,
             )
         )
-    if alone := classes.keys() - {row["studyinstanceuid"] for row in rows}:
-        counts = (len(alone), len(classes))
+    if without_image := classes.keys() - {row["studyinstanceuid"] for row in rows}:
+        counts = (len(without_image), len(classes))
         log.warning("siim: %s has no image for %d of %d studies of %s", table, *counts, studies)
     return _with_patients(records), dropped
 
@@ -75,9 +75,9 @@ def _classes(table: Path) -> dict[str, list[str]]:
     columns = {label: label.lower().replace(" ", "_") for label in LABELS}
     classes: dict[str, set[str]] = {}
     for row in read_rows(table, ["id", *columns.values()]):
-        found = {label for label, column in columns.items() if row[column] in {"1", "1.0"}}
-        classes.setdefault(row["id"].removesuffix("_study"), set()).update(found)
-    return {study: sorted(found, key=LABELS.index) for study, found in classes.items()}
+        labels = {label for label, column in columns.items() if row[column] in {"1", "1.0"}}
+        classes.setdefault(row["id"].removesuffix("_study"), set()).update(labels)
+    return {study: sorted(labels, key=LABELS.index) for study, labels in classes.items()}
 
 
 def _with_patients(records: Sequence[Record]) -> list[Record]:

@@ -31,6 +31,13 @@ IMAGES = {
     "siim": "train",
     "covidx": "train",
 }
+# Without which the folder is not the source; COVIDx needs any of its label files.
+REQUIRED = [
+    (name, needed)
+    for name, tables in TABLES.items()
+    for needed in (*tables, IMAGES[name])
+    if name != "covidx" and not needed.endswith(".json")
+]
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +185,39 @@ def test_a_file_name_never_reaches_outside_its_folder(raw, tmp_path, name, targe
 
 
 # Folders that do not fit.
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_folder_that_is_not_there_or_a_file_is_named(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(FileNotFoundError) as caught:
+            sources.read(name, path)
+        assert str(caught.value).startswith(f"{path}: no such folder; expected ")
+
+
+@pytest.mark.parametrize(("name", "lacks"), REQUIRED, ids=str)
+def test_a_folder_without_what_the_source_needs_says_what_it_has(raw, tmp_path, name, lacks):
+    folder = raw(name)
+    (folder / lacks).rename(tmp_path / "elsewhere")
+    names = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
+    with pytest.raises(FileNotFoundError) as caught:
+        sources.read(name, folder)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{folder}: found {names}; expected {lacks}. Give the folder of ")
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [(n, t) for n, t in REQUIRED if t.endswith(".csv")], ids=str
+)
+@pytest.mark.parametrize(("header", "named"), [("image,boxes", "image, boxes"), ("", "an empty")])
+def test_missing_columns_are_named_in_one_line(raw, name, table, header, named):
+    folder = raw(name)
+    (folder / table).write_text(header)
+    with pytest.raises(ValueError, match=f"found columns {named}.*; expected also ") as caught:
+        sources.read(name, folder)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{folder / table}: ")
 
 
 @pytest.mark.parametrize("name", TABLES)
