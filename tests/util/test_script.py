@@ -113,7 +113,8 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
     heavy = "numpy" if script == "generate_dataset.py" else "torch"
     (tmp_path / f"{heavy}.py").write_text(slow)
-    command = [sys.executable, script, *(["x"] if script != "train.py" else [])]
+    words = {"train.py": [], "generate_dataset.py": ["x", "--sample"]}.get(script, ["x"])
+    command = [sys.executable, script, *words]
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
