@@ -111,7 +111,7 @@ def _hears_ctrl_c():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
-    heavy = "numpy" if script == "generate_dataset.py" else "torch"
+    heavy = "pandas" if script == "generate_dataset.py" else "torch"
     (tmp_path / f"{heavy}.py").write_text(slow)
     words = {"train.py": [], "generate_dataset.py": ["x", "--sample"]}.get(script, ["x"])
     command = [sys.executable, script, *words]
