@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 from util.flags import Parser, demand
-from util.script import before_imports, run
+from util.script import quit_on_ctrl_c, run
 
 if __name__ == "__main__":
-    before_imports("generate_dataset.py")
+    quit_on_ctrl_c("generate_dataset.py")
 
 from data.record import Dropped, Record, clean_view, drop
 from data.sources import SOURCES, read
