@@ -46,8 +46,8 @@ def map_in_processes(
     """Yields for each item, in order, job(item) or NoResult. What the job raises is raised here.
 
     An item whose process dies, or takes longer than `time_limit` seconds, is given to a new one;
-    if that fails, too, the item has NoResult. No other item is affected. ChildProcessError if a process
-    cannot even start. Processes are spawned: a fork would copy the threads that the caller runs.
+    if that fails, too, the item has NoResult. No other item is affected. ChildProcessError if a
+    process cannot even start. They are spawned: a fork would copy the threads that the caller runs.
     """
     team = [_Worker(job, time_limit) for _ in range(min(workers, len(items)))]
     done, given = {}, 0
