@@ -16,7 +16,7 @@ from pathlib import Path
 
 import config
 from util.flags import Parser, add_prevalence, demand
-from util.script import NOTICE, before_imports, run
+from util.script import NOTICE, quit_on_ctrl_c, run
 
 log = logging.getLogger(__name__)
 SENSITIVITY = 0.95  # wished for, where no flag says otherwise
@@ -69,7 +69,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    before_imports("evaluate.py")
+    quit_on_ctrl_c("evaluate.py")
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -18,7 +18,7 @@ from pathlib import Path
 from data.record import clean_view
 from data.sources import SOURCES, read
 from util.flags import Parser, demand
-from util.script import before_imports, run
+from util.script import quit_on_ctrl_c, run
 
 # What the dataset depends on, beside the sources' files; dataset.json has it.
 ARGUMENTS = (
@@ -102,7 +102,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    before_imports("generate_dataset.py")
+    quit_on_ctrl_c("generate_dataset.py")
 
 if __name__ != "__mp_main__":  # the workers' name for this script: what follows costs them seconds
     import numpy as np

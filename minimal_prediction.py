@@ -17,7 +17,7 @@ from pathlib import Path
 
 import config
 from util.flags import Parser, add_prevalence, demand
-from util.script import NOTICE, before_imports, leave_at_once, run
+from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    before_imports("minimal_prediction.py")
+    quit_on_ctrl_c("minimal_prediction.py")
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 

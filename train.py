@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import config
 from util.flags import Parser, add_config
-from util.script import before_imports, run
+from util.script import quit_on_ctrl_c, run
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    before_imports("train.py")
+    quit_on_ctrl_c("train.py")
 
 import numpy as np
 import torch

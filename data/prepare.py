@@ -10,7 +10,7 @@ from pathlib import Path
 from data.images.gray import UnreadableImageError
 from data.images.preparation import Preparation
 from data.record import Dropped, Record, drop
-from util.workers import Lost, map_apart
+from util.workers import NoResult, map_in_processes
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def prepare(
     Without `workers` this process does the work.
     """
     job = partial(_prepare_one, folder=folder, preparation=preparation)
-    results = map_apart(job, records, workers) if workers else map(job, records)
+    results = map_in_processes(job, records, workers) if workers else map(job, records)
     for record, result in zip(records, results, strict=True):
-        yield drop(record, result.reason) if isinstance(result, Lost) else result
+        yield drop(record, result.reason) if isinstance(result, NoResult) else result
 
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:

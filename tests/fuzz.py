@@ -33,7 +33,7 @@ from data.images.gray import UnreadableImageError
 from data.images.radiograph import read_radiograph
 from data.sample.dicom import write_dicom
 from tests.helpers.lossless_jpeg import jpeg_lossless
-from util.workers import Lost, map_apart
+from util.workers import NoResult, map_in_processes
 
 try:
     import resource
@@ -166,8 +166,8 @@ def run(inputs: range, seed: int, workers: int) -> list[str]:
     with TemporaryDirectory() as folder:
         files = whole_files(Path(folder))
         job = partial(outcome, files=files, seed=seed, folder=Path(folder))
-        results = map_apart(job, inputs, workers, SECONDS) if workers else map(job, inputs)
-        return [f"WRONG: {r.reason}" if isinstance(r, Lost) else r for r in results]
+        results = map_in_processes(job, inputs, workers, SECONDS) if workers else map(job, inputs)
+        return [f"WRONG: {r.reason}" if isinstance(r, NoResult) else r for r in results]
 
 
 def main() -> None:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-# What a file system that has no locks answers.
-NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a file system
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def run(main: Callable[[], None], prog: str) -> None:
         sys.exit(130)
 
 
-def before_imports(prog: str) -> None:
+def quit_on_ctrl_c(prog: str) -> None:
     """Until `run` begins, Ctrl-C ends the process with the line and status that `run` gives it.
 
     Importing torch takes seconds, in which a traceback from inside it would be shown instead.

@@ -34,20 +34,20 @@ def ctrl_c_ignored() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Lost:
+class NoResult:
     """In place of a result: why there is none."""
 
     reason: str
 
 
-def map_apart(
+def map_in_processes(
     job: Callable[[Any], Any], items: Sequence[Any], workers: int, time_limit: float = TIME_LIMIT
 ) -> Iterator[Any]:
-    """Yields for each item, in order, job(item) or Lost. What the job raises is raised here.
+    """Yields for each item, in order, job(item) or NoResult. What the job raises is raised here.
 
     An item whose process dies, or takes longer than `time_limit` seconds, is given to a new one;
-    when that dies, too, the item is lost. No other item is affected. ChildProcessError if a process
-    cannot even start. Processes are spawned: a fork would copy the threads that the caller runs.
+    if that fails, too, the item has NoResult. No other item is affected. ChildProcessError if a
+    process cannot even start. They are spawned: a fork would copy the threads that the caller runs.
     """
     team = [_Worker(job, time_limit) for _ in range(min(workers, len(items)))]
     done, given = {}, 0
@@ -135,7 +135,7 @@ class _Worker:
         if self.index is None:
             return []
         if self.tries == 2:
-            return self.finish(Lost(trouble))
+            return self.finish(NoResult(trouble))
         self.send()
         return []
 

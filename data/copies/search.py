@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from data.copies.alignment import similarity
 from data.copies.landmarks import BYTES
-from util.workers import Lost, map_apart
+from util.workers import NoResult, map_in_processes
 
 TURNS = 16  # orders in which hashes are sorted, each by other bits first
 NEIGHBOURS = 8  # that a hash is compared with in each order; 4 lose 1 hard copy in 15 of 30,000
@@ -70,10 +70,10 @@ def find_duplicates(
     meeting = _pairs_that_meet(compare.signatures)
     blocks = [meeting[begin : begin + BLOCK] for begin in range(0, len(meeting), BLOCK)]
     apart = workers > 1 and len(blocks) > MANY
-    results = map_apart(compare, blocks, workers) if apart else map(compare, blocks)
+    results = map_in_processes(compare, blocks, workers) if apart else map(compare, blocks)
     pairs = []
     for _, duplicates in zip(progress(blocks), results, strict=True):
-        if isinstance(duplicates, Lost):
+        if isinstance(duplicates, NoResult):
             raise ChildProcessError(f"while copies were looked for: {duplicates.reason}")
         pairs += duplicates
     return sorted(pairs)

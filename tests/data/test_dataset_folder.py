@@ -287,7 +287,7 @@ def no_images(folder):
         binary_table, no_columns, no_image, no_images,
     ],
 )  # fmt: skip
-def test_a_damaged_folder_is_told_in_one_line(make_dataset, damage):
+def test_a_damaged_folder_is_reported_in_one_line(make_dataset, damage):
     folder = make_dataset(*PAIRS)
     begin = damage(folder)
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
@@ -296,7 +296,7 @@ def test_a_damaged_folder_is_told_in_one_line(make_dataset, damage):
     assert line.startswith(begin)
 
 
-def test_a_folder_that_is_not_there_is_told_with_the_command_that_makes_it(tmp_path):
+def test_a_folder_that_is_not_there_is_reported_with_the_command_that_makes_it(tmp_path):
     path = tmp_path / "set"
     with pytest.raises(FileNotFoundError) as caught:
         read_split(path, "train")

@@ -64,7 +64,7 @@ def test_each_size_and_split_has_a_file_of_its_own(folder):
     assert all(path.exists() for path in paths)
 
 
-def test_the_array_of_another_dataset_is_not_used_and_goes(folder):
+def test_the_array_of_another_dataset_is_not_used_but_removed(folder):
     old = decode_once(folder, "train", NAMES, FORM)
     val = decode_once(folder, "val", ["source-00004.png"], FORM)
     about = json.loads((folder / "dataset.json").read_text())
@@ -93,19 +93,19 @@ def test_another_table_has_an_array_of_its_own(folder, names):
 
 
 @pytest.mark.parametrize("cut", [0, 60, -100], ids=["empty", "half a header", "half the images"])
-def test_an_array_that_was_cut_short_is_made_anew(folder, cut):
+def test_an_array_that_was_cut_short_is_made_again(folder, cut):
     path = decode_once(folder, "train", NAMES, FORM)
     path.write_bytes(path.read_bytes()[:cut])
     assert np.array_equal(np.load(decode_once(folder, "train", NAMES, FORM)), expected(folder))
 
 
-def test_an_array_of_another_shape_is_made_anew(folder):
+def test_an_array_of_another_shape_is_made_again(folder):
     path = decode_once(folder, "train", NAMES, FORM)
     np.save(path, np.zeros((2, 1, 16, 16), np.uint8))
     assert np.array_equal(np.load(decode_once(folder, "train", NAMES, FORM)), expected(folder))
 
 
-def test_what_killed_processes_left_half_written_goes_after_an_hour(folder):
+def test_what_killed_processes_left_half_written_is_removed_after_an_hour(folder):
     path = decode_once(folder, "train", NAMES, FORM)
     dead, alive = (path.with_name(f".{word}{path.name}") for word in ("0123abcd", "89abcdef"))
     for file, age in ((dead, 4000), (alive, 3000)):

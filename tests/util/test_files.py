@@ -61,7 +61,7 @@ def test_the_new_file_is_readable_by_others_as_any_file_is(tmp_path):
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path, small_files):
+def test_a_disk_that_is_full_is_reported_with_the_name_of_the_file(tmp_path, small_files):
     with pytest.raises(OSError, match=r"last.txt'$"), atomic_path(tmp_path / "last.txt") as path:
         path.write_bytes(bytes(2 * small_files))
     assert names(tmp_path) == []

@@ -123,11 +123,11 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
 @pytest.mark.usefixtures("_hears_ctrl_c")
 def test_ctrl_c_is_itself_again_once_the_work_begins():
     code = (
-        "import os, signal; from util.script import before_imports, run\n"
+        "import os, signal; from util.script import quit_on_ctrl_c, run\n"
         "def main():\n"
         "    try: os.kill(os.getpid(), signal.SIGINT)\n"
         "    finally: print('tidied up')\n"
-        "before_imports('tool'); run(main, 'tool')\n"
+        "quit_on_ctrl_c('tool'); run(main, 'tool')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, "tidied up\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from util.workers import WINDOW, Lost, map_apart
+from util.workers import WINDOW, NoResult, map_in_processes
 
 
 def double(item):
@@ -55,47 +55,47 @@ class Unreachable:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_come_in_the_order_of_the_items(workers):
-    assert list(map_apart(double, range(50), workers)) == list(range(0, 100, 2))
-    assert list(map_apart(slow_first, range(9), workers)) == list(range(9))
+    assert list(map_in_processes(double, range(50), workers)) == list(range(0, 100, 2))
+    assert list(map_in_processes(slow_first, range(9), workers)) == list(range(9))
 
 
 def test_no_items_need_no_process():
-    assert list(map_apart(double, [], 2)) == []
+    assert list(map_in_processes(double, [], 2)) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_item_that_kills_two_processes_is_lost_and_no_other(tmp_path, workers):
+def test_an_item_that_kills_two_processes_has_no_result_and_others_do(tmp_path, workers):
     job = partial(deadly, deaths={3: 2, 8: 2}, folder=tmp_path)
-    results = list(map_apart(job, range(12), workers))
+    results = list(map_in_processes(job, range(12), workers))
     expected = list(range(12))
-    expected[3] = Lost("the process that works on it dies (SIGABRT)")
-    expected[8] = Lost("the process that works on it dies (exit status 3)")
+    expected[3] = NoResult("the process that works on it dies (SIGABRT)")
+    expected[8] = NoResult("the process that works on it dies (exit status 3)")
     assert results == expected
 
 
 def test_a_process_that_is_killed_once_costs_nothing(tmp_path):
     job = partial(deadly, deaths={0: 1, 5: 1, 6: 1}, folder=tmp_path)
-    results = list(map_apart(job, range(8), 2))
+    results = list(map_in_processes(job, range(8), 2))
     assert results == list(range(8))
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_an_item_without_end_is_lost_after_the_time_limit():
-    results = list(map_apart(endless, range(6), 2, time_limit=1.5))
-    assert results == [0, 1, 2, Lost("not done after 1.5 seconds"), 4, 5]
+def test_an_item_without_end_has_no_result_after_the_time_limit():
+    results = list(map_in_processes(endless, range(6), 2, time_limit=1.5))
+    assert results == [0, 1, 2, NoResult("not done after 1.5 seconds"), 4, 5]
 
 
 def test_an_error_of_the_job_is_raised_with_its_traceback():
-    results = map_apart(faulty, range(9), 1)
+    results = map_in_processes(faulty, range(9), 1)
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(OSError, match="No space left") as caught:
         next(results)
     assert "in faulty" in str(caught.value.__cause__)
 
 
-def test_processes_that_cannot_start_are_an_error_and_not_lost_items():
+def test_processes_that_cannot_start_are_an_error_and_not_missing_results():
     with pytest.raises(ChildProcessError, match=r"does not start \(exit status 7\)"):
-        list(map_apart(Unreachable(), range(3), 2))
+        list(map_in_processes(Unreachable(), range(3), 2))
 
 
 def test_no_more_than_a_window_of_items_is_read_ahead():
@@ -110,7 +110,7 @@ def test_no_more_than_a_window_of_items_is_read_ahead():
             return place
 
     items = Items()
-    results = map_apart(slow_first, items, 2)
+    results = map_in_processes(slow_first, items, 2)
     next(results)  # the second process had time for thousands meanwhile
     assert items.read == 2 * WINDOW - 1
     results.close()
@@ -120,20 +120,20 @@ def ignores_ctrl_c(item):
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-def test_ctrl_c_is_for_the_main_process_alone():
+def test_ctrl_c_is_for_the_main_process_only():
     before = signal.getsignal(signal.SIGINT)
-    assert list(map_apart(ignores_ctrl_c, [0, 1], 2)) == [True, True]
+    assert list(map_in_processes(ignores_ctrl_c, [0, 1], 2)) == [True, True]
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_another_thread_than_the_first_may_ask():
     with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(lambda: list(map_apart(double, [1, 2], 1))).result() == [2, 4]
+        assert threads.submit(lambda: list(map_in_processes(double, [1, 2], 1))).result() == [2, 4]
 
 
 def test_no_process_outlives_a_caller_that_stops_asking():
     before = set(psutil.Process().children())
-    results = map_apart(double, range(100), 2)
+    results = map_in_processes(double, range(100), 2)
     next(results)
     workers = [
         child for child in psutil.Process().children() if "--multiprocessing-fork" in command(child)
