@@ -21,7 +21,6 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(len(sys.argv) - 1, "modules")
 """
-POSIX_ONLY = {"tests.fuzz", "tests.scripts.test_fuzz"}  # they limit memory
 FOLDERS = ("util", "data", "model", "benchmarks", "tests")
 
 
@@ -31,7 +30,7 @@ def modules() -> list[str]:
         *(path for name in FOLDERS for path in (ROOT / name).rglob("*.py")),
     ]
     names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(files))
-    return [name for name in names if not name.endswith("__") and name not in POSIX_ONLY]
+    return [name for name in names if not name.endswith("__")]
 
 
 def test_every_module_is_imported_without_what_windows_lacks():
