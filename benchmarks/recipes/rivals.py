@@ -27,16 +27,19 @@ from torchvision.transforms import InterpolationMode
 from data.dataset import RadiographDataset
 from data.dataset_folder import preparation, read_about
 from data.loader import make_loader
-from data.sampling import EpochBatches, class_shares, in_order, plan_epochs
+from data.sampling import EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.resnext import Bottleneck
 from util.checkpoint import save_checkpoint
 from util.device import autocast, pick_device, pick_precision
+from util.files import atomic_path
 from util.metrics.calibration import fit_temperature
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
-from util.training.optimizer import Descent, plateau_schedule
+from util.training.class_weights import class_frequencies, class_prior, class_weights
+from util.training.optimizer import Descent
+from util.training.schedule import plateau_schedule
 from util.versions import versions
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
@@ -112,16 +115,17 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         loader(val_set, in_order(len(val_set), BATCH_SIZE)),
     )
 
-    n_classes, wanted = len(MAPPING), recipe.weights or "counts"
-    plan = plan_epochs(train_set.table, train_set.targets, n_classes, "shuffle", None, wanted)
+    n_classes = len(MAPPING)
+    costs = class_weights(recipe.weights or "counts", train_set.targets, n_classes)
+    prior = class_prior(costs, train_set.targets)
     model = COVIDNext50(n_classes)
     if not recipe.zero_init:
         for block in model.modules():
             if isinstance(block, Bottleneck):
                 nn.init.ones_(block.bn3.weight)
     model = model.to(device, memory_format=torch.channels_last)
-    weights = torch.tensor(plan.weights, dtype=torch.float32, device=device)
-    shares = class_shares(val_set.targets, n_classes).clip(1e-12)
+    weights = torch.tensor(costs, dtype=torch.float32, device=device)
+    shares = class_frequencies(val_set.targets, n_classes).clip(1e-12)
     loss_of = nn.CrossEntropyLoss(weights, label_smoothing=recipe.smoothing)
     optimizer = recipe.optimizer(model.parameters())
     if recipe.one_cycle:
@@ -165,8 +169,8 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
                 "config": {"name": run.name, "dataset": str(dataset), "random_seed": seed},
                 "epoch": epoch + 1,
                 "metrics": metrics,
-                "prior": plan.prior.tolist(),
-                "temperature": fit_temperature(logits.numpy(), targets, plan.prior / shares),
+                "prior": prior.tolist(),
+                "temperature": fit_temperature(logits.numpy(), targets, prior / shares),
                 "validation": {"logits": logits, "targets": val_set.targets},
                 "fingerprint": about["fingerprint"],
                 "versions": versions(),
@@ -176,7 +180,9 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
         history.append(row | {f"val_{name}": value for name, value in metrics.items()})
         pd.DataFrame(history).to_csv(run / "history.csv", index=False)
         state = {name: part.state_dict() for name, part in whole.items()}
-        save_checkpoint(last, state | {"rng": torch.get_rng_state(), "history": history})
+        state |= {"rng": torch.get_rng_state(), "history": history}
+        with atomic_path(last) as temporary:
+            torch.save(state, temporary)
 
 
 def varied(recipe: Recipe, pixels: np.ndarray) -> np.ndarray:

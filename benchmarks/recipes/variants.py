@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import config
 from util.flags import Parser, add_config
-from util.training.run_folder import FREE
+from util.training.resume import FREE
 
 OURS = (
     *("--backbone-weights", "none", "--optimizer", "muon", "--lr", "3e-3"),

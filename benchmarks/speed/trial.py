@@ -26,13 +26,15 @@ from data.loader import make_loader
 from data.sampling import EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import ready
+from model.fuse_batchnorm import fuse_for_inference
 from model.inference import predict_logits
 from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.memory import keep_freed_memory
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, RunningAverage, cosine_schedule, make_optimizer
+from util.training.optimizer import Descent, make_optimizer
+from util.training.schedule import cosine_schedule
+from util.training.weight_average import RunningAverage
 
 CLASSES = 3
 OUR_STEPS = {  # kind -> settings of our_step
@@ -90,7 +92,7 @@ def forward_pass(size: int, batch: int, folder: Path) -> Callable[[], int]:
     mapping = {label: k % CLASSES for k, label in enumerate(about["labels"])}
     images = RadiographDataset(folder, "test", mapping, form(size, about))
     device = pick_device("auto")
-    network = ready(COVIDNext50(CLASSES), device, pick_precision("auto", device))
+    network = fuse_for_inference(COVIDNext50(CLASSES), device, pick_precision("auto", device))
     loader = make_loader(images, in_order(len(images), batch), 0, pin=False)
     normalise = form(size, about).normalise
     pixels = [shown for shown, _ in loader]
@@ -112,7 +114,7 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         loss = loss_fn(model(images.to(device)), targets.to(device))
         loss.backward()
         optimizer.step()
-        return loss
+        return loss.detach()
 
     return step
 
@@ -140,7 +142,7 @@ def our_step(
             logits = net(images)
         targets = targets.to(device, non_blocking=True)
         loss = batch_loss(logits, targets, weights, config.label_smoothing, Ranks())
-        descent.step(loss.share)
+        descent.step(loss.to_backward)
         if average:
             average.update(next(steps))
         return loss.mean

@@ -25,7 +25,7 @@ def write_dicom(
     transfer_syntax: str = ExplicitVRLittleEndian,
     **attributes: object,
 ) -> None:
-    """Write a DICOM file whose bytes depend on the arguments alone.
+    """Write a DICOM file whose bytes depend only on the arguments.
 
     `pixels` is (rows, columns), (frames, rows, columns) or colour (rows, columns, 3), of 8 or 16
     bits, signed or not. `transfer_syntax` is JPEG baseline (8-bit grey), uncompressed or what

@@ -33,7 +33,7 @@ class Anatomy:
     clavicle: float  # y of the outer end of the clavicles
     breast: float  # density of the breast shadows, 0 is none
     bubble: float  # density of the air in the stomach, 0 is none
-    own: int  # seeds what is this person's alone: the bends of all shapes, the roots of the vessels
+    own: int  # seeds what only this person has: the bends of all shapes, the roots of the vessels
 
 
 def random_anatomy(rng: np.random.Generator) -> Anatomy:
