@@ -11,7 +11,7 @@ demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
 	$(PY) generate_dataset.py $(DEMO) --sample --size 64 --test-size 0.15 --val-size 0.15
 	$(PY) train.py --dataset $(DEMO) --name demo --backbone-weights none --width 64 --height 64 \
-		--epochs 12 --batch-size 32 --lr 1e-3 --label-smoothing 0 \
+		--epochs 6 --batch-size 16 --lr 1e-3 --average-decay 0.95 --label-smoothing 0 \
 		--rotation 5 --shift 0.04 --scale 0.95 1.05 --jitter 0.1
 	$(PY) evaluate.py $(RUN)/best.pth
 	@echo "Five images of the test split, one line each:"
