@@ -5,7 +5,7 @@ python3 -m benchmarks.recipes.rivals RECIPE DATASET RUN --seed 1 --size 96 --epo
 Writes RUN/best.pth, chosen by validation macro F1 as in train.py, and RUN/history.csv; a run that
 was stopped goes on after its last whole epoch. The recipe has its own augmentation, loss,
 optimizer, schedule, and residual blocks that start as torchvision draws them. It shares with
-train.py what is no disadvantage: images decoded once, and the arithmetic that fits the device.
+train.py what costs it nothing: images decoded once, and the arithmetic that fits the device.
 """
 
 import argparse
