@@ -2,7 +2,7 @@
 
 python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all pairs, in one table
 python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
-python3 -m benchmarks recipes --dataset DIR                         hours: what recipes score
+python3 -m benchmarks recipes --dataset DIR                         scores of recipes; takes hours
 """
 
 import argparse
@@ -15,7 +15,7 @@ from data.sources import SOURCES
 from util.flags import Parser, demand
 from util.script import run
 
-# A benchmark is a module here with run(args) -> the rows of its table.
+# A benchmark is a module in speed/ with run(args) -> the rows of its table.
 PAIRS = {
     "generate": "generate_dataset.py against full-size copies in one process",
     "loader": "training images, against reading and varying full-size RGB",
@@ -34,16 +34,18 @@ def arguments() -> argparse.Namespace:
         kind.add_argument("--rounds", type=int, default=3, help="times that each of a pair runs")
         if name != "generate":
             kind.add_argument("--size", type=int, default=256, help="of the images, pixels")
-            kind.add_argument("--batch-size", type=int, default=16, help="images a step")
+            kind.add_argument("--batch-size", type=int, default=16, help="images per step")
         if name in ("predict", "all"):
             kind.add_argument("--images", type=int, default=200, help="predict: files")
         if name != "step":
             for source, module in SOURCES.items():
                 kind.add_argument(f"--{source}", metavar="DIR", help=module.DESCRIPTION)
-    growth = kinds.add_parser("growth", help="generate_dataset.py on more and more sample images")
+    growth = kinds.add_parser(
+        "growth", help="generate_dataset.py on growing numbers of sample images"
+    )
     growth.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000], metavar="N")
     growth.add_argument("--size", type=int, default=64, help="of the drawn images, pixels")
-    study = kinds.add_parser("recipes", help="what recipes of training score, over seeds")
+    study = kinds.add_parser("recipes", help="scores of training recipes, over seeds")
     study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
     study.add_argument(
         "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
@@ -58,11 +60,11 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--size", type=int, default=96, help="of the images, pixels")
     study.add_argument(
         "--folds", action="store_true",
-        help="cross-validate in three folds of train and validation, one for each seed, and leave"
-        " test unread",
+        help="cross-validate in three folds of train and validation, one for each seed; the test"
+        " split is not read",
     )  # fmt: skip
     study.add_argument(
-        "--jobs", type=int, default=1, help="trainings at a time; a GPU has room for many"
+        "--jobs", type=int, default=1, help="trainings at the same time; a GPU has room for many"
     )
     study.add_argument(
         "--ckpts-dir", type=Path, default=Path("experiments/recipes"), metavar="DIR",
@@ -70,7 +72,7 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     study.add_argument(
         "--results", type=Path, default=Path("benchmarks/recipes/recipes.csv"), metavar="FILE",
-        help="table of runs that have ended; what has a line there is not made again",
+        help="table of finished runs; a run that has a line there is not repeated",
     )  # fmt: skip
     for name, kind in kinds.choices.items():
         if name not in ("step", "predict", "recipes"):
@@ -101,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def module_of(benchmark: str) -> ModuleType:
-    """The module whose `run` does a benchmark; its imports take seconds."""
+    """The module whose `run` does a benchmark; importing it takes seconds."""
     where = "recipes.scores" if benchmark == "recipes" else f"speed.{benchmark}"
     return importlib.import_module(f"benchmarks.{where}")
 

@@ -1,4 +1,4 @@
-"""How long a command takes, and how much memory it and the processes that it starts hold."""
+"""How long a command takes, and how much memory it and its child processes hold."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 import psutil
 
 ROOT = Path(__file__).parent.parent
-INTERVAL = 0.05  # seconds from one look at the memory to the next, where that is of interest
+INTERVAL = 0.05  # seconds between two readings of the memory, where it matters
 
 
 def source_flags(folders: Mapping[str, Path]) -> list[str]:
@@ -23,10 +23,10 @@ def source_flags(folders: Mapping[str, Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of all processes of the command together: `cpu` seconds, `peak` MiB resident at a time; and
-    what it `said` on standard output.
+    """Of all processes of the command together: `cpu` seconds, the `peak` of resident MiB, and what
+    it `said` on standard output.
 
-    On a busy machine `seconds` tell as much of the others on it; `cpu` tells less of them.
+    On a busy machine `seconds` depend on the other processes there, `cpu` depends on them less.
     """
 
     seconds: float
@@ -38,7 +38,7 @@ class Measured:
 def measure(*words: object, interval: float = INTERVAL) -> Measured:
     """Runs `python WORDS` in the root of the project. ChildProcessError if it fails.
 
-    interval: seconds from one look at the memory to the next.
+    interval: seconds between two readings of the memory.
     """
     start, cpu, peak = time.perf_counter(), _cpu_of_children(), 0
     with (
@@ -58,7 +58,7 @@ def measure(*words: object, interval: float = INTERVAL) -> Measured:
         seconds = time.perf_counter() - start
         if process.returncode:
             errors.seek(0)
-            last = (errors.read().strip().splitlines() or ["no word of why"])[-1]
+            last = (errors.read().strip().splitlines() or ["no error message"])[-1]
             raise ChildProcessError(f"python {' '.join(map(str, words))}: {last}")
         output.seek(0)
         said = output.read()
@@ -66,18 +66,18 @@ def measure(*words: object, interval: float = INTERVAL) -> Measured:
 
 
 def _cpu_of_children() -> float:
-    """Seconds, of all that have ended and of theirs."""
+    """Seconds, of all child processes that have ended and of their children."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def _resident(pid: int) -> int:
-    """Bytes; what two processes share counts twice."""
+    """Bytes of a process and its children; memory that two of them share counts twice."""
     total = 0
     try:
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
             total += process.memory_info().rss
     except psutil.NoSuchProcess:
-        pass  # it ended meanwhile
+        pass  # it has ended in the meantime
     return total

@@ -10,12 +10,12 @@ from benchmarks.measure import measure, source_flags
 from data.sample import write_sample
 from data.sources import SOURCES
 
-STORED = 256  # pixels of a data set's images, as by default: of these, a small input is read finer
+STORED = 256  # pixels of a data set's images, the default; finer than a smaller input
 
 
 @contextmanager
 def given_sources(args: argparse.Namespace, scratch: Path) -> Iterator[dict[str, Path]]:
-    """Name -> folder, with every file read once: from then on in memory, for all recipes alike."""
+    """Name -> folder. Every file is read once, so that all recipes find it in memory."""
     folders = {name: getattr(args, name.replace("-", "_")) for name in SOURCES}
     folders = {name: Path(folder) for name, folder in folders.items() if folder}
     with TemporaryDirectory(dir=scratch) as drawn:
@@ -27,5 +27,5 @@ def given_sources(args: argparse.Namespace, scratch: Path) -> Iterator[dict[str,
 
 
 def make_dataset(dataset: Path, size: int, folders: Mapping[str, Path]) -> None:
-    """A data set of the sources, its images `size` pixels wide."""
+    """Writes a data set of the sources with images of `size` pixels."""
     measure("generate_dataset.py", dataset, "--size", size, *source_flags(folders))

@@ -7,8 +7,8 @@ Row = Mapping[str, str | float]
 
 
 def show(rows: Sequence[Row], as_json: bool) -> str:
-    """The rows under their keys as a heading; numbers to three figures, nothing for a key that a
-    row lacks."""
+    """The rows below a heading of their keys; numbers have three figures, and a missing key leaves
+    its cell empty."""
     if as_json:
         return json.dumps(rows, indent=2)
     heading = list(dict.fromkeys(name for row in rows for name in row))

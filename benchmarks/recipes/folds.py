@@ -1,7 +1,7 @@
-"""Three data sets of the train and validation images of one, so that each is validated on once.
+"""Three data sets made of the train and validation images of one; each image is validated on once.
 
-A validation split of a hundred images does not tell two good recipes apart; a thousand may. The
-test split is left alone.
+A hundred validation images cannot tell two good recipes apart; a thousand may. The test split is
+not read.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from data.split import SPLITS, split_patients
 
 
 def make_folds(dataset: Path, folder: Path) -> list[Path]:
-    """`folder`/fold-1 to fold-3, dataset folders of links, unless they are there.
+    """Makes `folder`/fold-1 to fold-3, dataset folders of links, unless they exist.
 
-    Patients, and radiographs that were found twice, stay on one side.
+    All images of a patient, and all copies of a radiograph, stay in one fold.
     """
     about = read_about(dataset)
     splits = [read_split(dataset, split).assign(split=split) for split in SPLITS[:2]]

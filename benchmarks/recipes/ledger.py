@@ -1,14 +1,14 @@
-"""The table of finished runs of recipes: one that stands there is made on no machine again."""
+"""The table of finished runs of recipes. A run in it is not repeated, on whatever machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-# What a run is known by. data: the fingerprint of its images. settings: a digest of all others.
+# What identifies a run. data: fingerprint of its images. settings: digest of all other settings.
 JOB = ("recipe", "seed", "data", "size", "epochs", "settings")
-# Validation as the mean of the last epochs, and test of the checkpoint that validation chose; empty
-# for what was not measured.
+# Validation: mean of the last epochs. Test: of the checkpoint that validation chose. Empty where
+# nothing was measured.
 SCORES = ("F1", "AUROC", "loss", "test F1", "test AUROC")
 # What it was made with.
 HOW = ("precision", "machine", "torch", "commit")
@@ -17,8 +17,8 @@ Job = Mapping[str, str | int]
 
 
 def find(file: Path, job: Job) -> tuple[dict[str, float], dict[str, str]] | None:
-    """The scores of a job that was done, NaN for those that are empty, and what it was made with;
-    None for another job."""
+    """The scores of a finished job (NaN where empty) and what it was made with; None if the job is
+    not in the table."""
     if not file.is_file():
         return None
     table = pd.read_csv(file, dtype=dict.fromkeys((*JOB, *HOW), str))
@@ -30,6 +30,6 @@ def find(file: Path, job: Job) -> tuple[dict[str, float], dict[str, str]] | None
 
 
 def add(file: Path, job: Job, scores: Mapping[str, float], how: Mapping[str, str]) -> None:
-    """A line for a job that has ended."""
+    """Adds the line of a finished job."""
     row = pd.DataFrame([{**job, **scores, **how}], columns=[*JOB, *SCORES, *HOW])
     row.to_csv(file, mode="a", header=not file.exists(), index=False, float_format="%.4f")

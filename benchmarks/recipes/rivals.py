@@ -1,11 +1,11 @@
-"""Trains COVIDNext50 by another's recipe, on the images, the split and the network of train.py.
+"""Trains COVIDNext50 by another recipe, with the images, the split and the network of train.py.
 
 python3 -m benchmarks.recipes.rivals RECIPE DATASET RUN --seed 1 --size 96 --epochs 40
 
-Writes RUN/best.pth, chosen by validation macro F1 as train.py does, and RUN/history.csv; goes on
-after the last whole epoch if it was stopped. What is the recipe's own: augmentation, loss,
-optimizer, schedule, and a network whose residual blocks start as torchvision draws them. What is
-not, and costs it nothing: images decoded once, the arithmetic that fits the device.
+Writes RUN/best.pth, chosen by validation macro F1 as in train.py, and RUN/history.csv; a run that
+was stopped goes on after its last whole epoch. The recipe has its own augmentation, loss,
+optimizer, schedule, and residual blocks that start as torchvision draws them. It shares with
+train.py what costs it nothing: images decoded once, and the arithmetic that fits the device.
 """
 
 import argparse
@@ -47,8 +47,8 @@ MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
 
 @dataclass(frozen=True)
 class Recipe:
-    """vary: PIL image -> PIL image. weights: of the classes in the loss; None for their counts.
-    one_cycle: Smith & Topin, arXiv:1708.07120, step by step; else `plateau_schedule` by epochs.
+    """vary: PIL image -> PIL image. weights: of the classes in the loss; None: from their counts.
+    one_cycle: Smith & Topin, arXiv:1708.07120, per step; otherwise `plateau_schedule` per epoch.
     zero_init: the last BatchNorm of each residual block starts at 0, as in train.py."""
 
     vary: Callable[[Image.Image], Image.Image]
@@ -139,7 +139,7 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
     run.mkdir(parents=True, exist_ok=True)
     history, last = [], run / "last.pth"
     whole = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    if last.exists():  # the augmentation draws from torch's generator alone
+    if last.exists():  # the augmentation draws only from torch's generator
         state = torch.load(last, weights_only=True)
         for name, part in whole.items():
             part.load_state_dict(state[name])

@@ -1,10 +1,10 @@
-"""What recipes of training score on validation and test, from random weights, over seeds.
+"""Scores of training recipes on validation and test, from random weights, over seeds.
 
-A run is DIR/RECIPE-SEED. One that was stopped goes on, and one that has ended gets a line in the
-table of results, with which it is not made again: without it, it is. A line is known by data and
-settings, not by machine and program, which it names; of a recipe whose lines are of several, all
-are told. A recipe is settled with --folds, which validates on each image of train and validation
-once: on the first third with the first seed, and so on.
+A run is DIR/RECIPE-SEED. A run that was stopped goes on; a run that has ended gets a line in the
+table of results and is not repeated as long as the line is there. Data and settings identify a
+line; it also names machine and program, and if the lines of a recipe differ in these, the output
+lists all of them. Compare recipes with --folds, which validates on each image of train and
+validation once: on the first third with the first seed, and so on.
 """
 
 import argparse
@@ -30,14 +30,14 @@ from util.device import pick_device, pick_precision, precision_name
 from util.files import write_json
 from util.versions import commit, machine, versions
 
-# What validation says, as the mean of the LAST epochs: the best one is a matter of luck. A rival
-# tells no loss.
+# Validation scores, as means of the LAST epochs, since the best epoch is a matter of luck. The
+# rivals record no loss.
 VALIDATION = {"F1": "val_macro_f1", "AUROC": "val_macro_auroc", "loss": "val_loss"}
 LAST = 5
 
-TABLE = Lock()  # held by whoever reads or writes the table of results
+TABLE = Lock()  # held while the table of results is read or written
 Job, Done = TypeVar("Job"), TypeVar("Done")
-REST = 5.0  # seconds from one look at a training's memory to the next, which nobody asks for here
+REST = 5.0  # seconds between two readings of a training's memory, which is not used here
 
 
 def run(args: argparse.Namespace) -> list[Row]:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     runs = [(seed, args.ckpts_dir, args.dataset) for seed in args.seeds]
     if args.folds:
         folds = make_folds(args.dataset, args.ckpts_dir / "folds")
-        parts = zip(args.seeds, folds, strict=False)  # fewer seeds: a first look
+        parts = zip(args.seeds, folds, strict=False)  # fewer seeds: only the first folds
         runs = [(seed, args.ckpts_dir / fold.name, fold) for seed, fold in parts]
     jobs = [(recipe, *one) for recipe in args.recipes for one in runs]
     found = at_once(lambda job: line_of(*job, args), jobs, args.jobs)
@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> list[Row]:
 
 
 def at_once(do: Callable[[Job], Done], jobs: Sequence[Job], number: int) -> list[Done]:
-    """What comes of each job, `number` of them at a time. Once one has failed, none is begun."""
+    """The result of each job, `number` of them at a time. After a failure no other job begins."""
     over = Event()
 
     def unless_over(job: Job) -> Done | None:
         if over.is_set():
-            return None  # which nobody sees: one that failed comes before it
+            return None  # never used: the failure of an earlier job is raised
         try:
             return do(job)
         except BaseException:
@@ -88,8 +88,8 @@ def at_once(do: Callable[[Job], Done], jobs: Sequence[Job], number: int) -> list
 def line_of(
     recipe: str, seed: int, home: Path, dataset: Path, args: argparse.Namespace
 ) -> tuple[dict[str, float], str]:
-    """The scores in the table of results, to which a run that was not there is added, and what made
-    them."""
+    """The scores of a run and what it was made with, from the table of results; a run that is not
+    there is trained and added."""
     job = {
         "recipe": recipe,
         "seed": seed,
@@ -123,7 +123,7 @@ def beside(folder: Path) -> Path:
 
 
 def made_with(recipe: str) -> dict[str, str]:
-    """What a run of the recipe that begins now is made with."""
+    """What a run of the recipe would be made with if it began now."""
     device, of_train = pick_device("auto"), recipe in VARIANTS
     precision = asked(flags(recipe))["precision"] if of_train else "auto"
     return {
@@ -135,14 +135,14 @@ def made_with(recipe: str) -> dict[str, str]:
 
 
 def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Namespace) -> None:
-    """Unless the run is at its end. ValueError if the one that is there is of another recipe."""
+    """Trains unless the run has ended. ValueError if the folder holds a run of another recipe."""
     check_data(folder / "best.pth", dataset, args.size)
     if not beside(folder).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_json(beside(folder), made_with(recipe))
     history = folder / "history.csv"
     done = history.is_file() and len(pd.read_csv(history)) == args.epochs
-    if done:  # but for the last look, perhaps
+    if done:  # perhaps without what train.py adds at the end
         done = load_checkpoint(folder / "best.pth")["validation"] is not None
     if recipe not in VARIANTS:
         words = ("-m", "benchmarks.recipes.rivals", recipe, dataset, folder, "--seed", seed)
@@ -160,7 +160,7 @@ def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Na
 
 
 def check_data(best: Path, dataset: Path, size: int) -> None:
-    """ValueError if a run that is there is of another data set, or of images of another size."""
+    """ValueError if the folder holds a run of another data set or of another image size."""
     if not best.is_file():
         return
     checkpoint, wanted = load_checkpoint(best), read_about(dataset)["fingerprint"]
@@ -173,10 +173,10 @@ def check_data(best: Path, dataset: Path, size: int) -> None:
 
 
 def check(file: Path, words: Sequence[object]) -> None:
-    """ValueError unless the settings of a run, in `file`, are those that the flags would give."""
+    """ValueError unless the settings of a run, in `file`, equal those that the flags give."""
     saved = json.loads(file.read_text())
     for name, value in asked(words).items():
-        wanted = json.loads(json.dumps(value))  # a tuple is a list there
+        wanted = json.loads(json.dumps(value))  # a tuple is a list in JSON
         if wanted != "auto" and saved.get(name) != wanted:
             raise ValueError(
                 f"{file}: {name} is {saved.get(name)}; expected {wanted}. The run is of another"
@@ -185,7 +185,7 @@ def check(file: Path, words: Sequence[object]) -> None:
 
 
 def test_metrics(folder: Path, dataset: Path) -> dict:
-    """Of the checkpoint that validation chose."""
+    """The test metrics of the checkpoint that validation chose."""
     out = folder / "evaluation-test"
     if not (out / "metrics.json").is_file():
         words = ("evaluate.py", folder / "best.pth", "--dataset", dataset, "--out", out)

@@ -12,7 +12,7 @@ OURS = (
     *("--batch-size", 32, "--warmup-epochs", 4, "--test-time-augmentation"),
 )
 ADAMW = "--optimizer", "adamw", "--lr", "1e-3"
-# Flags of train.py, beside these.
+# Flags of train.py that follow those of OURS.
 VARIANTS = {
     "ours": (),
     "one-view": ("--no-test-time-augmentation",),
@@ -34,16 +34,16 @@ VARIANTS = {
     ),
     "clipped": ("--clip-norm", 1),
 }
-RIVALS = ("original", "plain", "plain-zero-init")  # of benchmarks.recipes.rivals
+RIVALS = ("original", "plain", "plain-zero-init")  # in benchmarks.recipes.rivals
 
 
 def flags(recipe: str) -> tuple:
-    """Of train.py, for one of VARIANTS."""
+    """The flags of train.py for one of VARIANTS."""
     return OURS + VARIANTS[recipe]
 
 
 def digest(recipe: str) -> str:
-    """Eight letters for all of a recipe's settings: those of another recipe have others."""
+    """Eight letters that stand for all settings of a recipe and differ between recipes."""
     if recipe in VARIANTS:
         settings = asked(flags(recipe))
     else:
@@ -56,7 +56,7 @@ def digest(recipe: str) -> str:
 
 
 def asked(words: Sequence[object]) -> dict[str, object]:
-    """The settings that flags of train.py give, but those that change no result, in order."""
+    """The settings that flags of train.py give, in order, without those that change no result."""
     parser = Parser(prog="train.py")
     add_config(parser, config)
     settings = vars(parser.parse_args([str(word) for word in words]))

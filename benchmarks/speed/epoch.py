@@ -1,4 +1,4 @@
-"""What an epoch of train.py costs against as many steps on a batch that is in memory already."""
+"""What an epoch of train.py costs, against as many steps on one batch in memory."""
 
 import argparse
 from pathlib import Path
@@ -13,11 +13,11 @@ from benchmarks.table import Row
 from data.dataset_folder import read_about
 
 MEMORY, TRAIN = "steps in memory", "train.py"
-EPOCHS = 2  # in each round; before them one that is not counted
+EPOCHS = 2  # that count in each round, after one that does not
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """By turns. train.py's rate is its own images_per_second: reading, steps, what it logs."""
+    """By turns. The rate of train.py is its own images_per_second: reading, steps and logging."""
     taken: dict[str, list[Measured]] = {MEMORY: [], TRAIN: []}
     rates: Rates = {TRAIN: []}
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:

@@ -1,4 +1,4 @@
-"""generate_dataset.py against the plain recipe: the same files, turn and turn about."""
+"""generate_dataset.py against the plain recipe: the same files, by turns."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from data.sources import SOURCES
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """A row for each recipe; images are the rows of the sources that are read, kept or not."""
+    """A row for each recipe; an image is a row of the sources that is read, kept or not."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         images = sum(len(SOURCES[name].read(folder)[0]) for name, folder in folders.items())
         flags = source_flags(folders)

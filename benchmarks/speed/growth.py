@@ -1,4 +1,4 @@
-"""generate_dataset.py on more and more sample images: time for each of them, and memory."""
+"""generate_dataset.py on growing numbers of sample images: time per image, and memory."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ from data.sources import SOURCES
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """A row for each number of images; drawing them is not counted.
+    """A row for each number of images; the time to draw them does not count.
 
-    The time of an image more than in the row before is without what every run takes to start.
+    "ms/further image" compares with the row before, so it leaves out what every run takes to start.
     """
     rows = []
     for number in args.images:

@@ -1,4 +1,4 @@
-"""Training images a second: as train.py loads them, and the plain recipe's from full-size files."""
+"""Training images per second, as train.py loads them and as the plain recipe does."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,12 @@ from benchmarks.speed import plain
 from benchmarks.speed.pairs import by_turns, rates_of_trials, rows
 from benchmarks.table import Row
 
-PLAIN_IMAGES = 200  # that the plain recipe reads in an epoch; its rate does not depend on them
+PLAIN_IMAGES = 200  # that the plain recipe reads per epoch; its rate does not depend on the number
 EPOCHS = 3
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """Both from images on the disk that the machine has in memory, by turns."""
+    """Both by turns, from files that the system already has in memory."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         full, dataset = Path(scratch, "full"), Path(scratch, "set")
         plain.copy_images(folders, full, PLAIN_IMAGES)

@@ -9,13 +9,13 @@ from benchmarks.measure import Measured, measure
 from benchmarks.table import Row
 
 Trial = tuple[str, Path, int]  # kind and folder for benchmarks.speed.trial, repetitions
-Rates = dict[str, list[float]]  # recipe -> images a second, of each round
+Rates = dict[str, list[float]]  # recipe -> images per second, one value for each round
 
 
 def commands_by_turns(
     commands: Mapping[str, Sequence[object]], rounds: int
 ) -> dict[str, list[Measured]]:
-    """recipe -> what each of its rounds took: words for `measure`."""
+    """recipe -> what each of its rounds took. commands: recipe -> words for `measure`."""
     taken = {name: [] for name in commands}
     for _ in range(rounds):
         for name, words in commands.items():
@@ -24,7 +24,7 @@ def commands_by_turns(
 
 
 def rates_of_commands(taken: Mapping[str, Sequence[Measured]], images: int) -> Rates:
-    """Of commands that go through so many images; the start of a process is in its time."""
+    """Rates of commands that process so many images; starting the process counts."""
     return {name: [images / run.seconds for run in runs] for name, runs in taken.items()}
 
 
@@ -42,7 +42,7 @@ def by_turns(
 
 
 def rates_of_trials(taken: Mapping[str, Sequence[Measured]]) -> Rates:
-    """Of `benchmarks.speed.trial`, which says the rate of each repetition itself."""
+    """Rates of `benchmarks.speed.trial`, which prints the rate of each repetition itself."""
     return {
         name: [median(json.loads(run.said)["rates"]) for run in runs]
         for name, runs in taken.items()
@@ -50,7 +50,7 @@ def rates_of_trials(taken: Mapping[str, Sequence[Measured]]) -> Rates:
 
 
 def rows(benchmark: str, taken: Mapping[str, Sequence[Measured]], rates: Rates) -> list[Row]:
-    """A row for each recipe, against the first of them."""
+    """A row for each recipe, compared with the first of them."""
     first = next(iter(rates.values()))
     return [
         {

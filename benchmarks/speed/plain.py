@@ -1,8 +1,8 @@
-"""The plain recipe, as the original of 2020 and most notebooks make such a dataset.
+"""The plain recipe: how the original of 2020 and most notebooks make such a dataset.
 
 One process. Each file is read with Pillow or pydicom and saved as a PNG of the full size with
 Pillow's defaults; pandas draws the splits and writes the tables. No check, no grouping by patient.
-It is given the rows that generate_dataset.py uses, so that both have the same files to read.
+It gets the rows that generate_dataset.py uses, so that both read the same files.
 
 python3 -m benchmarks.speed.plain SAVE_PATH --covid-chestxray DIR --rsna DIR
 """
@@ -19,9 +19,9 @@ from data.sources import SOURCES
 
 
 def copy_images(folders: Mapping[str, Path], out: Path, limit: int | None = None) -> list[dict]:
-    """Saves the images of sources (name -> folder) in full size; the rows of those it could read.
+    """Saves the images of sources (name -> folder) in full size; returns the rows of those it read.
 
-    limit: how many, spread over all of them; None for all.
+    limit: how many images, spread over all of them; None for all.
     """
     records = [(name, r) for name, folder in folders.items() for r in SOURCES[name].read(folder)[0]]
     step = max(1, len(records) // limit) if limit else 1
@@ -35,7 +35,7 @@ def copy_images(folders: Mapping[str, Path], out: Path, limit: int | None = None
             else:
                 image = Image.open(record.path).convert("L")
             image.save(out / filename)
-        except Exception as error:  # the sample has files that nobody can read
+        except Exception as error:  # the sample has files that cannot be read
             print(f"{record.path}: {error}")
             continue
         rows.append({"filename": filename, "label": record.label, "patient": record.patient_id})

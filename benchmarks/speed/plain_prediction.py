@@ -1,4 +1,4 @@
-"""Names the class of images as the script of 2020 and most notebooks do: float32, NCHW, full RGB.
+"""Predicts as the script of 2020 and most notebooks do: full-size RGB, float32, NCHW.
 
 python3 -m benchmarks.speed.plain_prediction CHECKPOINT SIZE BATCH IMAGE ...
 """

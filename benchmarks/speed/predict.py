@@ -1,4 +1,4 @@
-"""minimal_prediction.py against a plain script: until one file is named, and through many."""
+"""minimal_prediction.py against a plain script: for one file and for many."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from model.gate import Gate
 from util.checkpoint import save_checkpoint
 
 LABELS = ("normal", "pneumonia", "COVID-19")
-SEEN = 200  # images that the gate has seen: what it asks of an image does not depend on them
+SEEN = 200  # images that the gate is fitted to; what it costs does not depend on them
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """Two rows for each recipe: one file, and `args.images` of them, some again where there are
-    fewer. Both from a cold start."""
+    """Two rows for each recipe: one file, and `args.images` files, some of them repeated if there
+    are fewer. Each from the start of the process."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         full, checkpoint = Path(scratch, "full"), Path(scratch, "best.pth")
         plain.copy_images(folders, full, args.images)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> list[Row]:
 
 
 def write_checkpoint(path: Path, size: int, labels: Sequence[str] = LABELS) -> None:
-    """Random weights, and a gate that has seen noise: they cost what trained ones cost."""
+    """Random weights and a gate fitted to noise, which cost as much as trained ones."""
     model = COVIDNext50(len(labels))
     mapping = {label: k for k, label in enumerate(labels)}
     pixels = torch.randint(0, 256, (SEEN, 1, 64, 64), dtype=torch.uint8)

@@ -13,12 +13,12 @@ from benchmarks.table import Row
 from data.dataset_folder import read_about
 
 PASS, REPORT, START = "one forward pass", "evaluate.py", "start"
-PASSES = 3  # in each round; before them one that is not counted
+PASSES = 3  # that count in each round, after one that does not
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """A forward pass of images that are decoded already; a report, and the same without the time
-    in which Python reads its modules."""
+    """A forward pass over decoded images; a report; and the report without the time in which Python
+    imports its modules."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         dataset, checkpoint = Path(scratch, "set"), Path(scratch, "best.pth")
         make_dataset(dataset, args.size, folders)

@@ -1,7 +1,7 @@
-"""Images a second of a training step on a batch in memory: train.py's, and the plain recipe's.
+"""Images per second of a training step on a batch in memory: of train.py and of the plain recipe.
 
-With Muon, too; in float32, which train.py takes on a CPU without bfloat16 of its own; and compiled,
-on a GPU.
+The step of train.py is also measured with Muon, in float32 (which it uses on a CPU without native
+bfloat16) and, on a GPU, compiled.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""One recipe at one job, in a process of its own; prints images a second, by repetition, and the
-MiB of tensors that a GPU held at a time.
+"""One recipe at one job, in a process of its own. Prints images per second of each repetition, and
+the peak MiB of tensors on a GPU.
 
 python3 -m benchmarks.speed.trial KIND SIZE BATCH WORKERS FOLDER REPETITIONS
 """
@@ -43,11 +43,11 @@ OUR_STEPS = {  # kind -> settings of our_step
     "our-compiled-step": {"compiled": True},
     "our-muon-step": {"optimizer": "muon"},
 }
-AT_ONCE = 20  # steps of a repetition on a GPU, which is waited for at its end
+AT_ONCE = 20  # steps per repetition on a GPU, before the program waits for it
 
 
 class FullSizeImages(Dataset):
-    """The plain recipe's data: each image is read in full size, as RGB, and varied as such."""
+    """The plain recipe's data: each image is read as full-size RGB and then augmented."""
 
     def __init__(self, folder: Path, size: int):
         self.files = sorted(folder.glob("*.png"))
@@ -87,7 +87,7 @@ def our_loader(size: int, batch: int, workers: int, folder: Path) -> Iterable:
 
 
 def forward_pass(size: int, batch: int, folder: Path) -> Callable[[], int]:
-    """As evaluate.py does it, over the test split."""
+    """A pass over the test split as in evaluate.py."""
     about = read_about(folder)
     mapping = {label: k % CLASSES for k, label in enumerate(about["labels"])}
     images = RadiographDataset(folder, "test", mapping, form(size, about))
@@ -122,7 +122,7 @@ def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
 def our_step(
     size: int, precision: str = "auto", compiled: bool = False, optimizer: str = "adamw"
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """As train.py does it: pixels (N, 1, H, W) uint8 and targets -> loss."""
+    """The step of train.py: pixels (N, 1, H, W) uint8 and targets -> loss."""
     keep_freed_memory()
     device = pick_device("auto")
     model = COVIDNext50(CLASSES).to(device, memory_format=torch.channels_last).train()
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def through(batches: Iterable, step: Callable) -> int:
-    """Each batch of an epoch through the step; the number of images."""
+    """Passes each batch of an epoch through the step; returns the number of images."""
     images = 0
     for shown, targets in batches:
         last = step(shown, targets)
@@ -190,7 +190,7 @@ def through(batches: Iterable, step: Callable) -> int:
 
 
 def timed(job: Callable[[], int]) -> float:
-    """Images a second."""
+    """Images per second."""
     began = time.perf_counter()
     return job() / (time.perf_counter() - began)
 

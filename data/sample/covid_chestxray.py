@@ -58,13 +58,13 @@ _TRAPS = (
     # A row that is there twice.
     _Entry("902", "3", _COVID, "AP", "902-day3.jpg", "COVID-19"),
     _Entry("902", "3", _COVID, "AP", "902-day3.jpg", "COVID-19"),
-    # Patient ids that are no numbers.
+    # Patient ids that are not numbers.
     _Entry("311a", "5", _COVID, "PA", "311a-day5.jpg", "COVID-19"),
     _Entry("319a", "0", "No Finding", "PA", "319a-day0.jpg", "normal"),
     # Rows without a file, and without a file name.
     _Entry("903", "1", _COVID, "PA", "903-day1.jpg", None),
     _Entry("903", "2", _COVID, "PA", "", None),
-    # CT: a volume, which the download does not hold, and single slices.
+    # CT: a volume, which is not in the download, and single slices.
     _Entry("904", "", _COVID, "Axial", "coronacases_org_001.nii.gz", None),
     _Entry("904", "", _COVID, "Axial", "904-ct-a.png", "axial"),
     _Entry("905", "", "Pneumonia/Fungal/Pneumocystis", "Axial", "905-ct-a.jpg", "axial"),
@@ -76,7 +76,7 @@ _TRAPS = (
     _Entry("908", "4", _COVID, "AP SUPINE", "908-day4.jpg", "COVID-19"),
     _Entry("909", "1", "Pneumonia/Viral/SARS", "ap erect", "909-day1.jpg", "pneumonia"),
     _Entry("910", "0", "No Finding", "Pa", "910-day0.jpg", "normal"),
-    # Findings that are none of the three.
+    # Findings that belong to none of the three classes.
     _Entry("911", "0", "Tuberculosis", "PA", "911-day0.jpg", "pneumonia"),
     _Entry("912", "0", "Unknown", "PA", "912-day0.jpg", "normal"),
     _Entry("913", "0", "todo", "PA", "913-day0.jpg", "pneumonia"),
@@ -90,7 +90,7 @@ _TRAPS = (
     # Spaces at the end, of a finding and of a file name.
     _Entry("920", "4", "Pneumonia/Viral/Herpes ", "PA", "920-day4.jpg", "pneumonia"),
     _Entry("921", "4", _COVID, "PA", "921-day4.png ", "COVID-19"),
-    # Every kind of image file. What is called .png may be WebP inside.
+    # Every kind of image file. A file named .png may hold WebP.
     _Entry("922", "7", _COVID, "PA", "922-webp.png", "COVID-19", "webp"),
     _Entry("923", "7", _COVID, "PA", "923-colour.png", "COVID-19", "colour"),
     _Entry("924", "0", "No Finding", "PA", "924-alpha.png", "normal", "alpha"),
@@ -106,7 +106,7 @@ _TRAPS = (
 
 
 def write(folder: Path, seed: int, shares: dict[str, int], size: int) -> None:
-    """Write metadata.csv and images/; `shares` is how many patients have a label."""
+    """Write metadata.csv and images/; `shares` is the number of patients of each label."""
     entries = [*_ordinary_entries(seed, shares), *_TRAPS]
     write_csv(folder / "metadata.csv", HEADER, (_covid_row(seed, e) for e in entries))
     (folder / "images").mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def write(folder: Path, seed: int, shares: dict[str, int], size: int) -> None:
 
 
 def _ordinary_entries(seed: int, shares: dict[str, int]) -> list[_Entry]:
-    """Return the rows that hold no trap."""
+    """Return the rows without traps."""
     people = [(label, k) for label, count in shares.items() for k in range(count)]
     entries = []
     for number, (label, k) in enumerate(people, start=1):
@@ -152,7 +152,7 @@ def _covid_row(seed: int, entry: _Entry) -> list[str]:
         "folder": "volumes" if entry.filename.endswith(".nii.gz") else "images",
         "filename": entry.filename,
         "license": "CC0",
-        # Not ASCII, and with the comma and the quotes that a CSV reader must bear.
+        # Not ASCII, and with a comma and quotes, which a CSV reader must cope with.
         "clinical_notes": 'Says: "fièvre à 38.4 °C", and a cough.' if has_covid else "",
         "other_notes": "A phantom, not a person.",
     }
@@ -171,7 +171,7 @@ def _covid_picture(entry: _Entry, seed: int, size: int) -> Image.Image:
 
 
 def _figure(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Crop, scale and stretch the contrast; some have the white box of a letter in a corner."""
+    """Crop, scale and stretch the contrast; some get a white box in a corner, as for a letter."""
     size = picture.width
     left, top, right, bottom = (round(size * rng.uniform(0, 0.05)) for _ in range(4))
     picture = picture.crop((left, top, size - right, size - bottom))
@@ -201,14 +201,14 @@ def _alpha(picture: Image.Image, kind: str) -> bytes:
 
 
 def _sixteen_bits(picture: Image.Image, kind: str) -> bytes:
-    """Use all of 0 .. 65535. Whoever clips at 255 sees white."""
+    """Use the whole range 0 .. 65535. Code that clips at 255 sees only white."""
     grey = np.asarray(picture, np.float32)
     scaled = (grey - grey.min()) / (grey.max() - grey.min()) * 65535
     return encode(Image.fromarray(scaled.astype(np.uint16)), kind)
 
 
 def _turned(picture: Image.Image, kind: str) -> bytes:
-    """Store the patient lying on the side; EXIF orientation 6 says how to turn back."""
+    """Store the picture turned by 90 degrees; EXIF orientation 6 says how to turn it back."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return encode(picture.transpose(Image.Transpose.ROTATE_90), kind, exif=exif)

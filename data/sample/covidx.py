@@ -15,7 +15,7 @@ _RICORD = "MIDRC-RICORD-1C-419639-001464-39871-0.png"
 
 # Version -> its label files -> their lines.
 VERSIONS = {
-    # No source; classes of pneumonia; lines that are there twice.
+    # No source; kinds of pneumonia; duplicate lines.
     "v1": {
         "train_split_v1.txt": (
             f"3 {_SARS} viral",
@@ -30,7 +30,7 @@ VERSIONS = {
         "train_COVIDx2.txt": (f"3 {_SARS} pneumonia", f"{_RSNA[0]} {_RSNA[0]}.png normal"),
         "test_COVIDx2.txt": (f"4 {_COHEN} COVID-19",),
     },
-    # Sources in train, in test only beside some lines; patient 8 of cohen is in both.
+    # Sources on every line of train and on some of test; patient 8 of cohen is in both.
     "v5": {
         "train_COVIDx5.txt": (
             f"8 {_SARS} pneumonia cohen",
@@ -45,12 +45,12 @@ VERSIONS = {
             "COVID-00025 COVID-00025.jpg COVID-19 fig1",
         ),
     },
-    # A patient in train and test.
+    # One patient in train and in test.
     "v6": {
         "train_COVIDx6.txt": (f"ANON191 {_DX} normal actmed", f"4 {_COHEN} COVID-19 cohen"),
         "test_COVIDx6.txt": (f"ANON191 {_CR} COVID-19 actmed",),
     },
-    # Patient ids with a space.
+    # Patient ids that contain a space.
     "v7A": {
         "train_COVIDx7A.txt": (
             "COVID 1 COVID(1).png COVID-19 sirm",

@@ -1,4 +1,4 @@
-"""Writing DICOM files of every kind that real ones have."""
+"""Writes DICOM files of all the kinds that occur in real data."""
 
 from pathlib import Path
 

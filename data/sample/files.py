@@ -16,7 +16,7 @@ def image_count(k: int) -> int:
 
 
 def generator(seed: int, *name: str) -> np.random.Generator:
-    """Return the generator of the thing of that name, whatever was drawn before it."""
+    """Return the generator of the thing of that name; what was drawn before does not change it."""
     return np.random.default_rng([seed, zlib.crc32("/".join(name).encode())])
 
 
@@ -36,5 +36,5 @@ def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def cut_off(content: bytes) -> bytes:
-    """Lose the end, as a download does that breaks; what is left still begins like a good file."""
+    """Cut off the end, as a broken download does; what is left still begins like a good file."""
     return content[: len(content) * 3 // 4]

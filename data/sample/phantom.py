@@ -33,11 +33,11 @@ class Anatomy:
     clavicle: float  # y of the outer end of the clavicles
     breast: float  # density of the breast shadows, 0 is none
     bubble: float  # density of the air in the stomach, 0 is none
-    own: int  # seeds what only this person has: the bends of all shapes, the roots of the vessels
+    own: int  # seed of what only this person has: the bends of all shapes, the roots of the vessels
 
 
 def random_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Return the anatomy of one more adult."""
+    """Return the anatomy of a random adult."""
     chest = rng.uniform(0.66, 0.78)
     return Anatomy(
         body=chest + rng.uniform(0.10, 0.22),
@@ -69,7 +69,7 @@ def draw_phantom(
 def draw_frontal(
     label: str, rng: np.random.Generator, size: int = 256, anatomy: Anatomy | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `draw_phantom` does and where the disease is: (size, size) float32, 0 to 1."""
+    """Return what `draw_phantom` does, and where the disease is: (size, size) float32, 0 to 1."""
     if label not in LABELS:
         raise ValueError(f"label: found {label!r}; expected one of {', '.join(LABELS)}.")
     anatomy = anatomy or random_anatomy(rng)
@@ -83,7 +83,7 @@ def draw_frontal(
     density = _soft_tissue(anatomy, x, y) - 0.50 * air + _bones(anatomy, x, y)
     density += 0.24 * _vessels(own, rng, size) * np.minimum(air, 0.6)
     density += 0.010 * _smooth_noise(rng, size, 48) + 0.015 * _smooth_noise(rng, size, 9)
-    # A fifth of the gap from rib to rib for each person, a tenth for each breath and stance.
+    # In ribs: a fifth of a gap differs between people, a tenth with breath and stance.
     pose = _random_pose(rng) + 0.032 * _bends(own) + 0.014 * _bends(rng)
     density = _move(density, pose)
     opacity = opacity if label == "normal" else _move(opacity, pose)
@@ -159,7 +159,7 @@ def _ellipse(x: np.ndarray, y: np.ndarray, centre: tuple, radii: tuple, edge: fl
 
 
 def _stripes(position: np.ndarray, gap: float, width: float) -> np.ndarray:
-    """Return bands `gap` apart, brighter at their rims, as a bone is whose shell is hard."""
+    """Return bands `gap` apart, brighter at their rims, like bones with a hard shell."""
     off = abs((position / gap) % 1 - 0.5) * gap
     return _step(width - off, 0.012) * (0.75 + 0.5 * np.clip(off / width, 0, 1) ** 2)
 
@@ -248,7 +248,8 @@ def _vertebrae(y: np.ndarray) -> np.ndarray:
 def _vessels(own: np.random.Generator, rng: np.random.Generator, size: int) -> np.ndarray:
     """Return the vessels that fan out from the roots of both lungs, 0 to 1.
 
-    A patient's `own` ones leave the root in the same directions; breath and heartbeat move them.
+    The vessels of one patient (`own`) leave the root in the same directions in every image; breath
+    and heartbeat move them.
     """
     sheet = Image.new("L", (size, size))
     pen = ImageDraw.Draw(sheet)
@@ -284,7 +285,7 @@ def _draw_branch(
 def _opacity(
     label: str, anatomy: Anatomy, rng: np.random.Generator, inside: np.ndarray
 ) -> np.ndarray:
-    """Return the share of the air that the disease has taken: inside's shape, 0 to 1."""
+    """Return the fraction of the air that the disease replaces, in the shape of `inside`."""
     if label == "normal":
         return np.zeros_like(inside)
     draw = _consolidation if label == "pneumonia" else _patches
@@ -326,7 +327,7 @@ def _patches(anatomy: Anatomy, rng: np.random.Generator, size: int) -> np.ndarra
 
 
 def _random_pose(rng: np.random.Generator) -> np.ndarray:
-    """Return where in the drawing the corners of the picture's mesh are, (.., .., 2) in x and y."""
+    """Return where the corners of the picture's mesh are in the drawing, (.., .., 2) in x and y."""
     turn, zoom = rng.normal(0, 0.025), rng.uniform(0.90, 1.0)
     a, b = zoom * math.cos(turn), zoom * math.sin(turn)
     x, y = np.broadcast_arrays(*_grid(_MESH + 1))
@@ -335,7 +336,7 @@ def _random_pose(rng: np.random.Generator) -> np.ndarray:
 
 
 def _bends(rng: np.random.Generator) -> np.ndarray:
-    """Return by how much a crooked body moves those corners, about 1 in x and y, 0 at the rim."""
+    """Return how far a crooked body moves those corners, about 1 in x and y, 0 at the rim."""
     x, y = _grid(_MESH + 1)
     inner = (1 - x**6) * (1 - y**6)
     return inner[..., None] * rng.standard_normal((_MESH + 1, _MESH + 1, 2))

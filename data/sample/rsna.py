@@ -21,7 +21,7 @@ _ODD_AGES = {1: 148, 2: 412}  # NIH patient -> years; the real table has these t
 
 
 class _Scan(NamedTuple):
-    """An image of RSNA's: its id, its NIH patient and number there, and its class."""
+    """An image of RSNA: its id, its patient and number at the NIH, and its class."""
 
     image: str
     nih_patient: int
@@ -34,7 +34,7 @@ class _Scan(NamedTuple):
 
 
 def write(folder: Path, seed: int, shares: dict[str, int], size: int) -> None:
-    """Write the two CSVs, the DICOM files and the mapping; `shares` is patients by class."""
+    """Write the CSVs, the DICOM files and the mapping; `shares`: number of patients by class."""
     scans = _scans(seed, shares)
     images = folder / "stage_2_train_images"
     images.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ _BITS = (8, 10, 12, 14, 16)  # stored; 16 are allocated
 
 
 class _Study(NamedTuple):
-    """A study: its id, its patient, the classes that its row sets to 1, how many images it has."""
+    """A study: its id, its patient, the classes that are 1 in its row, its number of images."""
 
     name: str
     patient: str
@@ -33,7 +33,7 @@ class _Study(NamedTuple):
 
 
 _TRAPS = (
-    # The most images that a study has.
+    # As many images as the largest real study has.
     _Study("many", "p-many", ("Typical Appearance",), 9),
     # Two studies of one patient.
     _Study("before", "p-twice", ("Negative for Pneumonia",)),
@@ -48,7 +48,7 @@ _TRAPS = (
 
 
 def write(folder: Path, seed: int, shares: dict[str, int], size: int) -> None:
-    """Write the two CSVs and the DICOM files; `shares` is how many studies have a class."""
+    """Write the two CSVs and the DICOM files; `shares` is the number of studies of each class."""
     people = [(label, k) for label, count in shares.items() for k in range(count)]
     ordinary = [
         _Study(f"{label}-{k}", f"p-{label}-{k}", (label,), image_count(k)) for label, k in people
@@ -63,7 +63,7 @@ def write(folder: Path, seed: int, shares: dict[str, int], size: int) -> None:
             path = folder / "train" / place / series / f"{name}.dcm"
             opacity = _write_image(path, study, seed, size)
             images.append([f"{name}_image", *_boxes(opacity), place])
-    # An image whose file is lost, and one of a study that has no row.
+    # An image without a file, and an image of a study without a row.
     images.append([f"{'0' * 12}_image", "", "none 1 0 0 1 1", studies[0][0].removesuffix("_study")])
     images.append([f"{'1' * 12}_image", "", "none 1 0 0 1 1", "1" * 12])
     write_csv(folder / "train_study_level.csv", STUDIES_HEADER, sorted(studies))
@@ -75,7 +75,7 @@ def _id(seed: int, *name: str) -> str:
 
 
 def _write_image(path: Path, study: _Study, seed: int, size: int) -> np.ndarray:
-    """Write one DICOM file of 16 bits a pixel and return where its opacity is, 0 to 1."""
+    """Write one DICOM file of 16 bits per pixel and return where its opacity is, 0 to 1."""
     rng = generator(seed, "siim", path.stem)
     anatomy = random_anatomy(generator(seed, "siim anatomy", study.patient or study.name))
     pixels, opacity = draw_frontal(_SHOWS[(*study.classes, CLASSES[0])[0]], rng, size, anatomy)
