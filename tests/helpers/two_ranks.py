@@ -16,14 +16,14 @@ import pytest
 import torch
 
 import train
-from tests.helpers.networks import TinyNext
-from tests.helpers.training import draw_nothing, use_tiny_network
+from tests.helpers.networks import TinyNext, use_network
+from tests.helpers.training import draw_nothing
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
-from util.training.divergence import DivergenceWatch
 from util.training.loss import batch_loss
 from util.training.optimizer import Descent, make_optimizer
 from util.training.schedule import plateau_schedule
+from util.training.state import Training
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 
@@ -80,15 +80,15 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
 
 def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
     """train.py with a small network; something happens after each step of each rank."""
-    use_tiny_network(pytest.MonkeyPatch())
+    use_network(pytest.MonkeyPatch())
     draw_nothing(pytest.MonkeyPatch())
-    see = DivergenceWatch.see
+    take_step = Training.step
 
-    def seeing(watch, loss, step):
-        happens(int(os.environ.get("RANK", 0)), step)
-        see(watch, loss, step)
+    def stepping(training, loss):
+        take_step(training, loss)
+        happens(int(os.environ.get("RANK", 0)), training.progress.step)
 
-    DivergenceWatch.see = seeing
+    Training.step = stepping
     sys.argv = ["train.py", *words]
     args = train.arguments()
     run(lambda: train.main(args), "train.py")

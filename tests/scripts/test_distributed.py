@@ -4,8 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,12 +18,11 @@ from data.transforms import InputFormat
 from model.weights import load_strictly
 from tests.helpers import training, two_ranks
 from tests.helpers.forked import Process, Server
-from tests.helpers.networks import TinyNext
+from tests.helpers.networks import TinyNext, use_network
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
 from util.distributed import Ranks
-from util.training.divergence import DivergenceWatch
-from util.training.loss import loss_function
+from util.training.loss import batch_loss
 from util.training.optimizer import Descent, make_optimizer
 from util.training.progress import Progress
 from util.training.schedule import plateau_schedule
@@ -130,21 +129,21 @@ def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
         model,
         average=None,
         descent=Descent(optimizer, plateau_schedule(optimizer, 0.5, 1)),
-        loss_of=loss_function(np.ones(3), 0.1, device),
+        loss_of=partial(batch_loss, weights=torch.ones(3), smoothing=0.1),
         dtype=torch.float32,
+        normalise=form.normalise,
         progress=Progress.start(device),
-        watch=DivergenceWatch(device),
         facts={},
         auto_precision=False,
     )
     loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
-    _, one = train.validate(state, loader, form, Ranks(), lambda: False)
+    _, one = train.validate(state, loader, Ranks(), lambda: False)
     del one["loss"]
     assert one == {name: last["metrics"][name] for name in one}
 
 
 def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
-    training.use_tiny_network(monkeypatch)
+    use_network(monkeypatch)
     training.draw_nothing(monkeypatch)
     flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
     script(train, *flags, "--epochs", 2)

@@ -118,7 +118,7 @@ def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_check
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--mapping", "normal=0", "covid=1"), "found covid, no label of"),
+        (("--mapping", "normal=0", "covid=1"), "found covid; expected labels of"),
         (("--mapping", "normal=0", "COVID-19=2"), r"found indices \[0, 2\]; expected 0, 1"),
         (("--loss-weights", 1, 2), "found 2 numbers; expected 3"),
         (("--freeze", "layer1"), "found layer1; expected some of"),

@@ -21,8 +21,8 @@ from tests.helpers.training import (
 from util import device
 from util.checkpoint import load_checkpoint
 from util.training import run_folder
-from util.training.divergence import DivergenceWatch
 from util.training.run_folder import RunFolder
+from util.training.state import Training
 
 
 @pytest.mark.parametrize(
@@ -70,19 +70,19 @@ def test_a_run_that_goes_on_lets_go_of_the_checkpoint_before_it_trains(fit, monk
         with pytest.raises(KeyboardInterrupt):
             fit("a", "--epochs", 4, "--save-minutes", 0)
     read, alive = [], []
-    load, see = RunFolder.open, DivergenceWatch.see
+    load, step = RunFolder.open, Training.step
 
     def opened(*words):
         state = load(*words)
         read.extend(weakref.ref(tensor) for tensor in state["weights"].values())
         return state
 
-    def seeing(*words):
+    def stepping(*words):
         alive.extend(tensor for tensor in read if tensor())
-        see(*words)
+        step(*words)
 
     monkeypatch.setattr(RunFolder, "open", opened)
-    monkeypatch.setattr(DivergenceWatch, "see", seeing)
+    monkeypatch.setattr(Training, "step", stepping)
     fit("a", "--resume")
     assert read
     assert not alive

@@ -87,28 +87,25 @@ def make_optimizer(
     convolutions: dict[int, list[nn.Parameter]] = {}  # by their groups
     if kind == "muon":
         for layer in model.modules():
-            if isinstance(layer, nn.Conv2d) and orthogonal_cost(layer) <= LARGEST_PRODUCT:
+            if isinstance(layer, nn.Conv2d) and _product_cost(layer) <= LARGEST_PRODUCT:
                 convolutions.setdefault(layer.groups, []).append(layer.weight)
     taken = {id(weight) for weights in convolutions.values() for weight in weights}
     rest = [p for p in everything if id(p) not in taken]
-    # One pass over the tensors instead of one for each operation, where torch has it.
-    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
+        *({"params": ps, "conv_groups": n} for n, ps in convolutions.items()),
+        {"params": [p for p in rest if p.ndim > 1]},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    # One pass over the tensors instead of one for each operation, where torch has it.
+    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     if kind == "muon":
-        orthogonal = [
-            {"params": weights, "weight_decay": weight_decay, "conv_groups": conv_groups}
-            for conv_groups, weights in convolutions.items()
-        ]
-        groups = [*orthogonal, *({**group, "conv_groups": 0} for group in groups)]
         of_products = dtype if dtype == torch.bfloat16 else torch.float32
+        groups = [{"conv_groups": 0, "weight_decay": weight_decay} | group for group in groups]
         return Muon(groups, lr, of_products, fused and dtype != torch.float16)
-    return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
+    return {"adamw": AdamW, "adam": Adam}[kind](groups, lr, weight_decay=weight_decay, fused=fused)
 
 
-def orthogonal_cost(layer: nn.Conv2d) -> int:
-    """Multiplications that one product of Muon's takes: of (r, c) matrices, short side first."""
+def _product_cost(layer: nn.Conv2d) -> int:
+    """Multiplications that one product of Muon's matrices takes."""
     short, long = sorted((layer.out_channels // layer.groups, layer.weight[0].numel()))
     return layer.groups * short * short * long

@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 class RunFolder:
     """Holds best.pth, last.pth, config.json, history.csv, curves.png and TensorBoard events.
 
-    writes: whether this process is the one of the run that writes there; the others' RunFolders
-    write nothing.
+    writes: whether this process is the one of the run that writes there.
     """
 
     def __init__(self, path: Path, writes: bool = True):
@@ -51,7 +50,17 @@ class RunFolder:
         FileNotFoundError if it holds something that cannot go on.
         """
         if resume and self.last.exists():
-            return self._resumable()
+            state = load_checkpoint(self.last)
+            if lacking := [name for name in RESUMABLE if name not in state]:
+                raise ValueError(
+                    f"{self.last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
+                )
+            if state["history"] and not self.best.is_file():
+                raise FileNotFoundError(
+                    f"{self.path}: found last.pth of {len(state['history'])} epochs but no"
+                    " best.pth; put it back, or begin another run"
+                )
+            return state
         there = sorted(path.name for path in self.path.glob("[!.]*"))
         if there and resume:
             raise ValueError(
@@ -123,17 +132,3 @@ class RunFolder:
     def due(self) -> bool:
         """Whether the last save of last.pth is more than `save_minutes` ago."""
         return time.monotonic() - self._saved > 60 * self.save_minutes
-
-    def _resumable(self) -> dict[str, Any]:
-        state = load_checkpoint(self.last)
-        lacking = [name for name in RESUMABLE if name not in state]
-        if lacking:
-            raise ValueError(
-                f"{self.last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
-            )
-        if state["history"] and not self.best.is_file():
-            raise FileNotFoundError(
-                f"{self.path}: found last.pth of {len(state['history'])} epochs but no best.pth;"
-                " put it back, or begin another run"
-            )
-        return state
