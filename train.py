@@ -230,7 +230,8 @@ def validate(
 
     None if a rank was asked to stop.
     """
-    device, arithmetic = training.device, autocast(inference_dtype(training.dtype), training.device)
+    device = training.device
+    arithmetic = autocast(inference_dtype(training.dtype), device)
     ranks.copy_from_first(training.kept.buffers())  # each rank has its own BatchNorm statistics
     pixels = until((pixels for pixels, _ in loader), stop)
     logits = predict_logits(training.kept, pixels, device, training.normalise, autocast=arithmetic)

@@ -20,7 +20,7 @@ SIGTERM_GRACE = 60.0  # seconds that a process which reads goes on after SIGTERM
 def make_loader(
     images: RadiographDataset, batches: Iterable[list[int] | list[Draw]], workers: int, pin: bool
 ) -> DataLoader:
-    """Yields ((N, C, H, W) uint8, (N,) int64) for each of the `batches`, a Sampler or a list.
+    """Yields ((N, C, H, W) uint8, (N,) int64) for each of the `batches`.
 
     workers: processes, which live as long as the loader; 0 reads in this one. What is yielded does
     not depend on them. pin: into memory from which a GPU copies while it computes.
@@ -61,10 +61,10 @@ def _set_up_reader(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the start did not see to it
     # SIGTERM may reach all processes of a run. The main one ends its step, for which it needs this
     # one, and then ends this one. If a signal ended it first, torch would raise in mid-step.
-    signal.signal(signal.SIGTERM, lambda *_: _exit_later(SIGTERM_GRACE))
+    signal.signal(signal.SIGTERM, _exit_later)
 
 
-def _exit_later(seconds: float) -> None:
-    timer = threading.Timer(seconds, os._exit, (0,))
+def _exit_later(*signal_and_frame) -> None:
+    timer = threading.Timer(SIGTERM_GRACE, os._exit, (0,))
     timer.daemon = True
     timer.start()

@@ -27,9 +27,8 @@ def last_look(
     dtype: torch.dtype,
     progress: Callable[[Iterable, str], Iterable],
 ) -> None:
-    """Adds to the checkpoint the temperature, fitted to validation images; what the network makes
-    of these, to choose operating points on; and the gate, which has seen training images and doubts
-    what is unlike them.
+    """Adds to the checkpoint the temperature, fitted to validation images; their logits, to choose
+    operating points on; and the gate, which doubts what is unlike training images.
 
     settings: of the run, as they are now. dtype: of the convolutions. progress: wraps batches of
     images, under a title.

@@ -15,14 +15,10 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(
-            f"device: found '{name}'; expected auto, cpu, cuda, cuda:1 or mps"
-        ) from None
-    there = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(device.type, 0)
+        text = f"device: found '{name}'; expected auto, cpu, cuda, cuda:1 or mps"
+        raise ValueError(text) from None
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there = (there | {"cpu": 1}).get(device.type, 0)
     if (device.index or 0) >= there:
         raise ValueError(
             f"device: found '{name}', but this machine has {there} of that kind; give cpu or auto"
@@ -50,7 +46,6 @@ def inference_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """What pick_precision takes."""
     return str(dtype).removeprefix("torch.")
 
 

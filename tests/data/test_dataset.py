@@ -134,8 +134,8 @@ def test_some_images_are_those_of_the_dataset_evenly_through_it(folder, most, fo
         (
             "train",
             {"normal": 0, "covid": 1},
-            "mapping: found covid, no label of {folder};"
-            " expected some of COVID-19, normal, pneumonia",
+            "mapping: found covid; expected labels of {folder}, which are"
+            " COVID-19, normal, pneumonia",
         ),
         (
             "train",

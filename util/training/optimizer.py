@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from util.training.muon import Muon
 
 # Multiplications for one product of a convolution's matrices, up to which Muon takes it. The nine
-# widest of COVIDNext50 would take five sixths of Muon's time; they are AdamW's. A network of real
-# images was no worse for it (96 pixels, 40 epochs, one fold; a trial outside the study).
+# widest of COVIDNext50 would take five sixths of Muon's time. On real images a network without them
+# was not worse (96 pixels, 40 epochs, one fold; a trial outside the study).
 LARGEST_PRODUCT = 2**28
 
 
@@ -36,8 +36,7 @@ class Descent:
         self.rate = 0.0  # of the last step
 
     def step(self, loss: Tensor) -> None:
-        """Backward from the loss, then one step; does not wait for the device (but for Muon's with
-        scaling)."""
+        """Backward, then one step; waits for the device only if Muon's gradient is scaled."""
         self.scaler.scale(loss).backward()
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -67,19 +66,14 @@ class Descent:
 
 
 def make_optimizer(
-    model: nn.Module,
-    kind: str,
-    lr: float,
-    weight_decay: float,
-    dtype: torch.dtype = torch.float32,
+    model: nn.Module, kind: str, lr: float, weight_decay: float, dtype: torch.dtype = torch.float32
 ) -> Optimizer:
-    """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon` over all of a model's parameters.
+    """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon`, which is Muon for convolutions
+    except the widest and AdamW for the rest.
 
-    `muon` is Muon for convolutions except the widest, and AdamW for the rest.
-
-    Frozen parameters have no gradient and stay as they are until they are thawed. Biases and
-    BatchNorm parameters are not decayed: shrinking them regularises nothing. dtype: of the run's
-    arithmetic; Muon's is bfloat16 if that is, else float32. ValueError if all are frozen.
+    It has the frozen parameters, too. Biases and BatchNorm parameters are not decayed: shrinking
+    them regularises nothing. dtype: of the run's arithmetic; Muon's is bfloat16 if that is, else
+    float32. ValueError if all are frozen.
     """
     everything = list(model.parameters())
     if not any(p.requires_grad for p in everything):

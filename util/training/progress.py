@@ -74,8 +74,6 @@ class Progress:
         """What a run that ends early leaves behind, in words."""
         if self.best is None:
             return "best validation macro F1 so far: none yet, and no best.pth"
-        return (
-            f"best validation macro F1 so far: {self.best:.3f}, of epoch"
-            f" {self.epoch - age_of_best(self.history)}; its best.pth has no temperature and no"
-            " gate before the run ends"
-        )
+        epoch = self.epoch - age_of_best(self.history)
+        text = f"best validation macro F1 so far: {self.best:.3f}, of epoch {epoch}; its best.pth"
+        return f"{text} has no temperature and no gate before the run ends"

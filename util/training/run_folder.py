@@ -86,7 +86,7 @@ class RunFolder:
     ) -> None:
         """Writes config.json; history.csv, curves.png and TensorBoard get what `progress` has.
 
-        pixels: a batch (N, 1, H, W) uint8 of augmented images, to be shown.
+        pixels: (N, 1, H, W) uint8, augmented images to be shown.
         """
         if self.writes:
             history = progress.history
@@ -97,7 +97,6 @@ class RunFolder:
             show_start(self._writer, settings, pixels)
 
     def show_step(self, loss: Tensor, step: int) -> None:
-        """A point of the training loss in TensorBoard."""
         if self.writes:
             self._writer.add_scalar("train/step_loss", loss, step)
 
@@ -115,15 +114,12 @@ class RunFolder:
             show_end(self._writer)
 
     def save_best(self, training: Training) -> None:
-        """What evaluation and prediction need, in best.pth. Check the weights before."""
+        """Check the weights before."""
         if self.writes:
             save_checkpoint(self.best, training.checkpoint())
 
     def save_last(self, training: Training) -> None:
-        """What it takes to go on with the run bit for bit, in last.pth.
-
-        ValueError, and no file, if the weights have diverged.
-        """
+        """ValueError, and no file, if the weights have diverged."""
         training.check_weights()
         if self.writes:
             save_checkpoint(self.last, training.checkpoint() | training.state_dict())
