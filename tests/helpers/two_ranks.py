@@ -1,8 +1,4 @@
-r"""What a rank of tests/scripts/test_distributed.py does; torchrun starts it.
-
-python3 -m torch.distributed.run --standalone --nproc-per-node 2 \
-    -m tests.helpers.two_ranks WHAT OUT ...
-"""
+"""What a rank of tests/scripts/test_distributed.py does, and a run of test_kill_train.py."""
 
 import os
 import signal
@@ -144,7 +140,3 @@ def main(words: list[str]) -> None:
     else:
         happens = {"die": die_once(Path(out, "died")), "fail": fail, "stop": ask_to_stop}
         fit(flags, (happens | {"slowly": slowly, "fit": lambda rank, step: None})[what])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
