@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import cv2
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
@@ -29,7 +28,7 @@ def make_loader(
         images,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=tuple,  # the dataset makes whole batches
         pin_memory=pin,
         worker_init_fn=_set_up_reader,
         prefetch_factor=AHEAD if workers else None,
@@ -48,11 +47,6 @@ class _Loader(DataLoader):
         self.started = True
         with ctrl_c_ignored():
             return super().__iter__()
-
-
-def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The dataset makes whole batches."""
-    return batch
 
 
 def _set_up_reader(worker: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from data.dataset import read_some
 from model.gate import Gate
 from model.predictor import Predictor
-from util.checkpoint import update_checkpoint
+from util.checkpoint import load_checkpoint, save_checkpoint
 from util.metrics.calibration import fit_temperature
 from util.training.class_weights import class_frequencies
 
@@ -56,4 +56,4 @@ def last_look(
         "validation": {"logits": logits, "targets": targets},
         "gate": Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy()).state(),
     }
-    update_checkpoint(best, changes)
+    save_checkpoint(best, load_checkpoint(best) | changes)

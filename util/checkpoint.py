@@ -83,11 +83,6 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
-def update_checkpoint(path: Path, changes: dict[str, Any]) -> None:
-    """Writes a checkpoint again with these keys changed; errors as in loading and saving it."""
-    save_checkpoint(path, load_checkpoint(path) | changes)
-
-
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, see `save_checkpoint`, on the CPU.
 

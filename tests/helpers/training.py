@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
+from model import last_look
 from util import checkpoint
 from util.checkpoint import load_checkpoint
 from util.training import history, run_folder
@@ -72,7 +73,7 @@ def moments_of(monkeypatch, stop_at=None):
 
         return call
 
-    for module in (run_folder, checkpoint):
+    for module in (run_folder, last_look):
         monkeypatch.setattr(module, "save_checkpoint", stopping(module.save_checkpoint))
     monkeypatch.setattr(Training, "check", stopping(Training.check))
     return moments
@@ -89,7 +90,7 @@ def saves_of(monkeypatch, stop_after=None):
         if len(saves) == stop_after:
             raise KeyboardInterrupt
 
-    for module in (run_folder, checkpoint):
+    for module in (run_folder, last_look):
         monkeypatch.setattr(module, "save_checkpoint", stopping)
     return saves, steps
 

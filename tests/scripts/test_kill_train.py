@@ -72,10 +72,12 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
     training.assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("method", "number"),
+    [("fork", signal.SIGINT), ("fork", signal.SIGTERM), ("spawn", signal.SIGTERM)],
+)
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
-    begin, whole, tmp_path, number, method
+    begin, whole, tmp_path, method, number
 ):
     process = begin(tmp_path, "a", "--save-minutes", 60, "--epochs", 4, method=method)
     wait_for((tmp_path / "a" / "history.csv").exists, process)

@@ -14,7 +14,6 @@ from util.checkpoint import (
     rng_state,
     save_checkpoint,
     set_rng_state,
-    update_checkpoint,
 )
 
 REPORT = {"macro avg": {"f1-score": np.float64(0.9298), "support": np.int64(210)}, "accuracy": 0.9}
@@ -69,15 +68,6 @@ def test_a_key_that_no_checkpoint_has_is_refused(tmp_path):
 def test_every_key_of_a_checkpoint_is_explained():
     words = set(re.findall(r"\w+", save_checkpoint.__doc__))
     assert {"state_dict", *ORIGINAL, *RESUMABLE} <= words
-
-
-def test_an_update_changes_its_keys_and_no_others(tmp_path):
-    path = tmp_path / "best.pth"
-    save_checkpoint(path, {"state_dict": {"w": torch.ones(2)}, "epoch": 3})
-    update_checkpoint(path, {"temperature": 2.0})
-    loaded = load_checkpoint(path)
-    assert (loaded["epoch"], loaded["temperature"]) == (3, 2.0)
-    assert torch.equal(loaded["state_dict"]["w"], torch.ones(2))
 
 
 def test_random_numbers_go_on_from_a_state():

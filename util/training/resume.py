@@ -12,10 +12,9 @@ from util.device import pick_precision, precision_name
 
 # Which run it is, and whether it goes on: always as asked now.
 WHICH = {"name", "ckpts_dir", "resume"}
-# May change with --resume: nothing that the run computes changes, beyond rounding.
+# May change with --resume: the weights do not change, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
-# May change, too: not the weights, only how the trained network looks at an image.
-LATER = {"test_time_augmentation"}
+FREE |= {"test_time_augmentation"}
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +22,8 @@ log = logging.getLogger(__name__)
 def settings_of_run(
     asked: dict[str, Any], given: set[str], saved: dict[str, Any] | None, n_ranks: int = 1
 ) -> SimpleNamespace:
-    """The settings as `asked`; of a run that goes on its `saved` ones, except those FREE or LATER
-    that were `given` on the command line.
+    """The settings as `asked`; of a run that goes on its `saved` ones, except those FREE that were
+    `given` on the command line.
 
     ValueError if another one was given with another value (`auto` as precision is no value), or if
     many ranks would go on with another device than they have joined with.
@@ -33,7 +32,7 @@ def settings_of_run(
         return SimpleNamespace(**asked)
     if asked.get("precision") == "auto":
         given = given - {"precision"}
-    for name in sorted(given - FREE - LATER):
+    for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
                 f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
