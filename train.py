@@ -26,6 +26,7 @@ from util.script import quit_on_ctrl_c, run
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
+Stop = Callable[[], bool]  # whether the run was asked to stop
 BATCHNORM_IMAGES = 8  # of a step on a device; with fewer, BatchNorm statistics are doubtful
 
 
@@ -72,9 +73,8 @@ from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.script import stop_asked, until_stopped
 from util.training.class_weights import class_prior, class_weights
-from util.training.divergence import DivergenceWatch
 from util.training.early_stopping import stalled
-from util.training.loss import loss_function, stop_heard
+from util.training.loss import batch_loss, stop_heard
 from util.training.optimizer import Descent, make_optimizer
 from util.training.progress import Progress
 from util.training.resume import (
@@ -105,16 +105,12 @@ def main(args: argparse.Namespace) -> None:
 
 
 def train(
-    asked: dict[str, Any],
-    given: set[str],
-    folder: RunFolder,
-    ranks: Ranks,
-    stop: Callable[[], bool],
+    asked: dict[str, Any], given: set[str], folder: RunFolder, ranks: Ranks, stop: Stop
 ) -> None:
     """A run. asked: its settings, see config.py; given: which of them the command line named."""
     # Settings: as asked, or those of the run that goes on
     saved = folder.open(asked["resume"])  # the content of last.pth
-    cfg = settings_of_run(asked, given, saved, ranks.size)
+    cfg = settings_of_run(asked, given, saved and saved["config"], ranks.size)
     folder.save_minutes = cfg.save_minutes
     device = pick_device(cfg.device)
     check_shared(folder.path, ranks.collect(saved["step"] if saved else -1, device))
@@ -137,11 +133,13 @@ def train(
     model = place_model(model, cfg, device, ranks)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
-    loss_of = loss_function(weights, cfg.label_smoothing, device)
-    watch, progress = DivergenceWatch(device, cfg.log_steps), Progress.start(device)
-    prior = class_prior(weights, train_set.targets, chances)
+    costs = torch.tensor(weights, dtype=torch.float32, device=device)
+    loss_of = partial(batch_loss, weights=costs, smoothing=cfg.label_smoothing)
+    progress, prior = Progress.start(device), class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, form, prior, about["fingerprint"])
-    training = Training(model, average, descent, loss_of, dtype, progress, watch, facts, auto)
+    training = Training(
+        model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
+    )
 
     # Resume
     if saved:
@@ -167,12 +165,12 @@ def train(
         batches.begin(epoch, progress.batches)
         title, hidden = f"Epoch {epoch + 1}/{cfg.epochs}", None if ranks.first else True
         bar = tqdm(loaders[0], title, unit="batch", leave=False, disable=hidden)
-        rate = train_epoch(training, bar, form, folder, ranks, stop)
-        validated = None if rate is None else validate(training, loaders[1], form, ranks, stop)
+        rate = train_epoch(training, bar, cfg.log_steps, folder, ranks, stop)
+        validated = None if rate is None else validate(training, loaders[1], ranks, stop)
         if validated is None:
             leave(training, folder, ranks)
         matrix, metrics = validated
-        watch.see(metrics["loss"], progress.step)
+        progress.see(metrics["loss"])
         training.check_weights()
         row = {"lr": descent.rate, "images_per_second": rate * len(train_set) / batches.batches}
         is_best = progress.end_epoch(metrics, matrix.tolist(), **row)
@@ -195,12 +193,7 @@ def train(
 
 
 def train_epoch(
-    training: Training,
-    batches: tqdm,
-    form: InputFormat,
-    folder: RunFolder,
-    ranks: Ranks,
-    stop: Callable[[], bool],
+    training: Training, batches: tqdm, log_steps: int, folder: RunFolder, ranks: Ranks, stop: Stop
 ) -> float | None:
     """The steps that are left of an epoch: batches per second, nan if none was left.
 
@@ -211,13 +204,13 @@ def train_epoch(
     began, first = time.perf_counter(), progress.batches
     training.model.train()
     for pixels, targets in batches:  # (N, 1, H, W) uint8, (N,) int64
-        images = form.normalise(pixels.to(device, non_blocking=True))  # (N, 3, H, W) float32
+        images = training.normalise(pixels.to(device, non_blocking=True))  # (N, 3, H, W)
         targets = targets.to(device, non_blocking=True)
         with arithmetic:
             logits = training.net(images)
         loss = training.loss_of(logits, targets, ranks=ranks, stop=stop())
         training.step(loss)
-        if training.watch.due(progress.step):
+        if progress.step % log_steps == 0:
             training.check()
             batches.set_postfix(loss=f"{loss.mean.item():.3f}")
             folder.show_step(loss.mean, progress.step)
@@ -231,21 +224,17 @@ def train_epoch(
 
 
 def validate(
-    training: Training,
-    loader: DataLoader,
-    form: InputFormat,
-    ranks: Ranks,
-    stop: Callable[[], bool],
+    training: Training, loader: DataLoader, ranks: Ranks, stop: Stop
 ) -> tuple[np.ndarray, dict[str, float]] | None:
     """The confusion matrix and the metrics over all validation images, the same on every rank.
 
     None if a rank was asked to stop.
     """
-    device, arithmetic = training.device, autocast(inference_dtype(training.dtype), training.device)
+    device = training.device
+    arithmetic = autocast(inference_dtype(training.dtype), device)
     ranks.copy_from_first(training.kept.buffers())  # each rank has its own BatchNorm statistics
-    images = (pixels for pixels, _ in loader)
-    mine = until(images, stop)
-    logits = predict_logits(training.kept, mine, device, form.normalise, autocast=arithmetic)
+    pixels = until((pixels for pixels, _ in loader), stop)
+    logits = predict_logits(training.kept, pixels, device, training.normalise, autocast=arithmetic)
     if ranks.any(stop(), device):
         return None
     logits = ranks.gather(logits, len(loader.dataset))
@@ -254,13 +243,10 @@ def validate(
     probabilities, truth = logits.softmax(1).cpu().numpy(), targets.cpu().numpy()
     matrix = confusion_matrix(truth, logits.argmax(1).cpu().numpy(), logits.shape[1])
     scores = summary(matrix) | {"macro_auroc": macro_auroc(probabilities, truth)}
-    named = int((matrix.sum(0) > 0).sum())
-    return matrix, {"loss": loss.item(), **scores, "classes_named": named}
+    return matrix, {"loss": loss.item(), **scores, "classes_named": int(matrix.any(0).sum())}
 
 
-def open_splits(
-    cfg: SimpleNamespace, form: InputFormat, stop: Callable[[], bool]
-) -> list[RadiographDataset]:
+def open_splits(cfg: SimpleNamespace, form: InputFormat, stop: Stop) -> list[RadiographDataset]:
     """The training split, augmented, and the validation split."""
     moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
     augmentation = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
@@ -357,12 +343,12 @@ def leave(training: Training, folder: RunFolder, ranks: Ranks) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def with_bar(items: Iterable, title: str, unit: str, stop: Callable[[], bool]) -> Iterator:
+def with_bar(items: Iterable, title: str, unit: str, stop: Stop) -> Iterator:
     """The items under a progress bar; KeyboardInterrupt if the run is asked to stop."""
     return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
 
 
-def until(items: Iterable, stop: Callable[[], bool]) -> Iterator:
+def until(items: Iterable, stop: Stop) -> Iterator:
     """The items, until the run is asked to stop."""
     for item in items:
         yield item

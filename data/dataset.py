@@ -31,17 +31,16 @@ class RadiographDataset(VisionDataset):
           train_metadata.csv
           train/covid-chestxray-00001.png ...
 
-    Pixels are (C, H, W) uint8 at the network's size; InputFormat.normalise makes its input of
-    them, on the device that it runs on. With an augmentation that has a size of its own, they are
-    of that size, and `form` is that of the images which it is given. They come from one array that
-    all processes share (data.decoded_cache); `progress` wraps the images when that is made.
+    Pixels are (C, H, W) uint8 of the size of `form`, or of the augmentation where it has one. They
+    come from one array that all processes share (data.decoded_cache); `progress` wraps the images
+    when that is made. InputFormat.normalise makes the network's input of them.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
     used: `unused` counts them by label. `table` holds the metadata of the used rows, `targets`
     their class indices, both in the order of the items.
 
     An item is asked for by its index, or by a Draw of data.sampling, which also says what the
-    augmentation is drawn from; data.loader reads a batch of them at a time.
+    augmentation is drawn from.
 
     Raises at construction, not at item 0: a folder that is missing or half written, a split without
     a usable image, a mapping with a label that the dataset does not have, a broken image.
@@ -88,8 +87,9 @@ class RadiographDataset(VisionDataset):
         pixels = self._pixels[self._rows[[draw.index for draw in draws]]]
         if self.augmentation:
             pairs = zip(pixels[:, 0], draws, strict=True)
-            varied = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])
-            pixels = varied[:, None]
+            pixels = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])[
+                :, None
+            ]
         targets = [self.targets[draw.index] for draw in draws]
         return torch.from_numpy(pixels), torch.tensor(targets)
 
@@ -101,13 +101,12 @@ def load_splits(
     augmentation: Augmentation,
     progress: Callable[[Iterable, str], Iterable],
 ) -> list[RadiographDataset]:
-    """What a training reads: the training split, varied, and the validation split as it is.
+    """The training split, varied, and the validation split as it is, both at the size of `form`.
 
-    Both at the size of `form`; what is moved is finer before. progress: wraps the images that are
-    decoded, under a title. The log says which labels are not used.
+    progress: wraps the images that are decoded, under a title. The log says which labels are not
+    used.
     """
-    sets = []
-    varied = replace(augmentation, size=form.size)
+    sets, varied = [], replace(augmentation, size=form.size)
     fine = form.finer() if augmentation.moves else form
     for split, read, vary in (("train", fine, varied), ("val", form, None)):
         bar = partial(progress, title=f"Decoding {split}")
@@ -141,7 +140,6 @@ def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.Dat
     used = table["label"].isin(mapping)
     if not used.any():
         found = ", ".join(sorted(set(table["label"]))) or "no row"
-        raise ValueError(
-            f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
-        )
+        text = f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
+        raise ValueError(text)
     return table, used

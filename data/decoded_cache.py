@@ -2,10 +2,9 @@
 
     dataset/decoded/train-256x256-FINGERPRINT-FORM.npy  (images, C, H, W) uint8, as in the table
 
-The name has the dataset's fingerprint, so that arrays of another dataset are not used but removed;
-and a hash of the network's input format and of the table's file names, so that a table with another
-row or order has an array of its own. An array that is older than an image, or cut short, is made
-again.
+The name has the dataset's fingerprint, as an array of another dataset is not used but removed, and
+a hash of the network's input format and of the table's file names in their order. An array that is
+older than an image, or not whole, is made again.
 """
 
 import hashlib
@@ -40,16 +39,18 @@ def decode_once(
     form: InputFormat,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Path:
-    """The .npy file of the images `names` of a split, (N, C, H, W) uint8 as `form` says.
+    """The .npy file of the images `names` of a split, (N, C, H, W) uint8 in `form`.
 
-    It is made if it is not there; if the dataset's folder cannot be written to, in the folder for
-    temporary files. UnreadableImageError names an image that is broken; OSError if the disk is
-    full. progress: wraps the files that are decoded, as tqdm does.
+    Where the dataset's folder cannot be written to, it is made in the folder for temporary files.
+    UnreadableImageError names an image that is broken; OSError if the disk is full. progress: wraps
+    the files that are decoded, as tqdm does.
     """
     fingerprint = read_about(folder)["fingerprint"][:16]
     (height, width), channels = form.size, len(form.mode)
     shape = (len(names), channels, height, width)
-    name = f"{split}-{width}x{height}-{fingerprint}-{_short(form, names)}.npy"
+    prepared = form.prepared and asdict(form.prepared)
+    about = _short(json.dumps([form.size, prepared, form.mode, list(names)]))
+    name = f"{split}-{width}x{height}-{fingerprint}-{about}.npy"
     kept, elsewhere = folder / "decoded", _elsewhere(folder)
     files = [folder / split / name for name in names]
     changed = max((file.stat().st_mtime_ns for file in files), default=0)
@@ -69,16 +70,12 @@ def decode_once(
 
 def _elsewhere(folder: Path) -> Path:
     """The folder for temporary files has one for each dataset of each user."""
-    dataset = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(tempfile.gettempdir(), f"covid-next-{user}", dataset)
+    return Path(tempfile.gettempdir(), f"covid-next-{user}", _short(str(folder.resolve())))
 
 
-def _short(form: InputFormat, names: Sequence[str]) -> str:
-    """What the pixels and their order depend on, in eight letters."""
-    prepared = form.prepared and asdict(form.prepared)
-    about = json.dumps([form.size, prepared, form.mode, list(names)])
-    return hashlib.sha256(about.encode()).hexdigest()[:8]
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
@@ -90,7 +87,6 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
 
 
 def _remove_half_written(place: Path) -> None:
-    """Removes what killed processes left half written."""
     for file in place.glob(".*.npy"):
         with suppress(OSError):  # another process was faster, or we may only read here
             if time.time() - file.stat().st_mtime > ABANDONED:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import cv2
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data.dataset import RadiographDataset
@@ -20,7 +19,7 @@ SIGTERM_GRACE = 60.0  # seconds that a process which reads goes on after SIGTERM
 def make_loader(
     images: RadiographDataset, batches: Iterable[list[int] | list[Draw]], workers: int, pin: bool
 ) -> DataLoader:
-    """Yields ((N, C, H, W) uint8, (N,) int64) for each of the `batches`, a Sampler or a list.
+    """Yields ((N, C, H, W) uint8, (N,) int64) for each of the `batches`.
 
     workers: processes, which live as long as the loader; 0 reads in this one. What is yielded does
     not depend on them. pin: into memory from which a GPU copies while it computes.
@@ -29,7 +28,7 @@ def make_loader(
         images,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=tuple,  # the dataset makes whole batches
         pin_memory=pin,
         worker_init_fn=_set_up_reader,
         prefetch_factor=AHEAD if workers else None,
@@ -50,21 +49,16 @@ class _Loader(DataLoader):
             return super().__iter__()
 
 
-def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The dataset makes whole batches."""
-    return batch
-
-
 def _set_up_reader(worker: int) -> None:
     """In a process that reads, before its first batch."""
     cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
     # SIGTERM may reach all processes of a run. The main one ends its step, for which it needs this
     # one, and then ends this one. If a signal ended it first, torch would raise in mid-step.
-    signal.signal(signal.SIGTERM, lambda *_: _exit_later(SIGTERM_GRACE))
+    signal.signal(signal.SIGTERM, _exit_later)
 
 
-def _exit_later(seconds: float) -> None:
-    timer = threading.Timer(seconds, os._exit, (0,))
+def _exit_later(*signal_and_frame) -> None:
+    timer = threading.Timer(SIGTERM_GRACE, os._exit, (0,))
     timer.daemon = True
     timer.start()

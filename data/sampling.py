@@ -22,7 +22,7 @@ class Draw(NamedTuple):
 
 
 class EpochBatches(Sampler[list[Draw]]):
-    """This rank's part of each batch of an epoch: a function of (seed, epoch) and the ranks alone.
+    """This rank's part of each batch of an epoch: a function of only (seed, epoch) and the ranks.
 
     chances: how likely each of N images is drawn, N numbers that add up to 1; None shows each image
     once. Of chances c an epoch shows image i floor or ceil of N * c_i times (systematic sampling),
@@ -75,24 +75,19 @@ class EpochBatches(Sampler[list[Draw]]):
 
 
 def order_stream(seed: int, epoch: int) -> np.random.Generator:
-    """What the order of an epoch is drawn from: another stream than that of any of its images.
-
-    Without the spawn key it would be that of the first image, as numpy fills up with zeros; the key
-    is longer than what tells images apart, so that no seed of two words makes them alike.
-    """
+    """What the order of an epoch is drawn from: by its spawn key, which is longer than what tells
+    images apart, another stream than that of any of them (numpy fills up with zeros)."""
     return np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(1, 1)))
 
 
 def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> list[list[int]]:
-    """This rank's batches of every image once, to look at: rank r has the images r, r + ranks, ...
+    """This rank's batches of every image once: rank r has the images r, r + ranks, ...
 
-    ValueError if there are fewer than ranks, as of a small validation split.
+    ValueError if there are fewer images than ranks.
     """
     if images < ranks:
-        raise ValueError(
-            f"validation: found {images} images for {ranks} processes; expected one for each at"
-            " least. Start fewer"
-        )
+        text = f"validation: found {images} images for {ranks} processes; expected one for each"
+        raise ValueError(f"{text} at least. Start fewer")
     mine = list(range(rank, images, ranks))
     return [mine[k : k + batch_size] for k in range(0, len(mine), batch_size)]
 
@@ -107,8 +102,12 @@ def even_chances(
     """
     weights = np.ones(len(strata))
     if patient_cap:
-        weights /= np.maximum(1, _sizes(list(zip(strata, patients, strict=True))) / patient_cap)
-    return _evened(strata, weights)
+        groups = list(zip(strata, patients, strict=True))
+        sizes = Counter(groups)
+        weights /= [max(1, sizes[group] / patient_cap) for group in groups]
+    _, stratum = np.unique([repr(name) for name in strata], return_inverse=True)
+    total = np.bincount(stratum, weights)
+    return weights / total[stratum] / len(total)
 
 
 def image_chances(
@@ -131,16 +130,3 @@ def image_chances(
         most = math.ceil(times - 1e-9)
         log.warning(f"{text} them and {sampling} evens them out", *rare[["label", "source"]], most)
     return chances
-
-
-def _sizes(groups: Sequence[Hashable]) -> np.ndarray:
-    """Of each item, how many there are in its group."""
-    counts = Counter(groups)
-    return np.array([counts[group] for group in groups], float)
-
-
-def _evened(strata: Sequence[Hashable], weights: np.ndarray) -> np.ndarray:
-    """The weights, scaled so that each stratum has the same sum and all of them 1."""
-    _, stratum = np.unique([repr(name) for name in strata], return_inverse=True)
-    total = np.bincount(stratum, weights)
-    return weights / total[stratum] / len(total)

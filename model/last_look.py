@@ -12,7 +12,7 @@ import torch
 from data.dataset import read_some
 from model.gate import Gate
 from model.predictor import Predictor
-from util.checkpoint import update_checkpoint
+from util.checkpoint import load_checkpoint, save_checkpoint
 from util.metrics.calibration import fit_temperature
 from util.training.class_weights import class_frequencies
 
@@ -27,9 +27,8 @@ def last_look(
     dtype: torch.dtype,
     progress: Callable[[Iterable, str], Iterable],
 ) -> None:
-    """Adds to the checkpoint the temperature, fitted to validation images; what the network makes
-    of these, to choose operating points on; and the gate, which has seen training images and doubts
-    what is unlike them.
+    """Adds to the checkpoint the temperature, fitted to validation images; their logits, to choose
+    operating points on; and the gate, which doubts what is unlike training images.
 
     settings: of the run, as they are now. dtype: of the convolutions. progress: wraps batches of
     images, under a title.
@@ -57,4 +56,4 @@ def last_look(
         "validation": {"logits": logits, "targets": targets},
         "gate": Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy()).state(),
     }
-    update_checkpoint(best, changes)
+    save_checkpoint(best, load_checkpoint(best) | changes)

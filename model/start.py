@@ -21,9 +21,9 @@ def start_network(
 ) -> tuple[COVIDNext50, InputFormat]:
     """The network with the weights that it starts from, and the input that suits them.
 
-    weights: a checkpoint; where its classes are not those of the mapping, the head starts from
-    random weights. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of it
-    from random weights. size: (height, width). prepared: how the dataset's images were made.
+    weights: a checkpoint; only with the same classes its head is taken, too. None: the trunk starts
+    from `backbone_weights`, see `trunk_state`, or all of it from random weights. size: (height,
+    width). prepared: how the dataset's images were made.
     """
     classes = class_names(mapping)
     if weights is None:

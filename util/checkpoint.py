@@ -21,15 +21,10 @@ ORIGINAL = {
         "mode": "RGB",
     },
     "config": {"name": "COVID-Next, 2020"},
-    "epoch": None,
-    "step": None,
+    **dict.fromkeys(("epoch", "step", "prior", "gate", "validation", "fingerprint")),
     "metrics": {},
     "temperature": 1.0,
     "test_time_augmentation": False,
-    "prior": None,
-    "gate": None,
-    "validation": None,
-    "fingerprint": None,
     "versions": {},
 }
 
@@ -66,22 +61,17 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         test_time_augmentation  whether to predict the mean over several views of an image
         fingerprint       of the dataset
         versions          of Python and the packages
-
     best.pth gets at the run's end
-
         validation        logits (N, n_classes) of validation images, and their targets
         gate              state of the Gate that doubts images unlike the training images
-
     last.pth has, to go on from,
-
         weights           the network's own, without a running average
         optimizer, scheduler, scaler, rate    state of the Descent
         rng               state of torch's random generators: `rng_state`
         history, running, matrix    state of the Progress
         auto_precision    whether `precision` was chosen for the device
 
-    ValueError for another key. OSError if the file cannot be written, as on a full disk; the file
-    that was there stays.
+    ValueError for another key; OSError if the file cannot be written, as on a full disk.
     """
     known = {"state_dict", *ORIGINAL, *RESUMABLE}
     if unknown := content.keys() - known:
@@ -93,14 +83,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
-def update_checkpoint(path: Path, changes: dict[str, Any]) -> None:
-    """Writes a checkpoint again with these keys changed; errors as in loading and saving it."""
-    save_checkpoint(path, load_checkpoint(path) | changes)
-
-
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint, see `save_checkpoint`, on the CPU, with ORIGINAL's values for
-    what it does not have.
+    """The content of a checkpoint, see `save_checkpoint`, on the CPU.
 
     FileNotFoundError, or ValueError for a file that is not a checkpoint.
     """
@@ -123,10 +107,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     for name in ("mapping", "input", "config"):
         if not isinstance(content[name], dict):
             raise ValueError(f"{path}: {name} is {content[name]!r}; expected a dict")
-    known = ORIGINAL["input"].keys()
-    if not {"size", "mean", "std"} <= content["input"].keys() <= known:
-        found = ", ".join(content["input"])
-        raise ValueError(f"{path}: input has {found}; expected {', '.join(known)}")
+    found, known = content["input"], ORIGINAL["input"].keys()
+    if not {"size", "mean", "std"} <= found.keys() <= known:
+        raise ValueError(f"{path}: input has {', '.join(found)}; expected {', '.join(known)}")
     return content
 
 

@@ -15,14 +15,10 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(
-            f"device: found '{name}'; expected auto, cpu, cuda, cuda:1 or mps"
-        ) from None
-    there = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(device.type, 0)
+        text = f"device: found '{name}'; expected auto, cpu, cuda, cuda:1 or mps"
+        raise ValueError(text) from None
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there = (there | {"cpu": 1}).get(device.type, 0)
     if (device.index or 0) >= there:
         raise ValueError(
             f"device: found '{name}', but this machine has {there} of that kind; give cpu or auto"
@@ -50,7 +46,6 @@ def inference_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """What pick_precision takes."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -67,29 +62,22 @@ def torch_errors_explained() -> Iterator[None]:
     reads images killed, one image for BatchNorm, a network that cannot be compiled."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            "device: out of memory; lower --batch-size, or --width and --height"
-        ) from error
-    except ValueError as error:
-        if not str(error).startswith("Expected more than 1 value per channel"):
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            text = "device: out of memory; lower --batch-size, or --width and --height"
+        elif str(error).startswith("Expected more than 1 value per channel"):
+            text = "batch_size: found one image on a device, which at this size has no variance for"
+            text += " BatchNorm; raise it, or --width and --height"
+        elif str(error).startswith("DataLoader worker"):
+            text = "n_threads: a process that reads images was killed; memory may be full, or"
+            text += " /dev/shm too small (docker run --shm-size 8g). Lower --n-threads; 0 needs"
+            text += " neither"
+        elif type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            text = f"--compile: torch could not compile the network ({type(error).__name__}); leave"
+            text += " it out, or give torch what it needs, such as a C++ compiler"
+        else:
             raise
-        raise ValueError(
-            "batch_size: found one image on a device, which at this size has no variance for"
-            " BatchNorm; raise it, or --width and --height"
-        ) from error
-    except RuntimeError as error:
-        if str(error).startswith("DataLoader worker"):
-            raise ValueError(
-                "n_threads: a process that reads images was killed; memory may be full, or /dev/shm"
-                " too small (docker run --shm-size 8g). Lower --n-threads; 0 needs neither"
-            ) from error
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        raise ValueError(
-            f"--compile: torch could not compile the network ({type(error).__name__}); leave it"
-            " out, or give torch what it needs, such as a C++ compiler"
-        ) from error
+        raise ValueError(text) from error
 
 
 def _native_bfloat16(device: torch.device) -> bool:

@@ -52,10 +52,9 @@ class Ranks:
     def data_parallel(self, model: nn.Module, sample: Tensor) -> nn.Module:
         """The model with gradients that are the mean over the ranks.
 
-        sample: an input of the model, on its device. DistributedDataParallel packs the gradients
-        again after its first pass backward, and the packing decides in which order three or more
-        ranks add them up. A pass is thrown away here, so that a run that goes on adds them up like
-        one that never stopped.
+        sample: an input of the model, on its device. It passes once for nothing:
+        DistributedDataParallel packs the gradients again after its first pass backward, and the
+        packing decides in which order three or more ranks add them up, also in a run that goes on.
         """
         if self.size == 1:
             return model
@@ -76,10 +75,8 @@ class Ranks:
 
     @contextmanager
     def one_by_one(self) -> Iterator[None]:
-        """The block runs on the first process, then on one of each other machine, then on the rest.
-
-        What the block makes in a folder is made only once, also where machines share it.
-        """
+        """The block runs on the first process, then on one of each other machine, then on the rest:
+        what it makes in a folder is made only once, also where machines share it."""
         turn = 0 if self.first else 1 if self.local_rank == 0 else 2
         for k in range(3):
             if k == turn:
@@ -108,11 +105,10 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(rank, size, local)
     except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo" in str(error):
-            raise ConnectionError(
-                f"rank {rank}: another process failed; its own message says why"
-            ) from error
-        raise
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        text = f"rank {rank}: another process failed; its own message says why"
+        raise ConnectionError(text) from error
     dist.destroy_process_group()  # after a failure it might wait for the others for ever
 
 

@@ -134,8 +134,8 @@ def test_some_images_are_those_of_the_dataset_evenly_through_it(folder, most, fo
         (
             "train",
             {"normal": 0, "covid": 1},
-            "mapping: found covid; expected labels of {folder},"
-            " which are COVID-19, normal, pneumonia",
+            "mapping: found covid; expected labels of {folder}, which are"
+            " COVID-19, normal, pneumonia",
         ),
         (
             "train",
@@ -166,12 +166,11 @@ def test_a_missing_image_fails_at_construction(folder):
         RadiographDataset(folder, "train", MAPPING, FORM)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_workers_change_nothing(folder, workers):
+def test_workers_change_nothing(folder):
     images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
     plain = epochs(images, 0)
     assert not torch.equal(plain[0], plain[2])
-    for one, other in zip(plain, epochs(images, workers), strict=True):
+    for one, other in zip(plain, epochs(images, 2), strict=True):
         assert torch.equal(one, other)
 
 
@@ -193,28 +192,20 @@ def test_without_an_augmentation_a_draw_is_the_image_itself(folder):
     assert torch.equal(shown, torch.stack([images[k][0] for k in range(5)]))
 
 
-def test_reading_does_not_disturb_torchs_generator(folder):
+def test_reading_disturbs_neither_torchs_generator_nor_what_is_read_next(folder):
     images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
-    torch.manual_seed(5)
-    undisturbed = torch.rand(3)
-    torch.manual_seed(5)
-    images[Draw(0, (1, 2, 3))]
-    assert torch.equal(torch.rand(3), undisturbed)
-
-
-def test_augmenting_does_not_change_what_is_read_next(folder):
-    images = RadiographDataset(folder, "train", MAPPING, FORM, ORDINARY)
-    one = images[Draw(0, (1, 2, 3))][0]
+    before, one = torch.get_rng_state(), images[Draw(0, (1, 2, 3))][0]
+    assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(images[Draw(0, (1, 2, 3))][0], one)
 
 
-def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(make_dataset):
-    images = RadiographDataset(make_dataset(*PAIRS * 40), "train", MAPPING, FORM)
+def test_a_process_that_gets_the_dataset_gets_no_copy_of_the_images(folder):
+    images = RadiographDataset(folder, "train", MAPPING, FORM)
     images[0]
     sent = pickle.dumps(images)
     assert b"source-00001.png" in sent
     assert images[0][0].numpy().tobytes() not in sent
-    assert torch.equal(pickle.loads(sent)[7][0], images[7][0])
+    assert torch.equal(pickle.loads(sent)[3][0], images[3][0])
 
 
 def test_a_process_that_reads_heeds_sigterm_after_a_while_without_a_fuss(folder, monkeypatch):

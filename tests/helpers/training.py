@@ -8,24 +8,17 @@ import torch
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import model.start
-import model.weights
 import train
-from tests.helpers.networks import TinyNext
+from model import last_look
 from util import checkpoint
 from util.checkpoint import load_checkpoint
 from util.training import history, run_folder
-from util.training.divergence import DivergenceWatch
+from util.training.state import Training
 
 FLAGS = (
     "--backbone-weights", "none", "--width", 32, "--height", 32, "--lr", 0.01, "--device", "cpu",
     "--precision", "float32", "--n-threads", 0, "--log-steps", 1,
 )  # fmt: skip
-
-
-def use_tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (train, model.start, model.weights):  # that make a COVIDNext50 for train.py
-        monkeypatch.setattr(module, "COVIDNext50", TinyNext)
 
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +73,9 @@ def moments_of(monkeypatch, stop_at=None):
 
         return call
 
-    for module in (run_folder, checkpoint):
+    for module in (run_folder, last_look):
         monkeypatch.setattr(module, "save_checkpoint", stopping(module.save_checkpoint))
-    monkeypatch.setattr(DivergenceWatch, "first_bad", stopping(DivergenceWatch.first_bad))
+    monkeypatch.setattr(Training, "check", stopping(Training.check))
     return moments
 
 
@@ -97,7 +90,7 @@ def saves_of(monkeypatch, stop_after=None):
         if len(saves) == stop_after:
             raise KeyboardInterrupt
 
-    for module in (run_folder, checkpoint):
+    for module in (run_folder, last_look):
         monkeypatch.setattr(module, "save_checkpoint", stopping)
     return saves, steps
 

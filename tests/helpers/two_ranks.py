@@ -1,8 +1,4 @@
-r"""What a rank of tests/scripts/test_distributed.py does; torchrun starts it.
-
-python3 -m torch.distributed.run --standalone --nproc-per-node 2 \
-    -m tests.helpers.two_ranks WHAT OUT ...
-"""
+"""What a rank of tests/scripts/test_distributed.py does, and a run of test_kill_train.py."""
 
 import os
 import signal
@@ -16,14 +12,14 @@ import pytest
 import torch
 
 import train
-from tests.helpers.networks import TinyNext
-from tests.helpers.training import draw_nothing, use_tiny_network
+from tests.helpers.networks import TinyNext, use_network
+from tests.helpers.training import draw_nothing
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
-from util.training.divergence import DivergenceWatch
 from util.training.loss import batch_loss
 from util.training.optimizer import Descent, make_optimizer
 from util.training.schedule import plateau_schedule
+from util.training.state import Training
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 
@@ -80,15 +76,15 @@ def steps_in_one_go_and_in_two(ranks: Ranks, optimizer: str) -> list[dict[str, t
 
 def fit(words: list[str], happens: Callable[[int, int], None] = lambda rank, step: None) -> None:
     """train.py with a small network; something happens after each step of each rank."""
-    use_tiny_network(pytest.MonkeyPatch())
+    use_network(pytest.MonkeyPatch())
     draw_nothing(pytest.MonkeyPatch())
-    see = DivergenceWatch.see
+    take_step = Training.step
 
-    def seeing(watch, loss, step):
-        happens(int(os.environ.get("RANK", 0)), step)
-        see(watch, loss, step)
+    def stepping(training, loss):
+        take_step(training, loss)
+        happens(int(os.environ.get("RANK", 0)), training.progress.step)
 
-    DivergenceWatch.see = seeing
+    Training.step = stepping
     sys.argv = ["train.py", *words]
     args = train.arguments()
     run(lambda: train.main(args), "train.py")
@@ -144,7 +140,3 @@ def main(words: list[str]) -> None:
     else:
         happens = {"die": die_once(Path(out, "died")), "fail": fail, "stop": ask_to_stop}
         fit(flags, (happens | {"slowly": slowly, "fit": lambda rank, step: None})[what])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

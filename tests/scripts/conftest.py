@@ -7,9 +7,9 @@ import pytest
 def fit_drawn(script, dataset, tmp_path, monkeypatch):
     """Runs train.py with a tiny network on the small dataset as run `name`; returns its folder."""
     import train
-    from tests.helpers import training
+    from tests.helpers import networks, training
 
-    training.use_tiny_network(monkeypatch)
+    networks.use_network(monkeypatch)
 
     def run(name, *flags):
         words = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", name)

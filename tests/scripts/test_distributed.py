@@ -4,8 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,12 +18,11 @@ from data.transforms import InputFormat
 from model.weights import load_strictly
 from tests.helpers import training, two_ranks
 from tests.helpers.forked import Process, Server
-from tests.helpers.networks import TinyNext
+from tests.helpers.networks import TinyNext, use_network
 from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
-from util.distributed import Ranks
-from util.training.divergence import DivergenceWatch
-from util.training.loss import loss_function
+from util.distributed import Ranks, ranks_of_run
+from util.training.loss import batch_loss
 from util.training.optimizer import Descent, make_optimizer
 from util.training.progress import Progress
 from util.training.schedule import plateau_schedule
@@ -61,11 +60,6 @@ def free_port():
     with socket.socket() as free:
         free.bind(("localhost", 0))
         return free.getsockname()[1]
-
-
-def torchrun(*words, flags=()):
-    command = [sys.executable, "-m", "torch.distributed.run", *map(str, flags)]
-    return [*command, "-m", "tests.helpers.two_ranks", *map(str, words)]
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -130,21 +124,21 @@ def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
         model,
         average=None,
         descent=Descent(optimizer, plateau_schedule(optimizer, 0.5, 1)),
-        loss_of=loss_function(np.ones(3), 0.1, device),
+        loss_of=partial(batch_loss, weights=torch.ones(3), smoothing=0.1),
         dtype=torch.float32,
+        normalise=form.normalise,
         progress=Progress.start(device),
-        watch=DivergenceWatch(device),
         facts={},
         auto_precision=False,
     )
     loader = make_loader(images, in_order(len(images), 8), 0, pin=False)
-    _, one = train.validate(state, loader, form, Ranks(), lambda: False)
+    _, one = train.validate(state, loader, Ranks(), lambda: False)
     del one["loss"]
     assert one == {name: last["metrics"][name] for name in one}
 
 
 def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, monkeypatch):
-    training.use_tiny_network(monkeypatch)
+    use_network(monkeypatch)
     training.draw_nothing(monkeypatch)
     flags = ("--dataset", dataset, "--ckpts-dir", fitted.parent, "--name", "one", *FLAGS)
     script(train, *flags, "--epochs", 2)
@@ -154,22 +148,19 @@ def test_an_epoch_of_two_ranks_has_the_steps_of_one(fitted, script, dataset, mon
     assert rates[0].equals(rates[1])
 
 
-def test_a_rank_that_dies_is_started_again_and_the_run_ends_with_the_same_weights(
-    fitted, dataset, tmp_path
+def test_a_run_of_which_a_rank_died_goes_on_and_ends_with_the_same_weights(
+    together, fitted, dataset, tmp_path
 ):
     flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS, "--epochs", 2)
     again = ("--save-minutes", 0, "--resume")  # with nothing there, a new run begins
-    machine = ("--standalone", "--nproc-per-node", 2, "--max-restarts", 1)
-    command = torchrun("die", tmp_path, *flags, *again, flags=machine)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "died").exists()
-    assert "two: nothing to go on from; a new run begins" in done.stderr
-    assert "train.py: rank 0: another process failed; its own message says why" in done.stderr
-    assert "Traceback" not in done.stderr
-    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
-    for name, value in a["state_dict"].items():
-        assert torch.equal(value, b["state_dict"][name]), name
+    statuses, said = together("die", tmp_path, *flags, *again)
+    assert statuses == [1, 9]
+    assert "two: nothing to go on from; a new run begins" in said
+    assert "train.py: rank 0: another process failed; its own message says why" in said
+    assert "Traceback" not in said
+    statuses, said = together("die", tmp_path, *flags, *again)
+    assert not any(statuses), said
+    training.assert_same_weights(fitted, tmp_path / "two")
 
 
 def test_ranks_of_which_one_is_asked_to_stop_stop_together_and_save(together, dataset, tmp_path):
@@ -193,13 +184,6 @@ def test_ranks_that_do_not_share_the_folder_of_the_run_are_refused_before_they_g
     assert found in said
 
 
-def test_a_rank_that_fails_ends_the_run_with_its_own_error(together, dataset, tmp_path):
-    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS)
-    statuses, said = together("fit", tmp_path, *flags, "--epochs", 1, "--loss-weights", 1, 2)
-    assert all(statuses)
-    assert "train.py: loss_weights: found 2 numbers; expected 3" in said
-
-
 def test_a_rank_that_fails_reports_its_error_and_ends_the_others(together, dataset, tmp_path):
     flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "a", *FLAGS, "--epochs", 2)
     statuses, said = together("fail", tmp_path, *flags)
@@ -208,34 +192,32 @@ def test_a_rank_that_fails_reports_its_error_and_ends_the_others(together, datas
     assert "train.py: rank 0: another process failed; its own message says why" in said
 
 
-def agents(dataset, folder, what, shared=False):
-    """Two torchruns on this machine, as on two machines; their statuses and what they said."""
-    flags = ("--dataset", dataset, "--ckpts-dir", folder, "--name", "two", *FLAGS, "--epochs", 2)
-    machine = ("--nnodes", 2, "--nproc-per-node", 1, "--max-restarts", 1, "--rdzv-id", "job")
-    meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{free_port()}")
-    words = (what, folder, *flags, "--save-minutes", 0, "--resume")
-    command = torchrun(*words, flags=(*machine, *meeting))
-    own = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(int(not shared))}
-    pipe = subprocess.PIPE
-    running = [
-        subprocess.Popen(command, cwd=ROOT, env=own, stderr=pipe, text=True) for _ in range(2)
-    ]
-    said = [process.communicate(timeout=300)[1] for process in running]
-    return [process.returncode for process in running], "".join(said)
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_rank_that_dies_is_started_again_and_meets_the_other(machines, tmp_path):
+    """Two torchruns, as on two machines: that on which nothing died counts no restart."""
+    flags = ["--nnodes", machines, "--nproc-per-node", 2 // machines, "--max-restarts", 1]
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{free_port()}"]
+    flags += [*meeting, "--rdzv-id", "job"] if machines == 2 else ["--standalone"]
+    words = [*flags, "-m", "tests.helpers.meet", tmp_path / "died"]
+    command = [sys.executable, "-m", "torch.distributed.run", *map(str, words)]
+    env = os.environ | ({"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if machines == 2 else {})
+    pipe = {"stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, cwd=ROOT, env=env, **pipe) for _ in range(machines)]
+    said = "".join(process.communicate(timeout=300)[1] for process in running)
+    assert not any(process.returncode for process in running), said
+    assert (tmp_path / "died").exists()
+    assert said.count("met: 2") == 2
 
 
-def test_on_two_machines_a_rank_that_dies_is_started_again_and_the_run_ends_alike(
-    fitted, dataset, tmp_path
-):
-    """The machine on which nothing died counts no restart of its own."""
-    statuses, said = agents(dataset, tmp_path, "die")
-    assert (statuses, (tmp_path / "died").exists()) == ([0, 0], True), said
-    a, b = (load_checkpoint(folder / "last.pth") for folder in (fitted, tmp_path / "two"))
-    for name, value in a["state_dict"].items():
-        assert torch.equal(value, b["state_dict"][name]), name
-
-
-def test_restarts_on_two_machines_that_could_not_meet_again_are_refused(dataset, tmp_path):
-    statuses, said = agents(dataset, tmp_path, "fit", shared=True)
-    assert 0 not in statuses
-    assert "train.py: --max-restarts: several machines find each other again only in a new" in said
+def test_restarts_on_several_machines_that_could_not_meet_again_are_refused(monkeypatch):
+    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    for name, value in {
+        **{"TORCHELASTIC_RUN_ID": "job", "TORCHELASTIC_USE_AGENT_STORE": "True"},
+        **{"TORCHELASTIC_MAX_RESTARTS": 1, "TORCHELASTIC_RESTART_COUNT": 0, "GROUP_WORLD_SIZE": 2},
+        **{"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2},
+        **{"MASTER_ADDR": "localhost", "MASTER_PORT": store.port},
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    message = "--max-restarts: several machines find each other again only in a new store; give"
+    with pytest.raises(ValueError, match=message), ranks_of_run("cpu"):
+        pass

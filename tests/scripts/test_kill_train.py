@@ -51,13 +51,6 @@ def wait_for(condition, process):
         time.sleep(0.005)
 
 
-def same(one, two):
-    for file in ("last.pth", "best.pth"):
-        a, b = (load_checkpoint(folder / file)["state_dict"] for folder in (one, two))
-        for name, value in a.items():
-            assert value.equal(b[name]), name
-
-
 def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_path):
     whole = begin(tmp_path, "whole", "--epochs", 12)
     assert whole.wait() == 0, whole.stderr.read_text()
@@ -76,13 +69,15 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
     assert kills == KILLS
     process = begin(tmp_path, "broken", "--epochs", 12, "--resume")
     assert process.wait() == 0, process.stderr.read_text()
-    same(tmp_path / "whole", tmp_path / "broken")
+    training.assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("method", "number"),
+    [("fork", signal.SIGINT), ("fork", signal.SIGTERM), ("spawn", signal.SIGTERM)],
+)
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
-    begin, whole, tmp_path, number, method
+    begin, whole, tmp_path, method, number
 ):
     process = begin(tmp_path, "a", "--save-minutes", 60, "--epochs", 4, method=method)
     wait_for((tmp_path / "a" / "history.csv").exists, process)
@@ -94,7 +89,7 @@ def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
     assert said.endswith("train.py: interrupted\n")
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] > 0
     assert begin(tmp_path, "a", "--resume", "--epochs", 4).wait() == 0
-    same(whole, tmp_path / "a")
+    training.assert_same_weights(whole, tmp_path / "a")
 
 
 def test_ctrl_c_is_not_heard_by_processes_that_start_to_read(begin, tmp_path):

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torch._inductor.config
 from sklearn.metrics import roc_auc_score
 
 import train
@@ -18,8 +17,9 @@ from data.sampling import EpochBatches
 from data.transforms import InputFormat
 from model.gate import Gate
 from model.inference import examine
+from model.start import start_network
 from model.weights import load_network
-from tests.helpers.networks import TinyNext
+from tests.helpers.networks import TinyNext, input_form, save_network, use_network
 from tests.helpers.training import (
     FLAGS,
     assert_same_weights,
@@ -84,19 +84,19 @@ def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
-    one = fit("zero", "--epochs", 2)
-    for workers in (1, 4):
-        assert_same_weights(one, fit(f"by {workers}", "--epochs", 2, "--n-threads", workers))
-    other = weights(fit("other", "--epochs", 2, "--random-seed", 1))
+    one = fit("zero", "--epochs", 1)
+    assert_same_weights(one, fit("by 2", "--epochs", 1, "--n-threads", 2))
+    other = weights(fit("other", "--epochs", 1, "--random-seed", 1))
     assert not torch.equal(weights(one)["logits.module.weight"], other["logits.module.weight"])
 
 
-def test_a_warm_up_of_the_augmentation_changes_what_its_epochs_teach(fit):
-    flags = ("--epochs", 1, "--augmentation-warmup-epochs")
-    whole, slow, slower = (weights(fit(f"warm-{k}", *flags, k)) for k in (0, 1, 5))
-    assert not torch.equal(whole["logits.module.weight"], slow["logits.module.weight"])
-    # Both show a fifth of it in their first epoch.
-    assert torch.equal(slower["logits.module.weight"], slow["logits.module.weight"])
+@pytest.mark.parametrize(
+    "flags",
+    [("--augmentation-warmup-epochs", 1), ("--clip-norm", 1e-12), ("--loss-weights", "none")],
+)
+def test_settings_change_what_an_epoch_teaches(fit, flags):
+    plain, other = (weights(fit(str(k), "--epochs", 1, *(k * flags))) for k in (0, 1))
+    assert not torch.equal(plain["logits.module.weight"], other["logits.module.weight"])
 
 
 def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(fit):
@@ -110,39 +110,25 @@ def test_plateau_lowers_the_rate_after_patience_epochs_at_a_standstill(fit, monk
     still = {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5, "classes_named": 2}
     monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), still))
     flags = ("--schedule", "plateau", "--lr-reduce-patience", 1, "--lr-reduce-factor", 0.5)
-    folder = fit("a", "--epochs", 6, "--lr", 0.01, *flags)
+    folder = fit("a", "--epochs", 4, "--lr", 0.01, *flags)
     rates = pd.read_csv(folder / "history.csv")["lr"]
-    assert list(rates) == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
+    assert list(rates) == pytest.approx([0.01, 0.01, 0.01, 0.005])
 
 
 def test_frozen_blocks_stay_as_they_are_until_they_are_thawed(fit):
-    start = weights(fit("start", "--epochs", 1))
-    flags = ("--weights", fit("start2", "--epochs", 1) / "last.pth", "--freeze", "block0")
-    frozen = weights(fit("frozen", "--epochs", 2, *flags))
-    thawed = weights(fit("thawed", "--epochs", 2, *flags, "--thaw-epoch", 1))
-    for name, value in start.items():
+    start = fit("start", "--epochs", 1) / "last.pth"
+    flags = ("--weights", start, "--freeze", "block0", "--epochs", 2)
+    frozen = weights(fit("frozen", *flags))
+    thawed = weights(fit("thawed", *flags, "--thaw-epoch", 1))
+    for name, value in weights(start.parent).items():
         if name.startswith("block0"):
             assert torch.equal(value, frozen[name]), name
     assert not torch.equal(frozen["block0.module.0.0.weight"], thawed["block0.module.0.0.weight"])
 
 
-def test_a_gradient_clipped_to_nearly_nothing_teaches_nearly_nothing(fit):
-    """Far below the epsilon that adam adds to its length."""
-    flags = ("--epochs", 1, "--weight-decay", 0, "--average-decay", "none")
-    still, free, clipped = (
-        weights(fit(name, *flags, *more))["logits.module.weight"]
-        for name, more in {
-            "still": ("--lr", 1e-12),
-            "free": (),
-            "clipped": ("--clip-norm", 1e-12),
-        }.items()
-    )
-    assert (clipped - still).norm() < 1e-3 * (free - still).norm()
-
-
 def test_the_average_is_kept_and_the_weights_go_on_untouched_by_it(fit):
-    plain = fit("plain", "--epochs", 2, "--average-decay", "none")
-    averaged = fit("averaged", "--epochs", 2, "--average-decay", 0.6)
+    plain = fit("plain", "--epochs", 1, "--average-decay", "none")
+    averaged = fit("averaged", "--epochs", 1, "--average-decay", 0.6)
     for name, weight in weights(plain).items():
         assert torch.equal(last_weights(plain)[name], weight)
         assert torch.equal(last_weights(averaged)[name], weight)
@@ -198,19 +184,6 @@ def test_tensorboard_has_what_a_run_is_judged_by(fit_drawn):
     assert parts | {"_hparams_/session_end_info"} <= set(events.summary_metadata)
 
 
-def test_balanced_sampling_does_not_weigh_the_classes_again(fit):
-    counts = weights(fit("counts", "--epochs", 1, "--sampling", "balanced"))
-    none = weights(fit("even", "--epochs", 1, "--sampling", "balanced", "--loss-weights", "none"))
-    assert torch.equal(counts["logits.module.bias"], none["logits.module.bias"])
-
-
-def test_the_head_is_drawn_anew_where_the_order_of_the_classes_differs(fit, caplog):
-    caplog.set_level("INFO")
-    start = fit("start", "--epochs", 1, "--mapping", "COVID-19=0", "normal=1", "pneumonia=2")
-    fit("next", "--epochs", 1, "--weights", start / "best.pth")
-    assert "other classes, so the head starts from random weights" in caplog.text
-
-
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
     fit, caplog, dataset
 ):
@@ -218,11 +191,6 @@ def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_ma
     folder = fit("a", "--epochs", 1, "--mapping", "normal=0", "COVID-19=1")
     number = (pd.read_csv(dataset / "train_metadata.csv")["label"] == "pneumonia").sum()
     assert f"train: mapping leaves out pneumonia, {number} images" in caplog.text
-    assert weights(folder)["logits.module.bias"].shape == (2,)
-
-
-def test_labels_may_share_a_class(fit):
-    folder = fit("a", "--epochs", 1, "--mapping", "normal=0", "COVID-19=1", "pneumonia=1")
     assert weights(folder)["logits.module.bias"].shape == (2,)
 
 
@@ -250,34 +218,33 @@ def test_the_checkpoint_has_the_prior_that_its_classes_were_learned_with(fit, da
             "plain": ("--loss-weights", "none"),
             "weighted": ("--loss-weights", "counts"),
             "sampled": ("--sampling", "balanced", "--loss-weights", "none"),
+            "not twice": ("--sampling", "balanced", "--loss-weights", "counts"),
         }.items()
     }
     plain, *even = found.values()
     assert plain == pytest.approx(list(part))
-    assert even == [pytest.approx([1 / 3] * 3)] * 2
+    assert even == [pytest.approx([1 / 3] * 3)] * 3
 
 
-def test_training_can_start_from_a_checkpoint_with_other_classes(fit):
-    start = fit("start", "--epochs", 1)
-    folder = fit(
-        "next", "--epochs", 1, "--weights", start / "best.pth",
-        "--mapping", "normal=0", "COVID-19=1", "--freeze", "block0", "backbone_end",
-    )  # fmt: skip
-    before, after = weights(start, "best.pth"), weights(folder)
-    assert after["logits.module.bias"].shape == (2,)
-    for name in after:
-        if not name.startswith("logits"):
-            assert torch.equal(after[name], before[name]), name
-
-
-def test_loss_weights_change_what_is_learned(fit):
-    plain = weights(fit("plain", "--epochs", 1, "--loss-weights", "none"))
-    heavy = weights(fit("heavy", "--epochs", 1, "--loss-weights", 0.05, 0.05, 1))
-    assert not torch.equal(plain["logits.module.bias"], heavy["logits.module.bias"])
+@pytest.mark.parametrize(
+    "mapping", [{"normal": 0, "COVID-19": 1}, {"COVID-19": 0, "normal": 1, "pneumonia": 2}]
+)
+def test_training_can_start_from_a_checkpoint_with_other_classes(
+    tmp_path, monkeypatch, caplog, mapping
+):
+    caplog.set_level("INFO")
+    use_network(monkeypatch)
+    saved = TinyNext(3)
+    path = save_network(tmp_path / "best.pth", saved, input_form((32, 32)))
+    model, form = start_network(mapping, str(path), None, (64, 48), None)
+    assert "other classes, so the head starts from random weights" in caplog.text
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, saved.state_dict()[name]) != name.startswith("logits"), name
+    assert (form.size, form.mean, form.std) == ((64, 48), (0.5,) * 3, (0.25,) * 3)
 
 
 def test_separable_classes_are_learned_in_float32_and_in_bfloat16_alike(fit, easy):
-    flags = ("--dataset", easy, "--epochs", 12, "--jitter", 0, "--lr", 0.05)
+    flags = ("--dataset", easy, "--epochs", 8, "--jitter", 0, "--lr", 0.05)
     fine, rough = (
         pd.read_csv(fit(name, *flags, "--precision", name) / "history.csv")
         for name in ("float32", "bfloat16")
@@ -352,11 +319,12 @@ def torch_leaves(value):
     return [torch.as_tensor(value, dtype=torch.float64)] if value is not None else []
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++, with which torch compiles")
 def test_a_compiled_network_learns_what_it_learns_without(fit, monkeypatch):
+    """Compiled to the same operations: what a C++ compiler makes of them is torch's to test."""
     compile_, asked = torch.compile, []
-    monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or compile_(net))
-    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)  # others import torch first
+    monkeypatch.setattr(
+        torch, "compile", lambda net: asked.append(net) or compile_(net, backend="aot_eager")
+    )
     flags = ("--epochs", 2, "--batch-size", 128)  # one batch: it is compiled for one size
     eager = fit("eager", *flags)
     assert not asked

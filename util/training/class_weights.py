@@ -42,10 +42,8 @@ def class_weights(
         return np.array(kind)
     frequencies = class_frequencies(targets, n_classes, chances)
     if not frequencies.all():
-        raise ValueError(
-            f"loss_weights: class {int(frequencies.argmin())} has no training image; give the"
-            " weights as numbers, or take the class out of the mapping"
-        )
+        text = f"loss_weights: class {int(frequencies.argmin())} has no training image; give the"
+        raise ValueError(f"{text} weights as numbers, or take the class out of the mapping")
     if kind == "counts":
         return 1 / (n_classes * frequencies)
     weights = 1 / (1 - OVERLAP ** (frequencies * len(targets)))

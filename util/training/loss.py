@@ -1,10 +1,8 @@
 """What training lowers."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -17,10 +15,10 @@ STOP_EVERY_STEPS = 10  # GPUs learn only so often whether one was asked to stop:
 class Loss(NamedTuple):
     """Of a batch that the ranks share; each without a dimension, on the device.
 
-    to_backward: to go backward from. It is this rank's part of the mean times the number of ranks,
-    so that the mean of the gradients over the ranks, which DistributedDataParallel takes, is right
-    also where the ranks have different numbers of images. mean: over the images of all ranks, to
-    look at, without a gradient. stops: how many ranks were asked to stop.
+    to_backward: this rank's part of the mean times the number of ranks, so that the mean of the
+    gradients over the ranks, which DistributedDataParallel takes, is right also where the ranks
+    have different numbers of images. mean: over the images of all ranks, without a gradient. stops:
+    how many ranks were asked to stop.
     """
 
     to_backward: Tensor
@@ -50,14 +48,6 @@ def batch_loss(
     total, weight, stops = ranks.sum(parts)
     weight = torch.where(weight > 0, weight, torch.inf)
     return Loss(own * ranks.size / weight, total / weight, stops)
-
-
-def loss_function(
-    weights: np.ndarray, smoothing: float, device: torch.device
-) -> Callable[..., Loss]:
-    """batch_loss for classes whose errors cost `weights` (K,)."""
-    costs = torch.tensor(weights, dtype=torch.float32, device=device)
-    return partial(batch_loss, weights=costs, smoothing=smoothing)
 
 
 def stop_heard(loss: Loss, step: int, ranks: Ranks, stop: Callable[[], bool]) -> bool:

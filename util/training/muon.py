@@ -1,6 +1,5 @@
 """The Muon optimizer: a convolution moves along the orthogonal matrix nearest to its momentum."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -19,19 +18,13 @@ class Muon(AdamW):
 
     Most of a gradient lies in a few directions of a layer; an orthogonal step goes equally far in
     all of them. groups: as AdamW's; one with `conv_groups` above 0 holds the weights of
-    convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. One
-    with `conv_groups` 0 is AdamW's. dtype: of the matrix products, bfloat16 or float32. fused: as
-    AdamW's; not with a scaled loss: Muon would then take its part of a step that AdamW leaves out
-    as its gradient does not fit. (torch's own Muon, from 2.9 on, takes only matrices, one by one.)
+    convolutions of so many groups, (out, in / groups, h, w), each group a matrix of its own. dtype:
+    of the matrix products, bfloat16 or float32. fused: as AdamW's; not with a scaled loss: Muon
+    would then take its part of a step that AdamW leaves out as its gradient does not fit. (torch's
+    own Muon, from 2.9 on, takes only matrices, one by one.)
     """
 
-    def __init__(
-        self,
-        groups: Iterable[Mapping[str, Any]],
-        lr: float,
-        dtype: torch.dtype = torch.float32,
-        fused: bool = False,
-    ):
+    def __init__(self, groups: list[dict[str, Any]], lr: float, dtype: torch.dtype, fused: bool):
         super().__init__(groups, lr=lr, fused=fused)
         self.dtype = dtype
 
@@ -76,13 +69,12 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     By Newton-Schulz iteration: singular values end between 0.6 and 1.2; those below about a
     hundredth of a matrix's norm stay smaller. The products are in `dtype`.
     """
-    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
-    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    wide = wide.to(dtype)
+    tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if tall else matrices
+    wide = (wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)).to(dtype)
     a, b, c = QUINTIC
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = wide @ wide.mT
         mix = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         wide = torch.baddbmm(wide, mix, wide, beta=a)
-    wide = wide.float()
-    return wide if matrices.shape[1] <= matrices.shape[2] else wide.mT
+    return wide.float().mT if tall else wide.float()

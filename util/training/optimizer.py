@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from util.training.muon import Muon
 
 # Multiplications for one product of a convolution's matrices, up to which Muon takes it. The nine
-# widest of COVIDNext50 would take five sixths of Muon's time; they are AdamW's. A network of real
-# images was no worse for it (96 pixels, 40 epochs, one fold; a trial outside the study).
+# widest of COVIDNext50 would take five sixths of Muon's time. On real images a network without them
+# was not worse (96 pixels, 40 epochs, one fold; a trial outside the study).
 LARGEST_PRODUCT = 2**28
 
 
@@ -36,8 +36,7 @@ class Descent:
         self.rate = 0.0  # of the last step
 
     def step(self, loss: Tensor) -> None:
-        """Backward from the loss, then one step; does not wait for the device (but for Muon's with
-        scaling)."""
+        """Backward, then one step; waits for the device only if Muon's gradient is scaled."""
         self.scaler.scale(loss).backward()
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -67,19 +66,14 @@ class Descent:
 
 
 def make_optimizer(
-    model: nn.Module,
-    kind: str,
-    lr: float,
-    weight_decay: float,
-    dtype: torch.dtype = torch.float32,
+    model: nn.Module, kind: str, lr: float, weight_decay: float, dtype: torch.dtype = torch.float32
 ) -> Optimizer:
-    """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon` over all of a model's parameters.
+    """`adamw` (Loshchilov & Hutter, ICLR 2019), `adam` or `muon`, which is Muon for convolutions
+    except the widest and AdamW for the rest.
 
-    `muon` is Muon for convolutions except the widest, and AdamW for the rest.
-
-    Frozen parameters have no gradient and stay as they are until they are thawed. Biases and
-    BatchNorm parameters are not decayed: shrinking them regularises nothing. dtype: of the run's
-    arithmetic; Muon's is bfloat16 if that is, else float32. ValueError if all are frozen.
+    It has the frozen parameters, too. Biases and BatchNorm parameters are not decayed: shrinking
+    them regularises nothing. dtype: of the run's arithmetic; Muon's is bfloat16 if that is, else
+    float32. ValueError if all are frozen.
     """
     everything = list(model.parameters())
     if not any(p.requires_grad for p in everything):
@@ -87,28 +81,25 @@ def make_optimizer(
     convolutions: dict[int, list[nn.Parameter]] = {}  # by their groups
     if kind == "muon":
         for layer in model.modules():
-            if isinstance(layer, nn.Conv2d) and orthogonal_cost(layer) <= LARGEST_PRODUCT:
+            if isinstance(layer, nn.Conv2d) and _product_cost(layer) <= LARGEST_PRODUCT:
                 convolutions.setdefault(layer.groups, []).append(layer.weight)
     taken = {id(weight) for weights in convolutions.values() for weight in weights}
     rest = [p for p in everything if id(p) not in taken]
-    # One pass over the tensors instead of one for each operation, where torch has it.
-    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
+        *({"params": ps, "conv_groups": n} for n, ps in convolutions.items()),
+        {"params": [p for p in rest if p.ndim > 1]},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    # One pass over the tensors instead of one for each operation, where torch has it.
+    fused = {p.device.type for p in everything} <= {"cpu", "cuda"}
     if kind == "muon":
-        orthogonal = [
-            {"params": weights, "weight_decay": weight_decay, "conv_groups": conv_groups}
-            for conv_groups, weights in convolutions.items()
-        ]
-        groups = [*orthogonal, *({**group, "conv_groups": 0} for group in groups)]
         of_products = dtype if dtype == torch.bfloat16 else torch.float32
+        groups = [{"conv_groups": 0, "weight_decay": weight_decay} | group for group in groups]
         return Muon(groups, lr, of_products, fused and dtype != torch.float16)
-    return {"adamw": AdamW, "adam": Adam}[kind](groups, lr=lr, fused=fused)
+    return {"adamw": AdamW, "adam": Adam}[kind](groups, lr, weight_decay=weight_decay, fused=fused)
 
 
-def orthogonal_cost(layer: nn.Conv2d) -> int:
-    """Multiplications that one product of Muon's takes: of (r, c) matrices, short side first."""
+def _product_cost(layer: nn.Conv2d) -> int:
+    """Multiplications that one product of Muon's matrices takes."""
     short, long = sorted((layer.out_channels // layer.groups, layer.weight[0].numel()))
     return layer.groups * short * short * long

@@ -14,6 +14,7 @@ class Progress:
     """Steps and epochs of a run so far; an epoch counts once it was validated."""
 
     epoch_loss: Tensor  # sum over the batches of the epoch so far, on the device
+    first_bad: Tensor  # the first step whose loss or weights were not finite, or 0; on the device
     batches: int = 0  # of the epoch so far
     step: int = 0  # batches of the whole run
     history: list[dict] = field(default_factory=list)  # of whole epochs, see history.py
@@ -21,7 +22,7 @@ class Progress:
 
     @classmethod
     def start(cls, device: torch.device) -> "Progress":
-        return cls(torch.zeros((), device=device))
+        return cls(torch.zeros((), device=device), torch.zeros((), dtype=int, device=device))
 
     def state_dict(self) -> dict[str, Any]:
         """Waits for the device."""
@@ -54,6 +55,12 @@ class Progress:
         """A batch is done. loss: its mean, without a gradient."""
         self.step, self.batches = self.step + 1, self.batches + 1
         self.epoch_loss += loss
+        self.see(loss)
+
+    def see(self, value: Tensor | float) -> None:
+        """Notes the step if a value is not finite, without waiting for the device."""
+        finite = torch.as_tensor(value, device=self.first_bad.device).isfinite()
+        self.first_bad += self.step * (~finite & (self.first_bad == 0))
 
     def end_epoch(self, metrics: dict[str, float], matrix: list[list[int]], **more: float) -> bool:
         """The validation is done: a row for the history, with `more`. Whether it is the best."""
@@ -67,8 +74,6 @@ class Progress:
         """What a run that ends early leaves behind, in words."""
         if self.best is None:
             return "best validation macro F1 so far: none yet, and no best.pth"
-        return (
-            f"best validation macro F1 so far: {self.best:.3f}, of epoch"
-            f" {self.epoch - age_of_best(self.history)}; its best.pth has no temperature and no"
-            " gate before the run ends"
-        )
+        epoch = self.epoch - age_of_best(self.history)
+        text = f"best validation macro F1 so far: {self.best:.3f}, of epoch {epoch}; its best.pth"
+        return f"{text} has no temperature and no gate before the run ends"

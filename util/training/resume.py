@@ -12,41 +12,33 @@ from util.device import pick_precision, precision_name
 
 # Which run it is, and whether it goes on: always as asked now.
 WHICH = {"name", "ckpts_dir", "resume"}
-# May change with --resume: nothing that the run computes changes, beyond rounding.
+# May change with --resume: the weights do not change, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
-# May change, too: not the weights, only how the trained network looks at an image.
-LATER = {"test_time_augmentation"}
+FREE |= {"test_time_augmentation"}
 
 log = logging.getLogger(__name__)
 
 
-def resumed_settings(
-    asked: dict[str, Any], given: set[str], saved: dict[str, Any]
-) -> dict[str, Any]:
-    """The settings of a run that goes on: its `saved` ones, except those FREE or LATER that were
-    `given` on the command line, which are as `asked` now.
+def settings_of_run(
+    asked: dict[str, Any], given: set[str], saved: dict[str, Any] | None, n_ranks: int = 1
+) -> SimpleNamespace:
+    """The settings as `asked`; of a run that goes on its `saved` ones, except those FREE that were
+    `given` on the command line.
 
-    ValueError if another one was given with another value; `auto` as precision is no value.
+    ValueError if another one was given with another value (`auto` as precision is no value), or if
+    many ranks would go on with another device than they have joined with.
     """
+    if saved is None:
+        return SimpleNamespace(**asked)
     if asked.get("precision") == "auto":
         given = given - {"precision"}
-    for name in sorted(given - FREE - LATER):
+    for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
                 f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
                 " and goes on with its own settings. Leave the flag out, or begin another run"
             )
-    return asked | {name: saved[name] for name in saved.keys() - WHICH - given}
-
-
-def settings_of_run(
-    asked: dict[str, Any], given: set[str], saved: dict[str, Any] | None, n_ranks: int
-) -> SimpleNamespace:
-    """The settings as `asked`, or `resumed_settings` of a run whose last.pth holds `saved`.
-
-    ValueError, too, if many ranks would go on with another device than they have joined with.
-    """
-    settings = resumed_settings(asked, given, saved["config"]) if saved else asked
+    settings = asked | {name: saved[name] for name in saved.keys() - WHICH - given}
     if n_ranks > 1 and settings["device"] != asked["device"]:
         raise ValueError(
             f"--device: found {asked['device']}, but the run has {settings['device']}; give that"
@@ -60,10 +52,8 @@ def settings_differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
 
 
 def training_dtype(precision: str, device: torch.device, auto: bool) -> torch.dtype:
-    """The dtype in which a run trains, to its end that in which it began.
-
-    precision: a setting. auto: whether it was chosen for the device that the run began on.
-    """
+    """The dtype in which a run trains, to its end. auto: whether it was chosen for the device that
+    the run began on."""
     here = precision_name(pick_precision("auto", device, scaled=True))
     if auto and precision not in ("auto", here):
         text = "precision: the run goes on in %s, as it began; auto would be %s on this device"

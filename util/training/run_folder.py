@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 class RunFolder:
     """Holds best.pth, last.pth, config.json, history.csv, curves.png and TensorBoard events.
 
-    writes: whether this process is the one of the run that writes there; the others' RunFolders
-    write nothing.
+    writes: whether this process is the one of the run that writes there.
     """
 
     def __init__(self, path: Path, writes: bool = True):
@@ -51,7 +50,17 @@ class RunFolder:
         FileNotFoundError if it holds something that cannot go on.
         """
         if resume and self.last.exists():
-            return self._resumable()
+            state = load_checkpoint(self.last)
+            if lacking := [name for name in RESUMABLE if name not in state]:
+                raise ValueError(
+                    f"{self.last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
+                )
+            if state["history"] and not self.best.is_file():
+                raise FileNotFoundError(
+                    f"{self.path}: found last.pth of {len(state['history'])} epochs but no"
+                    " best.pth; put it back, or begin another run"
+                )
+            return state
         there = sorted(path.name for path in self.path.glob("[!.]*"))
         if there and resume:
             raise ValueError(
@@ -77,7 +86,7 @@ class RunFolder:
     ) -> None:
         """Writes config.json; history.csv, curves.png and TensorBoard get what `progress` has.
 
-        pixels: a batch (N, 1, H, W) uint8 of augmented images, to be shown.
+        pixels: (N, 1, H, W) uint8, augmented images to be shown.
         """
         if self.writes:
             history = progress.history
@@ -88,7 +97,6 @@ class RunFolder:
             show_start(self._writer, settings, pixels)
 
     def show_step(self, loss: Tensor, step: int) -> None:
-        """A point of the training loss in TensorBoard."""
         if self.writes:
             self._writer.add_scalar("train/step_loss", loss, step)
 
@@ -106,15 +114,12 @@ class RunFolder:
             show_end(self._writer)
 
     def save_best(self, training: Training) -> None:
-        """What evaluation and prediction need, in best.pth. Check the weights before."""
+        """Check the weights before."""
         if self.writes:
             save_checkpoint(self.best, training.checkpoint())
 
     def save_last(self, training: Training) -> None:
-        """What it takes to go on with the run bit for bit, in last.pth.
-
-        ValueError, and no file, if the weights have diverged.
-        """
+        """ValueError, and no file, if the weights have diverged."""
         training.check_weights()
         if self.writes:
             save_checkpoint(self.last, training.checkpoint() | training.state_dict())
@@ -123,17 +128,3 @@ class RunFolder:
     def due(self) -> bool:
         """Whether the last save of last.pth is more than `save_minutes` ago."""
         return time.monotonic() - self._saved > 60 * self.save_minutes
-
-    def _resumable(self) -> dict[str, Any]:
-        state = load_checkpoint(self.last)
-        lacking = [name for name in RESUMABLE if name not in state]
-        if lacking:
-            raise ValueError(
-                f"{self.last}: no {', '.join(lacking)} in it; a run goes on from its last.pth"
-            )
-        if state["history"] and not self.best.is_file():
-            raise FileNotFoundError(
-                f"{self.path}: found last.pth of {len(state['history'])} epochs but no best.pth;"
-                " put it back, or begin another run"
-            )
-        return state

@@ -27,6 +27,5 @@ def cosine_schedule(optimizer: Optimizer, steps: int, warmup_steps: int) -> Lamb
 
 
 def plateau_schedule(optimizer: Optimizer, factor: float, patience: int) -> ReduceLROnPlateau:
-    """Epoch by epoch: `factor` times the rate after more than `patience` epochs without a better
-    macro F1, as torch counts."""
+    """Epoch by epoch: `factor` times the rate after more than `patience` epochs of no gain."""
     return ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience, min_lr=1e-7)

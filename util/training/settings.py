@@ -24,20 +24,16 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
-    if cfg.average_decay is not None and not 0 < cfg.average_decay < 1:
-        parser.error(
-            f"--average-decay: found {cfg.average_decay}; expected between 0 and 1, or none"
-        )
+    decay = cfg.average_decay
+    if decay is not None and not 0 < decay < 1:
+        parser.error(f"--average-decay: found {decay}; expected between 0 and 1, or none")
     low, high = cfg.scale
     if not 0 < low <= high < math.inf:
         parser.error(f"--scale: found {low} {high}; expected the smallest factor, then the largest")
-    if isinstance(cfg.loss_weights, list):
-        weights = cfg.loss_weights
-        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
-            found = " ".join(map(str, weights))
-            parser.error(
-                f"--loss-weights: found {found}; expected 0 or more, and not all of them 0"
-            )
+    costs = cfg.loss_weights if isinstance(cfg.loss_weights, list) else [1]
+    if not all(0 <= cost < math.inf for cost in costs) or not any(costs):
+        found = " ".join(map(str, costs))
+        parser.error(f"--loss-weights: found {found}; expected 0 or more, and not all of them 0")
     if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
         parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
     if not (cfg.resume and Path(cfg.ckpts_dir, cfg.name, "last.pth").exists()):
@@ -48,9 +44,8 @@ def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
     """Settings that do nothing beside another one."""
     if cfg.schedule == "plateau" and "warmup_epochs" in cfg.given:
         parser.error("--warmup-epochs: plateau has no warm-up; leave it out")
-    if cfg.schedule == "cosine" and (
-        idle := cfg.given & {"lr_reduce_factor", "lr_reduce_patience"}
-    ):
+    idle = cfg.given & {"lr_reduce_factor", "lr_reduce_patience"}
+    if cfg.schedule == "cosine" and idle:
         flag = min(idle).replace("_", "-")
         parser.error(f"--{flag}: cosine waits for no standstill; give --schedule plateau with it")
     if cfg.weights and cfg.backbone_weights and "backbone_weights" in cfg.given:

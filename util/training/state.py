@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from util.checkpoint import rng_state, set_rng_state
-from util.training.divergence import DivergenceWatch
 from util.training.early_stopping import collapsed
 from util.training.loss import Loss
 from util.training.optimizer import Descent
@@ -22,9 +21,9 @@ class Training:
     """A model that is trained, and all that changes with it.
 
     average: of its weights, or None. loss_of: `batch_loss` with the weights of the classes. dtype:
-    of the convolutions. facts: what every checkpoint of the run says, see `save_checkpoint`.
-    auto_precision: whether the dtype was chosen for the device. net: the model as the steps run it,
-    on one device or many, compiled or not.
+    of the convolutions. normalise: makes the network's input of pixels. facts: what every
+    checkpoint of the run says, see `save_checkpoint`. auto_precision: whether the dtype was chosen
+    for the device. net: the model as the steps run it, on one device or many, compiled or not.
     """
 
     model: nn.Module
@@ -32,8 +31,8 @@ class Training:
     descent: Descent
     loss_of: Callable[..., Loss]
     dtype: torch.dtype
+    normalise: Callable[[Tensor], Tensor]
     progress: Progress
-    watch: DivergenceWatch
     facts: dict[str, Any]
     auto_precision: bool
     net: nn.Module | None = None
@@ -53,19 +52,22 @@ class Training:
         self.progress.count(loss.mean)
         if self.average is not None:
             self.average.update(self.progress.step)
-        self.watch.see(loss.mean, self.progress.step)
 
     def check(self) -> None:
         """ValueError if the run has diverged. Waits for the device."""
-        if step := self.watch.first_bad():
+        if step := int(self.progress.first_bad):
             raise ValueError(
                 f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
                 f" What was saved is from before; {self.progress.best_so_far()}"
             )
 
     def check_weights(self) -> None:
-        """Before they are saved: the loss of the last step was that of the weights before it."""
-        self.watch.see_weights(self.model.state_dict().values(), self.progress.step)
+        """Before they are saved: the loss of the last step was that of the weights before it.
+
+        ValueError, too, if their sum of squares is not finite.
+        """
+        tensors = [t for t in self.model.state_dict().values() if t.is_floating_point()]
+        self.progress.see(nn.utils.get_total_norm(tensors))
         self.check()
 
     def check_collapse(self, patience: int | None, classes: Sequence[str]) -> None:

@@ -20,12 +20,11 @@ BEST = "best/val_macro_f1"
 def open_writer(
     folder: Path, history: list[dict], confusion: Figure | None, step: int
 ) -> SummaryWriter:
-    """Writes to TensorBoard from `step` on.
+    """Writes to TensorBoard from `step` on, where a killed run may have left more events than
+    `history` has, or one epoch fewer.
 
-    A killed run may have left more events than it goes on with, or, if it was killed between its
-    last save and `show_epoch`, fewer: they are brought to `history`. confusion: a drawing of the
-    confusion matrix of its last epoch; None before the first one has ended. Call it before
-    `write_history`, as history.csv says which epochs TensorBoard has.
+    confusion: the drawn confusion matrix of its last epoch, if any. Call it before `write_history`:
+    history.csv says which epochs TensorBoard has.
     """
     lacking = epochs_written(folder) < len(history)
     # TensorBoard does not show what it has from purge_step on.
@@ -36,15 +35,11 @@ def open_writer(
 
 
 def show_start(writer: SummaryWriter, settings: dict, pixels: Tensor) -> None:
-    """The settings, also as hyper-parameters, by which TensorBoard compares runs, and a batch
-    (N, 1, H, W) uint8 of augmented images."""
+    """The settings, also as hyper-parameters to compare runs by, and a batch (N, 1, H, W) uint8."""
     table = "\n".join(f"|{name}|{value}|" for name, value in settings.items())
     writer.add_text("settings", f"|name|value|\n|---|---|\n{table}")
     writer.add_images("train/batch", pixels)
-    plain = {
-        name: value if isinstance(value, int | float | str) else str(value)
-        for name, value in settings.items()
-    }
+    plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in settings.items()}
     for summary in hparams(plain, {BEST: 0.0})[:2]:  # the third would say that the run is over
         writer.file_writer.add_summary(summary)
 
@@ -68,10 +63,7 @@ def show_end(writer: SummaryWriter) -> None:
 @contextmanager
 def errors_name_folder(folder: Path) -> Iterator[None]:
     """In the block, an OSError of TensorBoard's, such as a full disk, names the folder and is
-    raised once.
-
-    TensorBoard's thread raises it without the name of a file, and then so does the caller.
-    """
+    raised once: its thread raises it without a name, and then so does the caller."""
     hook = threading.excepthook
 
     def pass_on(raised: threading.ExceptHookArgs) -> None:

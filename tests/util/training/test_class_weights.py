@@ -33,13 +33,6 @@ def test_counts_are_the_inverse_frequency_of_what_is_shown():
     assert class_weights("counts", TARGETS, 3, EVEN) == pytest.approx([1, 1, 1])
 
 
-def test_counts_are_scikit_learns_balanced_weights():
-    from sklearn.utils.class_weight import compute_class_weight
-
-    reference = compute_class_weight("balanced", classes=np.arange(3), y=TARGETS)
-    assert class_weights("counts", TARGETS, 3) == pytest.approx(list(reference))
-
-
 def test_effective_weights_lie_between_counts_and_none_and_are_those_of_the_paper():
     targets = [0] * 5000 + [1] * 500 + [2] * 50
     weights = class_weights("effective", targets, 3)

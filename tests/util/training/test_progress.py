@@ -1,10 +1,13 @@
-"""How far a run has come."""
+"""How far a run has come, and at which step its loss or its weights stopped being finite."""
 
 from copy import deepcopy
 
+import pytest
 import torch
+from torch import nn
 
 from util.training.progress import Progress
+from util.training.state import Training
 
 
 def test_the_progress_of_a_run_that_goes_on_is_that_of_one_that_never_stopped():
@@ -40,3 +43,30 @@ def test_what_a_run_that_ends_early_leaves_is_said():
     assert progress.best_so_far().startswith(
         "best validation macro F1 so far: 0.500, of epoch 2; its"
     )
+
+
+def state_of(model):
+    """Of a run whose 12 steps had finite losses."""
+    progress = Progress.start(torch.device("cpu"))
+    for _ in range(12):
+        progress.count(torch.tensor(1e30))
+    return Training(model, *[None] * 5, progress, {}, auto_precision=False)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_the_first_step_whose_loss_is_not_finite_stops_the_run(bad):
+    state = state_of(nn.Linear(2, 2))
+    for loss in (bad, 1.0, bad):
+        state.progress.count(torch.tensor(loss))
+    with pytest.raises(ValueError, match="step 13: the loss is no number any more; lower --lr"):
+        state.check()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
+def test_weights_whose_sum_of_squares_is_not_finite_stop_the_run(bad):
+    model = nn.Sequential(nn.Linear(9, 9), nn.BatchNorm1d(9))
+    model[0].weight.data.fill_(1e15)
+    state_of(model).check_weights()
+    model[1].running_mean[2] = bad
+    with pytest.raises(ValueError, match="step 12: the loss is no number any more"):
+        state_of(model).check_weights()

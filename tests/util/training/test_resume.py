@@ -4,10 +4,14 @@ import pytest
 
 from util.training.resume import (
     check_shared,
-    resumed_settings,
     settings_differ,
     settings_of_run,
 )
+
+
+def resumed(asked, given, saved, n_ranks=1):
+    return vars(settings_of_run(asked, given, saved, n_ranks))
+
 
 SAVED = {"name": "a", "lr": 0.1, "epochs": 5, "dataset": "x", "device": "cpu", "resume": False}
 
@@ -15,19 +19,19 @@ SAVED = {"name": "a", "lr": 0.1, "epochs": 5, "dataset": "x", "device": "cpu", "
 def test_a_run_goes_on_with_its_own_settings_dataset_and_device_included():
     asked = {"name": "a", "lr": 0.9, "epochs": 20, "dataset": "dataset", "device": "auto"}
     asked["resume"] = True
-    assert resumed_settings(asked, {"resume", "name"}, SAVED) == {**SAVED, "resume": True}
+    assert resumed(asked, {"resume", "name"}, SAVED) == {**SAVED, "resume": True}
 
 
 def test_what_does_not_change_the_result_may_change():
     asked = {**SAVED, "dataset": "y", "device": "cuda"}
-    assert resumed_settings(asked, {"dataset", "device"}, SAVED) == asked
+    assert resumed(asked, {"dataset", "device"}, SAVED) == asked
 
 
 def test_test_time_augmentation_may_change_and_else_stays():
     asked = {**SAVED, "test_time_augmentation": False}
     saved = {**SAVED, "test_time_augmentation": True}
-    assert resumed_settings(asked, {"test_time_augmentation"}, saved) == asked
-    assert resumed_settings(asked, set(), saved) == saved
+    assert resumed(asked, {"test_time_augmentation"}, saved) == asked
+    assert resumed(asked, set(), saved) == saved
 
 
 def test_another_device_is_a_difference_and_another_name_is_not():
@@ -38,27 +42,27 @@ def test_another_device_is_a_difference_and_another_name_is_not():
 
 def test_another_value_for_what_changes_the_result_is_refused():
     with pytest.raises(ValueError, match=r"--epochs: found 9, but the run has 5"):
-        resumed_settings({**SAVED, "epochs": 9}, {"epochs"}, SAVED)
+        resumed({**SAVED, "epochs": 9}, {"epochs"}, SAVED)
 
 
 def test_the_same_value_given_again_is_fine():
-    assert resumed_settings(SAVED, {"epochs", "lr"}, SAVED) == SAVED
+    assert resumed(SAVED, {"epochs", "lr"}, SAVED) == SAVED
 
 
 def test_auto_asks_for_no_precision():
     asked, saved = {**SAVED, "precision": "auto"}, {**SAVED, "precision": "bfloat16"}
-    assert resumed_settings(asked, {"precision"}, saved) == saved
+    assert resumed(asked, {"precision"}, saved) == saved
     with pytest.raises(ValueError, match="--precision: found float32, but the run has bfloat16"):
-        resumed_settings({**asked, "precision": "float32"}, {"precision"}, saved)
+        resumed({**asked, "precision": "float32"}, {"precision"}, saved)
 
 
 def test_many_ranks_go_on_only_on_the_device_that_they_have_joined_with():
-    asked, saved = {**SAVED, "device": "auto"}, {"config": SAVED}
-    assert settings_of_run(asked, set(), saved, 1).device == "cpu"
+    asked = {**SAVED, "device": "auto"}
+    assert resumed(asked, set(), SAVED)["device"] == "cpu"
     with pytest.raises(ValueError, match="--device: found auto, but the run has cpu; give that"):
-        settings_of_run(asked, set(), saved, 2)
-    assert settings_of_run(asked, {"device"}, saved, 2).device == "auto"
-    assert settings_of_run(asked, set(), None, 2).device == "auto"
+        resumed(asked, set(), SAVED, 2)
+    assert resumed(asked, {"device"}, SAVED, 2)["device"] == "auto"
+    assert resumed(asked, set(), None, 2)["device"] == "auto"
 
 
 def test_a_run_that_its_machines_do_not_share_is_refused_before_they_wait_for_each_other(tmp_path):
