@@ -32,7 +32,7 @@ from util.metrics.calibration import fit_temperature
 from util.training import run_folder
 
 
-def test_a_run_leaves_what_is_promised(fit_drawn, dataset):
+def test_a_run_leaves_what_is_promised_and_in_tensorboard_what_it_is_judged_by(fit_drawn, dataset):
     folder = fit_drawn("a", "--epochs", 2)
     names = {path.name.split(".0")[0].split(".1")[0] for path in folder.iterdir()}
     assert {"best.pth", "last.pth", "config.json", "history.csv", "curves.png"} <= names
@@ -44,13 +44,21 @@ def test_a_run_leaves_what_is_promised(fit_drawn, dataset):
     assert best["input"]["size"] == (32, 32)
     assert best["input"]["prepared"] == {"size": 64, "fit": "squash", "equalize": False}
     assert 0.05 < best["temperature"] < 20
-    assert best["config"] == json.loads((folder / "config.json").read_text()) | {
-        "scale": best["config"]["scale"]
-    }
+    config = json.loads((folder / "config.json").read_text())
+    assert best["config"] == config | {"scale": best["config"]["scale"]}
     assert "optimizer" not in best
-    assert {"optimizer", "scheduler", "scaler", "rng"} <= load_checkpoint(
-        folder / "last.pth"
-    ).keys()
+    last = load_checkpoint(folder / "last.pth")
+    assert {"optimizer", "scheduler", "scaler", "rng"} <= last.keys()
+    events = events_of(folder)
+    tags = events.Tags()
+    wanted = {"train_loss", "val_loss", "val_macro_f1", "val_accuracy", "lr", "images_per_second"}
+    assert {f"epoch/{name}" for name in wanted} | {"train/step_loss", "best/val_macro_f1"} <= set(
+        tags["scalars"]
+    )
+    assert {"train/batch", "epoch/confusion_matrix"} <= set(tags["images"])
+    assert "settings/text_summary" in tags["tensors"]
+    parts = {f"_hparams_/{part}" for part in ("experiment", "session_start_info")}
+    assert parts | {"_hparams_/session_end_info"} <= set(events.summary_metadata)
 
 
 def test_best_is_the_epoch_of_the_highest_validation_macro_f1(fit):
@@ -168,20 +176,6 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
     batches = EpochBatches(len(images), 8, seed=7)
     batches.begin(2)
     assert torch.equal(seen[0], images.__getitems__(next(iter(batches)))[0])
-
-
-def test_tensorboard_has_what_a_run_is_judged_by(fit_drawn):
-    folder = fit_drawn("a", "--epochs", 1)
-    events = events_of(folder)
-    tags = events.Tags()
-    wanted = {"train_loss", "val_loss", "val_macro_f1", "val_accuracy", "lr", "images_per_second"}
-    assert {f"epoch/{name}" for name in wanted} | {"train/step_loss", "best/val_macro_f1"} <= set(
-        tags["scalars"]
-    )
-    assert {"train/batch", "epoch/confusion_matrix"} <= set(tags["images"])
-    assert "settings/text_summary" in tags["tensors"]
-    parts = {f"_hparams_/{part}" for part in ("experiment", "session_start_info")}
-    assert parts | {"_hparams_/session_end_info"} <= set(events.summary_metadata)
 
 
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(

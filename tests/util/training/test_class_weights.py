@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from util.training.class_weights import class_frequencies, class_prior, class_weights
+from util.training.class_weights import class_prior, class_weights
 
 TARGETS = [0] * 90 + [1] * 9 + [2]
 EVEN = [1 / 270] * 90 + [1 / 27] * 9 + [1 / 3]  # chances that draw each class equally often
-
-
-def test_the_frequency_of_a_class_is_the_sum_of_its_images_chances():
-    chances = [1 / 18] * 6 + [1 / 6] * 4
-    assert class_frequencies([0] * 8 + [1] * 2, 2, chances) == pytest.approx([2 / 3, 1 / 3])
 
 
 @pytest.mark.parametrize(

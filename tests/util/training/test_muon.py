@@ -151,15 +151,3 @@ def test_frozen_convolutions_stay_and_are_no_part_of_it():
     layers[0].weight.requires_grad = True  # thawed
     fall(layers, steps, 1)
     assert not torch.equal(layers[0].weight, before)
-
-
-def test_steps_go_on_as_if_they_had_not_been_interrupted():
-    whole, broken = network(), network()
-    steps, again = descent(whole), descent(broken)
-    fall(whole, steps, 3)
-    broken.load_state_dict(whole.state_dict())
-    again.load_state_dict(deepcopy(steps.state_dict()))
-    for layers, one in ((whole, steps), (broken, again)):
-        fall(layers, one, 3)
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, broken.state_dict()[name]), name

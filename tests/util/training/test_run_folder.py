@@ -13,18 +13,6 @@ def test_a_run_begins_in_a_folder_that_is_missing_or_empty(tmp_path):
     assert RunFolder(tmp_path).open(resume=False) is None
 
 
-def test_a_folder_with_a_run_is_left_alone_without_resume(tmp_path):
-    save_checkpoint(tmp_path / "last.pth", {"state_dict": {}})
-    with pytest.raises(FileExistsError, match=r"holds a run already; --resume goes on with it"):
-        RunFolder(tmp_path).open(resume=False)
-
-
-def test_with_resume_the_run_goes_on_from_last(tmp_path):
-    extra = dict.fromkeys(RESUMABLE)
-    save_checkpoint(tmp_path / "last.pth", {"state_dict": {"w": torch.ones(1)}, "step": 7, **extra})
-    assert RunFolder(tmp_path).open(resume=True)["step"] == 7
-
-
 def test_a_run_whose_best_was_lost_is_refused_before_it_trains_on(tmp_path):
     extra = dict.fromkeys(RESUMABLE) | {"history": [{}, {}]}
     save_checkpoint(tmp_path / "last.pth", {"state_dict": {}, **extra})
