@@ -6,7 +6,7 @@
         stage_2_train_images/<patientId>.dcm
         pneumonia-challenge-dataset-mappings_2018.json
 
-`siim` and `covidx` draw two more sources, for the tests; --sample stays with these two, and quick.
+`siim` and `covidx` draw two more sources, for the tests; --sample is quicker without them.
 
 They are read by the same code as the downloads. The same seed and size give the same bytes: each
 image has a random generator of its own, seeded by its name.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.sample import covid_chestxray, rsna
 
-NOTE = "SAMPLE.txt"  # in the folder of both: what is there was drawn, and may be drawn anew
+NOTE = "SAMPLE.txt"  # in the folder of both: its content was drawn, and may be drawn again
 
 
 def write_sample(
@@ -27,14 +27,14 @@ def write_sample(
     A third each of `patients` (12 or more) is normal, has pneumonia, has COVID-19; they have 4
     images for every 3 patients. The traps come on top, whatever `patients` is, and RSNA's third
     class. RSNA's images are `size` pixels square, the others about as large.
-    Files of these names that are there already are written anew.
+    Existing files of these names are written again.
     """
     if patients < 12:
         raise ValueError(f"patients: found {patients}; expected 12 or more.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NOTE).write_text("Synthetic radiographs, drawn by generate_dataset.py --sample.\n")
     third = patients // 3
-    # As in reality, COVID-19 comes from one source alone and most of the healthy from the other.
+    # As in reality, COVID-19 comes from only one source and most of the healthy from the other.
     covid_shares = {"COVID-19": third, "pneumonia": round(0.3 * third), "normal": third // 6}
     rsna_shares = {
         "Lung Opacity": third - covid_shares["pneumonia"],

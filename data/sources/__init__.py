@@ -20,20 +20,20 @@ SOURCES = {module.NAME: module for module in (covid_chestxray, rsna, siim, covid
 def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:
     """The records and the dropped rows of the source `name` in `folder`, by row.
 
-    ValueError for a folder that gives no image, or in which table and images do not fit together:
-    of the rows that should give an image, more than half give none. A row that is left out for
-    what it is, such as CT or a further box, is no such row.
+    ValueError if the folder gives no image, or if table and images do not fit together: more than
+    half of the rows that should give an image give none. A row that is left out for what it is,
+    such as CT or a further box, does not count.
     """
     records, dropped = SOURCES[name].read(folder)
     dropped = sorted(dropped, key=lambda item: item.row)
-    strange = [item for item in dropped if isinstance(item.reason, Mismatch)]
-    if len(strange) > len(records):
-        found = f"{len(strange)} of {len(strange) + len(records)} rows that should give an image"
-        found += f" give none, the first is row {strange[0].row}: {strange[0].reason}"
+    unfit = [item for item in dropped if isinstance(item.reason, Mismatch)]
+    if len(unfit) > len(records):
+        trouble = f"{len(unfit)} of {len(unfit) + len(records)} rows that should give an image"
+        trouble += f" give none, the first is row {unfit[0].row}: {unfit[0].reason}"
     elif not records:
         reason = f", the first for: {dropped[0].reason}" if dropped else ""
-        found = f"none of {len(dropped)} rows gives an image{reason}"
+        trouble = f"none of {len(dropped)} rows gives an image{reason}"
     else:
         return records, dropped
-    line = " ".join(f"{folder}: {found}".split())  # a file name may hold a line break
+    line = " ".join(f"{folder}: {trouble}".split())  # a file name may hold a line break
     raise ValueError(f"{line}; expected {SOURCES[name].DESCRIPTION}. Check the folder")

@@ -1,4 +1,4 @@
-"""What holds for every source: any table, any file name, and folders that do not fit."""
+"""The contract of every source: any table, any file name, and folders that do not fit."""
 
 import csv
 import shutil
@@ -31,10 +31,41 @@ IMAGES = {
     "siim": "train",
     "covidx": "train",
 }
+# Without one of these a folder is not the source, however it is called there.
+NEEDED = {
+    "covid-chestxray": ("covid-chestxray-dataset", "metadata.csv", "images"),
+    "rsna": (
+        "the RSNA Pneumonia Detection Challenge",
+        "stage_2_detailed_class_info.csv",
+        "stage_2_train_labels.csv",
+        "stage_2_train_images",
+    ),
+    "siim": (
+        "the SIIM-FISABIO-RSNA COVID-19 Detection challenge",
+        "train_study_level.csv",
+        "train_image_level.csv",
+        "train",
+    ),
+    "covidx": ("COVIDx", "train", "val", "test"),
+}
+COLUMNS = {
+    "covid-chestxray": {"metadata.csv": "patientid, finding, view, filename"},
+    "rsna": {
+        "stage_2_detailed_class_info.csv": "patientid, class",
+        "stage_2_train_labels.csv": "patientid, target",
+    },
+    "siim": {
+        "train_image_level.csv": "id, studyinstanceuid",
+        "train_study_level.csv": (
+            "id, negative_for_pneumonia, typical_appearance, indeterminate_appearance,"
+            " atypical_appearance"
+        ),
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def folders(tmp_path_factory):
     """Every source, drawn small: name -> folder."""
     folder = tmp_path_factory.mktemp("sources")
     siim.write(folder / "siim", 1, dict.fromkeys(siim.CLASSES, 1), 32)
@@ -47,19 +78,19 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def raw(drawn, tmp_path):
+def raw(folders, tmp_path):
     """A copy of a source to break."""
-    return lambda name: shutil.copytree(drawn[name], tmp_path / name)
+    return lambda name: shutil.copytree(folders[name], tmp_path / name)
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_drawn_source_is_read_and_each_row_comes_back_once(drawn, name):
-    records, dropped = sources.read(name, drawn[name])
+def test_every_drawn_source_is_read_and_each_row_comes_back_once(folders, name):
+    records, dropped = sources.read(name, folders[name])
     assert all(is_of(item.source, name) for item in (*records, *dropped))
     numbers = sorted(item.row for item in (*records, *dropped))
     assert numbers == list(range(1, len(numbers) + 1))
     assert {record.patient_id.split(":")[0] for record in records} == {name}
-    assert all(drawn[name] / record.original == record.path for record in records)
+    assert all(folders[name] / record.original == record.path for record in records)
     assert all(record.path.is_file() for record in records)
 
 
@@ -69,6 +100,49 @@ def outcome(name, folder):
         return SOURCES[name].read(folder)
     except (ValueError, FileNotFoundError) as error:
         return error
+
+
+# Folders and tables that are something else.
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_folder_that_is_not_there_or_a_file_is_named_with_what_is_expected(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    expected = NEEDED[name][0] if name in NEEDED else SOURCES[name].DESCRIPTION
+    for path in (tmp_path / "none", tmp_path / "file"):
+        error = outcome(name, path)
+        assert type(error) is FileNotFoundError
+        assert str(error).startswith(f"{path}: no such folder; expected ")
+        assert str(error).endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [(name, lacks) for name in NEEDED for lacks in NEEDED[name][1:]]
+)
+def test_a_folder_that_is_something_else_is_described_by_what_is_in_it(raw, name, lacks):
+    folder = raw(name)
+    (folder / lacks).rename(folder / "holiday.jpg")
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
+    error = outcome(name, folder)
+    assert type(error) is FileNotFoundError
+    assert str(error) == (
+        f"{folder}: found {there}; expected {lacks}. Give the folder of {NEEDED[name][0]} as"
+        " downloaded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [(name, table) for name in COLUMNS for table in COLUMNS[name]]
+)
+@pytest.mark.parametrize(
+    ("header", "there"), [("image,boxes", "image, boxes"), ("", "an empty file")]
+)
+def test_missing_columns_are_named_in_one_line(raw, name, table, header, there):
+    path = raw(name) / table
+    path.write_text(header)
+    error = outcome(name, path.parent)
+    assert type(error) is ValueError
+    assert str(error) == f"{path}: found columns {there}; expected also {COLUMNS[name][table]}"
 
 
 # Any bytes in a table.
@@ -171,10 +245,11 @@ def test_a_file_name_never_reaches_outside_its_folder(raw, tmp_path, name, targe
     if isinstance(result, Exception):  # a NUL is no CSV to Python 3.10
         assert "expected a CSV table" in str(result)
         return
-    records, dropped = result
+    records, (left_out,) = result
     assert not records
-    assert len(dropped) == 1
-    assert isinstance(dropped[0].reason, sources.Mismatch)
+    assert isinstance(left_out.reason, sources.Mismatch)
+    if {"/", "\\"} & {*target} and name != "siim":  # which looks names up in a list of its files
+        assert f"leads out of {IMAGES[name]}/" in left_out.reason
 
 
 # Folders that do not fit.
