@@ -34,8 +34,8 @@ class Augmentation:
         cv2.setNumThreads(0)  # a forked loader process would wait for threads that it does not have
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
-        """(h, w) uint8 -> (H, W) uint8. The variation depends only on the numbers in `key`: seed,
-        epoch, and those that tell the epoch's images apart.
+        """(h, w) uint8 -> (H, W) uint8; the draw depends only on the numbers in `key`: seed,
+        epoch, and what differs between the epoch's images.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
         black outside) and ColorJitter one after the other. With one channel, and one interpolation
@@ -58,7 +58,7 @@ class Augmentation:
 
     @property
     def moves(self) -> bool:
-        """Whether images are turned, shifted or scaled, so that their pixels are sampled again."""
+        """Whether an image is turned, shifted or scaled, so that its pixels are resampled."""
         return bool(self.rotation or self.shift) or tuple(self.scale) != (1, 1)
 
     def _move(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:

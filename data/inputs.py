@@ -23,8 +23,8 @@ AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
 class Input(NamedTuple):
     """A file: pixels (C, H, W) uint8 as the network takes them, or None and the error.
 
-    doubt is why the file may not be a frontal radiograph: a side view by its DICOM header, a colour
-    photograph, a blank image. It is found in the file, as `pixels` may have lost the colour.
+    doubt is what speaks against the file itself: a side view by its DICOM header, a colour
+    photograph, a blank image. Of the pixels the network may see no colour any more.
     """
 
     file: str
@@ -36,10 +36,10 @@ class Input(NamedTuple):
 def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
     """The files of each name, in order: the file itself, those of a folder, or those of a pattern.
 
-    A folder gives what `find_images` gives, and so does a folder that fits a pattern. Patterns are
-    the shell's, with `**` for any depth; their files are sorted. A pattern without a match is
-    returned itself, as an empty folder is: reading it reports the reason. A name of an existing
-    file is not a pattern, so each result gives itself again. Names are looked up in their turn.
+    A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
+    the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
+    empty folder does, so that reading it says so. A file of that very name is not a pattern: names
+    that this function gave give themselves. Each name is looked up when its turn comes.
     """
     for name in [names] if isinstance(names, str | os.PathLike) else names:
         yield from _expand(str(name))
@@ -50,8 +50,8 @@ def read_ahead(
 ) -> Iterator[list[Input]]:
     """Batches of files, in order; the next batch is read while the caller works on the last.
 
-    files: as `find_inputs` gives them. Whatever is wrong with a file is its `error`, in one line;
-    no file stops the others.
+    files: as in `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
+    stops the others.
     """
     files = iter(files)
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
@@ -70,8 +70,8 @@ def read_ahead(
 
 
 def read_input(file: str | Path, form: InputFormat) -> Input:
-    """One file of `read_ahead`; the pixels are those of `form.read`."""
-    if not str(file):  # Path makes the current folder of it
+    """One file, as in `read_ahead`; the pixels are those of `form.read`."""
+    if not str(file):  # of which Path makes the folder that we are in
         return Input("", None, None, "an empty name; expected a file")
     path = Path(file)
     try:

@@ -58,7 +58,7 @@ class InputFormat:
         return read_radiograph(path, self.mode, self.prepared and self.prepared.enough)
 
     def read(self, path: str | Path) -> np.ndarray:
-        """The pixels of any file, see `fit`; errors are those of read_radiograph."""
+        """The pixels of any file, as in `fit`; errors as in read_radiograph."""
         return self.fit(self.open(path))
 
     def fit(self, image: Image.Image) -> np.ndarray:

@@ -46,9 +46,9 @@ CODECS = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
     """A DICOM file's radiograph, 8-bit gray; `enough` and `info["size"]` as in read_radiograph.
 
-    `info["dicom"]` has `view`, `sex` and `age` (years), empty where the header has none. Raises
-    UnreadableImageError with the reason if it is not one grayscale frame, and whatever pydicom and
-    its codecs raise for a broken file.
+    `info["dicom"]` has `view`, `sex`, `age` (years), empty where the header does not tell. Raises
+    UnreadableImageError with the reason for what is not a single grayscale frame, and whatever
+    pydicom and its codecs raise for a broken file.
     """
     _mute_log()
     content = path.read_bytes()

@@ -46,7 +46,7 @@ def read_radiograph(
             image = _read_dicom(path, enough) if _is_dicom(path) else _read_picture(path, enough)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None
-    except OSError as error:  # also Pillow's, for a file that is not an image or is cut off
+    except OSError as error:  # also Pillow's for what is not an image or is cut off
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         if error.errno:  # Windows words `strerror` in its own way
             reason = os.strerror(error.errno)
@@ -117,7 +117,7 @@ def _read_picture(path: Path, enough: int | None) -> Image.Image:
             image.draft(None, (enough, enough))
         lying = image.size
         ImageOps.exif_transpose(image, in_place=True)
-        # Text that others wrote into the file says nothing reliable of the image.
+        # What a stranger wrote into the file is not a fact of the image.
         info = {"size": size if image.size == lying else size[::-1]}
         image = _to_8bit(image)
     image.info = info

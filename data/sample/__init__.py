@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.sample import covid_chestxray, rsna
 
-NOTE = "SAMPLE.txt"  # in the folder of both: its content was drawn, and may be drawn again
+NOTE = "SAMPLE.txt"  # in the folder of both: what is there was drawn, and may be drawn again
 
 
 def write_sample(
@@ -27,7 +27,7 @@ def write_sample(
     A third each of `patients` (12 or more) is normal, has pneumonia, has COVID-19; they have 4
     images for every 3 patients. The traps come on top, whatever `patients` is, and RSNA's third
     class. RSNA's images are `size` pixels square, the others about as large.
-    Existing files of these names are written again.
+    Files of these names that are there already are overwritten.
     """
     if patients < 12:
         raise ValueError(f"patients: found {patients}; expected 12 or more.")

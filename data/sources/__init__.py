@@ -20,9 +20,9 @@ SOURCES = {module.NAME: module for module in (covid_chestxray, rsna, siim, covid
 def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:
     """The records and the dropped rows of the source `name` in `folder`, by row.
 
-    ValueError if the folder gives no image, or if table and images do not fit together: more than
-    half of the rows that should give an image give none. A row that is left out for what it is,
-    such as CT or a further box, does not count.
+    ValueError for a folder that gives no image, or in which table and images do not fit together:
+    of the rows that should give an image, more than half give none. A row that is left out for
+    what it is, such as CT or a further box, is not counted.
     """
     records, dropped = SOURCES[name].read(folder)
     dropped = sorted(dropped, key=lambda item: item.row)

@@ -75,8 +75,8 @@ def _splits(folder: Path) -> dict[str, tuple[str, ...]]:
     if splits and splits != names:
         other = next(name for name in names if name not in splits)
         raise ValueError(
-            f"{folder}: found {splits[0]}, a split, beside {other}; expected class folders, or only"
-            " train, val and test with the class folders in them. Move the others away"
+            f"{folder}: found {split[0]}, a split, beside {other}; expected class folders, or"
+            " only train, val and test with the class folders in them. Move the others away"
         )
     return own_splits({SPLIT_OF[name.lower()] for name in splits})
 

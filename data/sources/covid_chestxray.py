@@ -90,7 +90,7 @@ def _other(finding: str) -> str:
 
 
 def _not_a_radiograph(row: dict[str, str]) -> str | None:
-    """Why a row is not a radiograph; the first tables have neither `modality` nor `folder`."""
+    """Why a row is not an X-ray image; the first tables have no `modality` and no `folder`."""
     if row.get("folder") == "volumes":
         return "a volume, not a radiograph"
     slices = {"axial", "coronal", "sagittal", "ct"}

@@ -58,7 +58,7 @@ class Line(NamedTuple):
 def parse(text: str) -> Line | None:
     """Reads from the right, as ids have spaces: `COVID 1 COVID(1).png COVID-19 sirm`.
 
-    None if it is not a line of COVIDx.
+    None for what is not a line of COVIDx.
     """
     words = text.split()
     source = words.pop() if words and words[-1].lower() not in LABEL_OF else ""

@@ -104,8 +104,8 @@ def test_a_split_beside_a_class_is_refused(tmp_path):
     with pytest.raises(ValueError, match="beside pneumonia") as caught:
         class_folders.read(folder)
     assert str(caught.value) == (
-        f"{folder}: found train, a split, beside pneumonia; expected class folders, or only train,"
-        " val and test with the class folders in them. Move the others away"
+        f"{folder}: found train, a split, beside pneumonia; expected class folders, or only"
+        " train, val and test with the class folders in them. Move the others away"
     )
 
 

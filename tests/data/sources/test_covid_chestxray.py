@@ -358,13 +358,3 @@ def test_a_row_of_nothing_but_commas_comes_back_and_an_empty_line_is_no_row(tmp_
         file.write("\n\n")
     (record,), (left_out,) = covid_chestxray.read(folder)
     assert (record.row, left_out.row) == (1, 2)
-
-
-def test_missing_columns_are_named_in_one_line(tmp_path):
-    folder = make(tmp_path / "covid", [], header="patientid,sex,view,image")
-    with pytest.raises(ValueError, match="found columns") as caught:
-        covid_chestxray.read(folder)
-    assert str(caught.value) == (
-        f"{folder / 'metadata.csv'}: found columns patientid, sex, view, image;"
-        " expected also finding, filename"
-    )

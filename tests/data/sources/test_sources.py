@@ -11,7 +11,7 @@ from data import sources
 from data.sample import covidx, siim, write_sample
 from data.sources import SOURCES
 from data.sources.tables import read_rows
-from data.split_rules import is_of
+from data.split_rules import is_part_of
 
 # The tables of each source, the first being the one whose rows are counted.
 TABLES = {
@@ -31,37 +31,13 @@ IMAGES = {
     "siim": "train",
     "covidx": "train",
 }
-# Without one of these a folder is not the source, however it is called there.
-NEEDED = {
-    "covid-chestxray": ("covid-chestxray-dataset", "metadata.csv", "images"),
-    "rsna": (
-        "the RSNA Pneumonia Detection Challenge",
-        "stage_2_detailed_class_info.csv",
-        "stage_2_train_labels.csv",
-        "stage_2_train_images",
-    ),
-    "siim": (
-        "the SIIM-FISABIO-RSNA COVID-19 Detection challenge",
-        "train_study_level.csv",
-        "train_image_level.csv",
-        "train",
-    ),
-    "covidx": ("COVIDx", "train", "val", "test"),
-}
-COLUMNS = {
-    "covid-chestxray": {"metadata.csv": "patientid, finding, view, filename"},
-    "rsna": {
-        "stage_2_detailed_class_info.csv": "patientid, class",
-        "stage_2_train_labels.csv": "patientid, target",
-    },
-    "siim": {
-        "train_image_level.csv": "id, studyinstanceuid",
-        "train_study_level.csv": (
-            "id, negative_for_pneumonia, typical_appearance, indeterminate_appearance,"
-            " atypical_appearance"
-        ),
-    },
-}
+# Without which the folder is not the source; COVIDx needs any of its label files.
+REQUIRED = [
+    (name, needed)
+    for name, tables in TABLES.items()
+    for needed in (*tables, IMAGES[name])
+    if name != "covidx" and not needed.endswith(".json")
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +60,9 @@ def raw(folders, tmp_path):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_drawn_source_is_read_and_each_row_comes_back_once(folders, name):
-    records, dropped = sources.read(name, folders[name])
-    assert all(is_of(item.source, name) for item in (*records, *dropped))
+def test_every_drawn_source_is_read_and_each_row_comes_back_once(drawn, name):
+    records, dropped = sources.read(name, drawn[name])
+    assert all(is_part_of(item.source, name) for item in (*records, *dropped))
     numbers = sorted(item.row for item in (*records, *dropped))
     assert numbers == list(range(1, len(numbers) + 1))
     assert {record.patient_id.split(":")[0] for record in records} == {name}
@@ -253,6 +229,39 @@ def test_a_file_name_never_reaches_outside_its_folder(raw, tmp_path, name, targe
 
 
 # Folders that do not fit.
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_folder_that_is_not_there_or_a_file_is_named(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(FileNotFoundError) as caught:
+            sources.read(name, path)
+        assert str(caught.value).startswith(f"{path}: no such folder; expected ")
+
+
+@pytest.mark.parametrize(("name", "lacks"), REQUIRED, ids=str)
+def test_a_folder_without_what_the_source_needs_says_what_it_has(raw, tmp_path, name, lacks):
+    folder = raw(name)
+    (folder / lacks).rename(tmp_path / "elsewhere")
+    names = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
+    with pytest.raises(FileNotFoundError) as caught:
+        sources.read(name, folder)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{folder}: found {names}; expected {lacks}. Give the folder of ")
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [(n, t) for n, t in REQUIRED if t.endswith(".csv")], ids=str
+)
+@pytest.mark.parametrize(("header", "named"), [("image,boxes", "image, boxes"), ("", "an empty")])
+def test_missing_columns_are_named_in_one_line(raw, name, table, header, named):
+    folder = raw(name)
+    (folder / table).write_text(header)
+    with pytest.raises(ValueError, match=f"found columns {named}.*; expected also ") as caught:
+        sources.read(name, folder)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{folder / table}: ")
 
 
 @pytest.mark.parametrize("name", TABLES)
