@@ -34,12 +34,11 @@ class Augmentation:
         cv2.setNumThreads(0)  # a forked loader process would wait for threads that it does not have
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
-        """(h, w) uint8 -> (H, W) uint8; the draw depends only on the numbers in `key`: seed,
-        epoch, and what differs between the epoch's images.
+        """(h, w) uint8 -> (H, W) uint8; what is drawn depends only on the numbers in `key`: seed,
+        epoch, and what tells the epoch's images apart.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
-        black outside) and ColorJitter one after the other. With one channel, and one interpolation
-        and one table for all of them, it takes a twentieth of their time.
+        black outside) and ColorJitter, in a twentieth of the time.
         """
         vary, draw = self.in_epoch(key[1]), np.random.default_rng(key)
         pixels = vary._move(pixels, draw)
@@ -50,15 +49,13 @@ class Augmentation:
         if epoch >= self.warmup:
             return self
         strength = FIRST + (1 - FIRST) * epoch / self.warmup
+        part = {name: strength * getattr(self, name) for name in ("rotation", "shift", "jitter")}
         low, high = (1 + strength * (factor - 1) for factor in self.scale)
-        rotation, shift, jitter = (strength * of for of in (self.rotation, self.shift, self.jitter))
-        return replace(
-            self, rotation=rotation, shift=shift, scale=(low, high), jitter=jitter, warmup=0.0
-        )
+        return replace(self, scale=(low, high), warmup=0.0, **part)
 
     @property
     def moves(self) -> bool:
-        """Whether an image is turned, shifted or scaled, so that its pixels are resampled."""
+        """Whether an image is turned, shifted or scaled."""
         return bool(self.rotation or self.shift) or tuple(self.scale) != (1, 1)
 
     def _move(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
