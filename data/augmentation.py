@@ -1,4 +1,4 @@
-"""Varied training images: mirrored, shifted, turned, scaled, and exposed differently."""
+"""Varied training images: mirrored, moved, turned, scaled, and of other exposure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ FIRST = 0.2  # of the strength is left in the first epoch of a warm-up
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training image is varied. Without a vertical flip: no patient hangs upside down.
+    """How far a training image is varied. There is no vertical flip: no patient hangs upside down.
 
     flip: probability of a mirror image. rotation: degrees to either side. shift: part of the width
     and height. scale: smallest and largest factor. jitter: of brightness and contrast, 0.3 is 70 to
-    130 %, as in torchvision's ColorJitter. warmup: epochs over which all but the flip grow from the
-    part FIRST to full strength; with 0 it is full from the start. Random weights learn faster from
+    130 %, as in torchvision's ColorJitter. warmup: epochs over which all but the flip grow from
+    FIRST of that to the whole; 0 has the whole from the start. Random weights learn faster from
     images that are varied little, but overfit them later (strength grows in EfficientNetV2, too:
-    Tan & Le, arXiv:2104.00298). size: (height, width) of the result; None keeps the input's. From
-    finer images (see `InputFormat.finer`) the result is as sharp as an image that is not moved.
+    Tan & Le, arXiv:2104.00298). size: (height, width) of what comes out; None: as it went in. From
+    finer images (see `InputFormat.finer`) it is as sharp as an image that is not moved.
     """
 
     flip: float
@@ -31,31 +31,34 @@ class Augmentation:
     size: tuple[int, int] | None = None
 
     def __post_init__(self):
-        cv2.setNumThreads(0)  # a forked loader process would wait for threads that it does not have
+        cv2.setNumThreads(0)  # its threads would not live on in a loader's process, which waits
 
     def __call__(self, pixels: np.ndarray, key: Sequence[int]) -> np.ndarray:
-        """(h, w) uint8 -> (H, W) uint8; what is drawn depends only on the numbers in `key`: seed,
+        """(h, w) uint8 -> (H, W) uint8; what is drawn depends on the numbers in `key` alone: seed,
         epoch, and what tells the epoch's images apart.
 
         The distribution is that of torchvision's RandomHorizontalFlip, RandomAffine (bilinear,
-        black outside) and ColorJitter, in a twentieth of the time.
+        black outside) and ColorJitter one after the other. On one channel, and with one
+        interpolation and one table for all of them, it takes a twentieth of the time.
         """
         vary, draw = self.in_epoch(key[1]), np.random.default_rng(key)
         pixels = vary._move(pixels, draw)
         return vary._expose(pixels, draw) if vary.jitter else pixels
 
     def in_epoch(self, epoch: int) -> "Augmentation":
-        """At its strength in an epoch; the first epoch is 0."""
+        """As strong as it is in an epoch, the first being 0."""
         if epoch >= self.warmup:
             return self
         strength = FIRST + (1 - FIRST) * epoch / self.warmup
-        part = {name: strength * getattr(self, name) for name in ("rotation", "shift", "jitter")}
         low, high = (1 + strength * (factor - 1) for factor in self.scale)
-        return replace(self, scale=(low, high), warmup=0.0, **part)
+        rotation, shift, jitter = (strength * of for of in (self.rotation, self.shift, self.jitter))
+        return replace(
+            self, rotation=rotation, shift=shift, scale=(low, high), jitter=jitter, warmup=0.0
+        )
 
     @property
     def moves(self) -> bool:
-        """Whether an image is turned, shifted or scaled."""
+        """Whether an image is turned, shifted or scaled, so that its pixels are sampled anew."""
         return bool(self.rotation or self.shift) or tuple(self.scale) != (1, 1)
 
     def _move(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
@@ -80,7 +83,7 @@ class Augmentation:
         return cv2.warpAffine(pixels, matrix, size[::-1].tolist())
 
     def _expose(self, pixels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """Brightness, then contrast around the mean, or the other way round."""
+        """Brightness, then contrast around the mean, or the other way about."""
         low = max(0.0, 1 - self.jitter)
         brightness, contrast = draw.uniform(low, 1 + self.jitter, 2)
         grays = np.arange(256.0)

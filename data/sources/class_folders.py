@@ -71,14 +71,14 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
 def _splits(folder: Path) -> dict[str, tuple[str, ...]]:
     """The splits that each split folder's images may go to; empty if the folders are classes."""
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    splits = [name for name in names if name.lower() in SPLIT_OF]
-    if splits and splits != names:
-        other = next(name for name in names if name not in splits)
+    split = [name for name in names if name.lower() in SPLIT_OF]
+    if split and split != names:
+        other = next(name for name in names if name not in split)
         raise ValueError(
             f"{folder}: found {split[0]}, a split, beside {other}; expected class folders, or"
             " only train, val and test with the class folders in them. Move the others away"
         )
-    return own_splits({SPLIT_OF[name.lower()] for name in splits})
+    return own_splits({SPLIT_OF[name.lower()] for name in split})
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -159,6 +159,13 @@ def test_rows_are_in_the_order_of_the_names_whatever_that_of_the_disk(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_folder_that_is_not_there_or_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("none", "file"):
+        with pytest.raises(FileNotFoundError, match=f"{name}: no such folder; expected a folder"):
+            class_folders.read(tmp_path / name)
+
+
 def test_patients_that_are_taken_for_classes_are_an_error(tmp_path):
     folder = make(tmp_path / "set", *(f"patient-{k}/a.png" for k in range(51)))
     with pytest.raises(ValueError, match="found 51 class folders; expected 50 at most"):

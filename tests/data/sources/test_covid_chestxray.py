@@ -358,3 +358,42 @@ def test_a_row_of_nothing_but_commas_comes_back_and_an_empty_line_is_no_row(tmp_
         file.write("\n\n")
     (record,), (left_out,) = covid_chestxray.read(folder)
     assert (record.row, left_out.row) == (1, 2)
+
+
+def test_missing_columns_are_named_in_one_line(tmp_path):
+    folder = make(tmp_path / "covid", [], header="patientid,sex,view,image")
+    with pytest.raises(ValueError, match="found columns") as caught:
+        covid_chestxray.read(folder)
+    assert str(caught.value) == (
+        f"{folder / 'metadata.csv'}: found columns patientid, sex, view, image;"
+        " expected also finding, filename"
+    )
+
+
+def test_an_empty_table_is_named_in_one_line(tmp_path):
+    folder = make(tmp_path / "covid", [])
+    (folder / "metadata.csv").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"metadata\.csv: found columns an empty file; expected"):
+        covid_chestxray.read(folder)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        covid_chestxray.read(tmp_path / "nothing")
+    assert str(caught.value) == (
+        f"{tmp_path / 'nothing'}: no such folder; expected the download of covid-chestxray-dataset"
+    )
+
+
+@pytest.mark.parametrize("lacks", ["metadata.csv", "images"])
+def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path, lacks):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    if lacks == "images":
+        (tmp_path / "metadata.csv").write_text(CURRENT)
+    found = ", ".join(sorted(path.name for path in tmp_path.iterdir()))
+    with pytest.raises(FileNotFoundError) as caught:
+        covid_chestxray.read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: found {found}; expected {lacks}."
+        " Give the folder of covid-chestxray-dataset as downloaded"
+    )

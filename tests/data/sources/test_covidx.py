@@ -248,13 +248,15 @@ def test_other_text_files_are_no_label_files(tmp_path):
     assert (len(records), len(dropped)) == (1, 0)
 
 
-def test_a_folder_that_is_something_else_is_named_by_its_contents(tmp_path):
+def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"found holiday\.jpg; expected label files such"):
         covidx.read(tmp_path)
     (tmp_path / "train.txt").write_text("1 a.png normal")
     with pytest.raises(FileNotFoundError, match=r"found .*; expected train\. Give the folder of"):
         covidx.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such folder; expected the download of COVIDx"):
+        covidx.read(tmp_path / "none")
 
 
 @pytest.mark.parametrize("source", ["x/y", "../x", "a\x00b", "s" * 300, "..", "-"])

@@ -166,3 +166,47 @@ def test_an_image_without_its_file_is_left_out_with_all_its_rows(tmp_path):
         "no file stage_2_train_images/b.dcm",
         "a further box of the image in row 2",
     ]
+
+
+def test_an_image_id_does_not_lead_out_of_the_folder(tmp_path):
+    folder = make(tmp_path / "rsna", ORDINARY)
+    write_csv(
+        folder / "stage_2_detailed_class_info.csv",
+        ("patientId", "class"),
+        [("../../secret", "Normal"), ("a", "Normal")],
+    )
+    _, (left_out,) = read(folder)
+    assert left_out.reason == "file name '../../secret.dcm' leads out of stage_2_train_images/"
+
+
+@pytest.mark.parametrize(
+    ("table", "lacks"),
+    [
+        ("stage_2_detailed_class_info.csv", "patientid, class"),
+        ("stage_2_train_labels.csv", "patientid, target"),
+    ],
+)
+def test_missing_columns_are_named_in_one_line(tmp_path, table, lacks):
+    folder = make(tmp_path / "rsna", ORDINARY)
+    write_csv(folder / table, ("image", "boxes"), [])
+    with pytest.raises(ValueError, match="found columns") as caught:
+        rsna.read(folder)
+    assert str(caught.value) == (
+        f"{folder / table}: found columns image, boxes; expected also {lacks}"
+    )
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    ["stage_2_detailed_class_info.csv", "stage_2_train_labels.csv", "stage_2_train_images"],
+)
+def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path, lacks):
+    folder = make(tmp_path / "rsna", {})
+    (folder / lacks).rename(tmp_path / "elsewhere")
+    found = ", ".join(sorted(path.name for path in folder.iterdir()))
+    with pytest.raises(FileNotFoundError) as caught:
+        rsna.read(folder)
+    assert str(caught.value) == (
+        f"{folder}: found {found}; expected {lacks}."
+        " Give the folder of the RSNA Pneumonia Detection Challenge as downloaded"
+    )

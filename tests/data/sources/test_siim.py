@@ -180,6 +180,15 @@ def test_studies_without_an_image_are_said(tmp_path, caplog):
     assert "has no image for 1 of 2 studies of" in caplog.text
 
 
+@pytest.mark.parametrize("lacks", ["train_study_level.csv", "train_image_level.csv", "train"])
+def test_a_folder_that_is_something_else_is_told_by_what_is_there(tmp_path, lacks):
+    folder = make(tmp_path / "siim", {}, [])
+    (folder / lacks).rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=f"siim: found .*; expected {lacks}. Give the") as e:
+        siim.read(folder)
+    assert len(str(e.value).splitlines()) == 1
+
+
 # The drawn source.
 
 
