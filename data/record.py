@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LABELS = ("normal", "pneumonia", "COVID-19")
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

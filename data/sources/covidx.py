@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.patients import join_patients
-from data.record import Dropped, Record
+from data.record import SPLITS, Dropped, Record
 from data.sources.rsna import MAPPING, nih_patients
 from data.sources.tables import Mismatch, contents, find_file, own_splits, read_text, require
-from data.split import SPLITS
 
 NAME = "covidx"
 DESCRIPTION = "COVIDx v1 - v9 or CXR-2 - CXR-4: label files of one version, train/ val/ test/"
