@@ -1,4 +1,4 @@
-"""A user's own class folders as a split: read as they are, nothing is written."""
+"""A user's own class folders as a split: read as they are, without writing anything."""
 
 import os
 from collections import Counter
@@ -21,16 +21,17 @@ from data.transforms import InputFormat
 
 
 class ClassFolders(Dataset):
-    """The images below class folders whose name the mapping knows; as RadiographDataset gives them.
+    """The images below class folders whose names the mapping has, as RadiographDataset gives them.
 
         root/normal/image.png
         root/COVID-19/patient/scan.dcm ...
 
-    `table`, `targets` and `unused` are RadiographDataset's, in the sorted order of the files; view,
-    sex and age are known of DICOM files. `dropped` has what could not be read, and why. All images
-    are held in memory, at the network's size. `progress` wraps them while they are read.
+    `table`, `targets` and `unused` are as in RadiographDataset, in the sorted order of the files;
+    DICOM files have view, sex and age. `dropped` has the files that cannot be read, with the
+    reason. All images are held in memory, at the network's size. `progress` wraps them while they
+    are read.
 
-    A class may have no folder. ValueError if none has one, or no image can be read.
+    A class may lack its folder. ValueError if all do, or if no image can be read.
     """
 
     def __init__(
@@ -44,15 +45,15 @@ class ClassFolders(Dataset):
         self.unused = Counter(r.label for r in records if r.label not in mapping)
         used = [record for record in records if record.label in mapping]
         if not used:
-            found = ", ".join(sorted(self.unused))
+            others = ", ".join(sorted(self.unused))
             raise ValueError(
-                f"{root}: found class folders {found}; expected some of {', '.join(mapping)}."
+                f"{root}: found class folders {others}; expected some of {', '.join(mapping)}."
                 " Name them after the classes"
             )
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            seen = list(progress(threads.map(lambda record: _read(record, form), used)))
-        self.dropped += [item for item in seen if isinstance(item, Dropped)]
-        kept = [item for item in seen if not isinstance(item, Dropped)]
+            items = list(progress(threads.map(lambda record: _read(record, form), used)))
+        self.dropped += [item for item in items if isinstance(item, Dropped)]
+        kept = [item for item in items if not isinstance(item, Dropped)]
         if not kept:
             raise ValueError(f"{root}: no image could be read; the first: {self.dropped[0].reason}")
         records, pixels = zip(*kept, strict=True)

@@ -1,4 +1,4 @@
-"""What a person names, files, folders and patterns -> pixels for a network, read ahead."""
+"""The files, folders and patterns that a user names -> pixels for a network, read ahead."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class Input(NamedTuple):
 
 
 def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
-    """The files of each name, or of the one, in order: itself, a folder's, or what fits a pattern.
+    """The files of each name, in order: the file itself, those of a folder, or those of a pattern.
 
     A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
     the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
@@ -48,7 +48,7 @@ def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
 def read_ahead(
     files: Iterable[str | Path], form: InputFormat, batch_size: int
 ) -> Iterator[list[Input]]:
-    """Batches of files, in order, of which the next is read while the last is looked at.
+    """Batches of files, in order; the next batch is read while the caller works on the last.
 
     files: as in `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
     stops the others.
@@ -64,7 +64,7 @@ def read_ahead(
             while batch:
                 now, batch = batch, start()
                 yield [reading.result() for reading in now]
-        finally:  # who has seen enough need not wait
+        finally:  # a caller that stops early need not wait
             for reading in batch:
                 reading.cancel()
 
@@ -82,18 +82,18 @@ def read_input(file: str | Path, form: InputFormat) -> Input:
 
 
 def _expand(name: str) -> list[str]:
-    if os.path.isdir(name):  # noqa: PTH112, as Path's raises where it may not look
+    if os.path.isdir(name):  # noqa: PTH112, as Path's may raise PermissionError
         return [str(path) for path in find_images(name)]
-    if not has_magic(name) or "\0" in name or os.path.lexists(name):  # of a NUL glob knows nothing
+    if not has_magic(name) or "\0" in name or os.path.lexists(name):  # glob takes no NUL
         return [name]
-    fits = sorted(glob(name, recursive=True))  # noqa: PTH207, as Path's wants a folder apart
-    found = (str(path) for fit in fits for path in find_images(fit))
+    matches = sorted(glob(name, recursive=True))  # noqa: PTH207, as Path's takes the folder separately
+    files = (str(path) for match in matches for path in find_images(match))
     # `**` gives folders and what is in them; a file counts once.
-    return list(dict.fromkeys(found)) or [name]
+    return list(dict.fromkeys(files)) or [name]
 
 
 def _why(path: Path, reason: str) -> str:
-    if reason == "Is a directory":
+    if reason == "Is a directory" or (os.name == "nt" and path.is_dir()):  # "Permission denied"
         return "a folder without an image"
     if reason == "No such file or directory" and has_magic(str(path)):
         return "no file fits the pattern"

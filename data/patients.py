@@ -1,13 +1,13 @@
-"""Who is behind an image: ids that have an image in common are one person, entered twice."""
+"""The person behind each image: ids that share an image are one person, entered twice."""
 
 from collections.abc import Hashable, Sequence
 
 
 def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[str]:
-    """The patient of each row, `patients` with those joined that share one of `images`.
+    """The patient of each row: of ids that share one of `images`, the one that comes first.
 
-    Both are of each row, in one order; a joined patient has the id that comes first. An image that
-    is empty joins nobody. A union-find with path halving: nearly linear in the number of rows.
+    patients, images: of each row, in one order. An empty image joins nobody. A union-find
+    with path halving: nearly linear in the number of rows.
     """
     parent = {patient: patient for patient in patients}
 

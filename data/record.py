@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LABELS = ("normal", "pneumonia", "COVID-19")
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Record:
     """One raw radiograph with its label and what is known of its patient.
 
-    `patient_id` is `source:id`: everything that shares it stays in one split. `row` counts the raw
+    `patient_id` is `source:id`: all images of one id stay in one split. `row` counts the raw
     table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
-    (years) are empty where the source does not tell; a DICOM header may fill them later. `frontal`
-    images need no view: the source has no others. `splits` are those that the source's own split
-    allows, empty for any.
+    (years) are empty if the source lacks them; a DICOM header may fill them later. `frontal` images
+    need no view: their source has only these. `splits` are those that the source's own split
+    allows; empty allows any.
     """
 
     source: str
@@ -33,7 +34,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A raw row that no split holds, and why."""
+    """A raw row that is in no split, and why."""
 
     source: str
     row: int
@@ -55,13 +56,13 @@ def clean_view(text: str) -> str:
 
 
 def clean_sex(text: str) -> str:
-    """`M`, `F` or nothing."""
+    """`M`, `F` or empty."""
     initial = text.strip()[:1].upper()
     return initial if initial in {"M", "F"} else ""
 
 
 def clean_age(text: str) -> str:
-    """Whole years from `51`, `051Y` or `18M`; nothing for what no person can be, such as 412."""
+    """Whole years from `51`, `051Y` or `18M`; empty for an impossible age, such as 412."""
     text = text.strip().upper()
     unit = text[-1:] if text[-1:] in {"Y", "M", "W", "D"} else "Y"
     try:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
+from data.record import SPLITS
+
 ALL = "all images"
 WHOLE = 3  # with 1, of 24 strata with 3 patients each 89 % go to train instead of 80 %
 

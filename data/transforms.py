@@ -1,4 +1,4 @@
-"""Radiograph -> tensor, in one way for training, evaluation and prediction."""
+"""Radiograph -> tensor, in the same way for training, evaluation and prediction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,17 +16,17 @@ from data.images.radiograph import read_radiograph, resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, for a fresh trunk
-FINER = 1.4  # of 1.25, 1.4 and 1.5, what leaves real images most nearly as sharp as unmoved ones
+FINER = 1.4  # of 1.25, 1.4 and 1.5, what keeps moved images most nearly as sharp as others
 
 
 @dataclass(frozen=True)
 class InputFormat:
     """How a network wants its input; a checkpoint carries it as a dict.
 
-    size is (height, width). mean and std are of the RGB channels in [0, 1]. prepared is how the
-    dataset's images were made: a raw file is first prepared like them, so that it gives the pixels
-    that its copy in the dataset gives; None for not at all. mode is what the file is read as: `L`
-    or `RGB`.
+    size is (height, width). mean and std are those of the RGB channels in [0, 1]. prepared is how
+    the dataset's images were made: a raw file is first prepared like them, so that it gives the
+    same pixels as its copy in the dataset; None if they were not. Files are read in mode `L` or
+    `RGB`.
     """
 
     size: tuple[int, int]
@@ -42,19 +42,19 @@ class InputFormat:
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
 
     def finer(self) -> "InputFormat":
-        """For images that are moved before they come to `size`: up to FINER times as fine, but no
-        finer than the dataset's are.
+        """The format for images that are moved before they are brought to `size`: up to FINER times
+        as fine, but not finer than the dataset's images.
 
-        An image that is sampled twice, first at `size` and then to move it, is blurred, and none
-        that is predicted is: second differences of real images at 96 pixels shrank to 0.78 of
-        themselves, and so stay as they are to 2 %.
+        An image that is sampled twice, first at `size` and then to move it, is blurred, unlike the
+        images of a prediction: at 96 pixels the second differences of real images shrank to 0.78.
+        From finer images they keep their size within 2 %.
         """
         there = self.prepared.size if self.prepared else 0
         factor = max(1, min(FINER, there / max(self.size)))
         return replace(self, size=tuple(round(factor * side) for side in self.size))
 
     def open(self, path: str | Path) -> Image.Image:
-        """Any file as read_radiograph reads it, no larger than needed; its errors."""
+        """Any file, as read_radiograph reads it and with its errors, no larger than needed."""
         return read_radiograph(path, self.mode, self.prepared and self.prepared.enough)
 
     def read(self, path: str | Path) -> np.ndarray:
@@ -81,7 +81,7 @@ def _line(
 ) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) each: pixels * factor + shift is (pixels / 255 - mean) / std.
 
-    Kept, as a copy to a GPU in each step would wait for the device.
+    Cached, as a copy to a GPU in each step would wait for the device.
     """
     lines = [[1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]]
     factor, shift = torch.tensor(lines, device=device).view(2, 3, 1, 1)

@@ -5,12 +5,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 SIDES = (48, 128)  # pixels of the overlap: first coarse, which forgives a poor start, then fine
-PROMISING = 0.7  # when coarse; below what makes a duplicate. Copies have 0.89 and more
+PROMISING = 0.7  # when coarse; lower than for a duplicate. Copies have 0.89 and more
 STEPS = 3  # Gauss-Newton steps on each side; a fourth changes no result by more than 0.01
 STILL = 0.05  # pixels; a step this small is the last
 BRIGHT = [0] * 16 + [255] * 240  # by gray; JPEG leaves up to a dozen grays in a black frame
 OVERLAP = 0.6  # of each side, at least; a crop of 10 % on all four sides leaves 0.8
-BLOCKS = 8  # along each side; each votes alone, so that a marker or an arrow loses few votes
+BLOCKS = 8  # along each side; each has a vote, so that a marker or an arrow spoils only few
 AGREE = 0.25  # quantile of the votes; the median would let equal ribs outvote unequal vessels
 TEXTURED = 0.25  # variance of the detail, 0 to 1; below is background, clipped white, noise
 
@@ -51,7 +51,7 @@ def similarity(
 
 
 def _content(image: Image.Image) -> np.ndarray:
-    """The corners of an image without a black frame or padding, (2, 2) in parts of its sides."""
+    """The corners of an image inside its black frame or padding, (2, 2) in parts of its sides."""
     left, top, right, bottom = image.point(BRIGHT).getbbox() or (0, 0, *image.size)
     # Without the outermost pixels, which are a blend with the black beside them.
     corners = np.array([[left + 1, top + 1], [right - 1, bottom - 1]]) / image.size
@@ -66,7 +66,7 @@ def _detail(image: Image.Image, low: np.ndarray, high: np.ndarray, side: int) ->
     sigma = side / 48 + 0.5
     fine = pixels - gaussian_filter(pixels, sigma, truncate=3)
     contrast = np.sqrt(uniform_filter(fine**2, int(4 * sigma)).clip(0))
-    return fine / (contrast + 2)  # 2 gray levels: what is flat but for noise stays small
+    return fine / (contrast + 2)  # 2 gray levels: flat areas with only noise stay small
 
 
 def _step(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def _step(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     down, right = np.gradient(b)
     slopes = np.stack([right * off, down * off[:, None], right, down]).reshape(4, -1)
     missing = (a - b).ravel()
-    weighted = slopes / (1 + missing**2)  # Cauchy's: what only one image has does not pull
+    weighted = slopes / (1 + missing**2)  # Cauchy's: what only one image has hardly counts
     normal = weighted @ slopes.T
     ridge = (1e-3 * np.trace(normal) / 4 + 1e-6) * np.eye(4)
     answer = np.linalg.solve(normal + ridge, weighted @ missing) / side

@@ -1,7 +1,7 @@
 """DICOM -> 8-bit grayscale, in the order of the standard (PS3.4 N.2) and by pydicom's functions.
 
 Modality LUT or rescale; VOI LUT or window; 0 .. 255 by the range that the window or the stored bits
-define, or by percentiles where neither says; MONOCHROME1 turned round, so that dense is bright.
+define, or by percentiles where neither says; MONOCHROME1 inverted, so that dense is bright.
 """
 
 import logging
@@ -35,10 +35,10 @@ from data.images.gray import (
     to_8bit,
     usual_range,
 )
-from data.images.warnings_off import quiet
+from data.images.warnings_off import warnings_off
 from data.record import clean_age, clean_sex, clean_view
 
-# Transfer syntaxes whose frames say their size; RLE goes by the header.
+# Transfer syntaxes whose frames state their size; RLE goes by the header.
 FRAMED = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
 CODECS = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
@@ -53,7 +53,7 @@ def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
     _mute_log()
     content = path.read_bytes()
     _check_inflated(content)
-    with pydicom.config.disable_value_validation():  # odd ages are no concern of the pixels
+    with pydicom.config.disable_value_validation():  # odd ages do not matter for the pixels
         dataset = pydicom.dcmread(BytesIO(content), force=True)
         # Without a file header it is in the standard's default syntax (PS3.5, 10.1).
         dataset.file_meta.setdefault("TransferSyntaxUID", ImplicitVRLittleEndian)
@@ -76,7 +76,7 @@ def read_patient_id(path: Path) -> str:
     """`PatientID` without the spaces around it; empty where the header, or the file, has none."""
     _mute_log()
     try:
-        with quiet(), pydicom.config.disable_value_validation():
+        with warnings_off(), pydicom.config.disable_value_validation():
             with path.open("rb") as file:
                 if DeflatedExplicitVRLittleEndian.encode() in file.read(4096):
                     return ""  # pydicom would inflate all of it, which may be terabytes
@@ -84,16 +84,17 @@ def read_patient_id(path: Path) -> str:
                 path, stop_before_pixels=True, specific_tags=["PatientID"], force=True
             )
             (patient,) = _tags(dataset, "PatientID")
-    except Exception:  # pydicom raises whatever it likes; reading the image will say what is wrong
+    except Exception:  # pydicom raises errors of any type; reading the image reports them
         return ""
     return patient.strip()
 
 
 def _mute_log() -> None:
-    """pydicom logs what is odd in a file; who reads it here gets pixels, or the one reason why not.
+    """pydicom logs what is odd in a file; callers get pixels, or the one reason why there are none.
 
-    At each reading, as the import of pydicom sets the level of its logger; and for good, as files
-    are read in threads (data/inputs.py): one that set it back would do so while another reads.
+    Called before each reading, as the import of pydicom sets the level of its logger. The level is
+    not restored: files are read in threads (data/inputs.py), and one would restore it while another
+    still reads.
     """
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
@@ -103,7 +104,7 @@ def _tags(dataset: pydicom.Dataset, *names: str) -> list[str]:
 
 
 def _check_inflated(content: bytes) -> None:
-    """Deflated, a file of a few MB can hold terabytes, and pydicom would inflate them all."""
+    """A deflated file of a few MB can hold terabytes, and pydicom would inflate them all."""
     if DeflatedExplicitVRLittleEndian.encode() not in content:
         return
     file = BytesIO(content)
@@ -142,7 +143,7 @@ def _has_decoder(syntax: UID) -> bool:
 def _decode(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
     """The stored values (H, W), as integers or, of odd kinds, floats."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax in FRAMED:  # a codec makes room for what the frame says, however much that is
+    if syntax in FRAMED:  # a codec allocates what the frame claims, however much that is
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
         columns, rows = frame_size(frame)
         if (columns, rows) != (dataset.Columns, dataset.Rows):

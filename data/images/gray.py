@@ -1,4 +1,4 @@
-"""What reading a picture and reading a DICOM file share: the gray scale, the limits, the error."""
+"""What the readers of pictures and of DICOM files share: the gray scale, the limits, the error."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,13 @@ MAX_BYTES = 4 * MAX_PIXELS  # of a file, and of a DICOM file once it is inflated
 
 
 class UnreadableImageError(ValueError):
-    """A file that gives no radiograph: missing, broken, no image, or of a kind not supported."""
+    """A file without a radiograph: missing, broken, not an image, or of an unsupported kind."""
 
 
 def to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Scales gray values (H, W) from low .. high to 0 .. 255 uint8, clipping.
 
-    low may be the higher: then dark and bright change places.
+    If low is above high, dark and bright change places.
     """
     scaled = (values.astype(np.float32) - low) * (255.0 / ((high - low) or 1))
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
@@ -25,17 +25,17 @@ def to_8bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def usual_range(values: np.ndarray) -> tuple[float, float]:
     """The 0.1 and 99.9 percentiles: black and white of an image that says nothing of its range.
 
-    So one burnt-in marker or one dead pixel does not set the scale. Where the two are the same,
-    the darkest and the brightest value.
+    So one burnt-in marker or one dead pixel does not set the scale. If the two are the same, the
+    darkest and the brightest value.
     """
     low, high = np.percentile(values, [0.1, 99.9], method="inverted_cdf")
     return (low, high) if low < high else (values.min(), values.max())
 
 
 def by_table(values: np.ndarray, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """convert(values), for 8 and 16 bits worked out but once for each number that they can hold.
+    """convert(values); of 8 and 16 bits each possible value is converted once, and looked up.
 
-    convert must treat each pixel by itself. That is fast, and needs little memory.
+    That is fast, and needs little memory. convert must treat each pixel by itself.
     """
     if values.dtype.kind not in "iu" or values.itemsize > 2:
         return convert(values)

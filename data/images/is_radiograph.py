@@ -1,19 +1,19 @@
-"""Whether a picture can be a radiograph at all. Asked when a dataset is made, of every image."""
+"""Whether a picture can be a radiograph at all; every image of a new dataset is checked."""
 
 import numpy as np
 from PIL import Image
 
 # Measured on covid-chestxray-dataset and RSNA at about 64 pixels, 1,408 files that can be read:
 MIN_CONTRAST = 8  # the gray levels from the 5th to the 95th percentile: 35 or more there
-OTHER_HUE = 8  # of 128; how far off the tint of the whole image a colour counts as another one
+OTHER_HUE = 8  # of 128; a colour this far off the tint of the whole image counts as another hue
 MAX_OTHER_HUE = 0.1  # the part of the pixels: up to 0.018 there, of arrows; photographs 0.4 to 0.8
 
 
 def why_no_radiograph(image: Image.Image) -> str | None:
-    """The reason why an `L` or `RGB` image is none: blank, or a colour photograph; else None.
+    """Why an `L` or `RGB` image is not a radiograph: blank, or a colour photograph; else None.
 
-    A marker does not make a blank image a radiograph, nor a coloured arrow a radiograph a
-    photograph. One tint over all is none either: prints and light boxes are blue or sepia.
+    A blank image with a marker is still blank. A radiograph with a coloured arrow is still a
+    radiograph, and so is one of a single tint: prints and light boxes are blue or sepia.
     """
     small = image.reduce(tuple(max(1, side // 64) for side in image.size))
     dark, bright = np.percentile(small.convert("L"), [5, 95])

@@ -10,11 +10,11 @@ from data.images.radiograph import resize
 
 @dataclass(frozen=True)
 class Preparation:
-    """An 8-bit image of any size -> size x size. Done twice it changes nothing more, so that a raw
-    file and its copy in a dataset give the same image. dataset.json and checkpoints carry it.
+    """An 8-bit image of any size -> size x size. Preparing it again changes nothing, so a raw file
+    and its copy in a dataset give the same image. dataset.json and checkpoints hold the settings.
 
     fit: `squash` brings both sides to the size, as COVID-Next of 2020 did; `pad` keeps the
-    proportions and fills up with black; `crop` keeps them and cuts both ends off the longer side.
+    proportions and fills up with black; `crop` keeps them and cuts off the ends of the longer side.
     equalize: histogram equalisation, see `equalize`.
     """
 
@@ -24,7 +24,7 @@ class Preparation:
 
     @property
     def enough(self) -> int:
-        """Pixels that each side of an image should have before; of more a JPEG may spare some."""
+        """Pixels that each side of the raw image needs; a larger JPEG may be decoded smaller."""
         return 2 * self.size
 
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -39,10 +39,10 @@ class Preparation:
 
 
 def equalize(image: Image.Image) -> Image.Image:
-    """Spreads the grays of an 8-bit image evenly over 1 .. 255; what is black stays black.
+    """Spreads the grays of an 8-bit image evenly over 1 .. 255; black stays black.
 
-    A gray becomes the part of the pixels that are darker than it. Black is left out of the count:
-    it is mostly collimation and padding, and says nothing about exposure.
+    A gray becomes the share of the pixels that are darker. Black is not counted: it is mostly
+    collimation and padding, and says nothing about exposure.
     """
     if image.mode != "L":
         return Image.merge(image.mode, [equalize(channel) for channel in image.split()])

@@ -16,24 +16,24 @@ from data.images.gray import (
     to_8bit,
     usual_range,
 )
-from data.images.warnings_off import quiet
+from data.images.warnings_off import warnings_off
 
-# What radiographs come as. Pillow knows more, down to formats that start another program.
+# What radiographs come as. Pillow reads more formats, some by starting another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
 
 
 def read_radiograph(
     path: str | Path, mode: str | None = "L", enough: int | None = None
 ) -> Image.Image:
-    """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, whatever its name says it is.
+    """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, by its content, not its name.
 
-    Returns 8-bit grayscale (`mode="L"`), or `"RGB"` for networks that were trained on colour, or
+    Returns 8-bit grayscale (`mode="L"`), `"RGB"` for networks that were trained on colour, or
     whichever of the two the file has (`None`).
     16 bits are scaled by robust percentiles, transparency lies on black, EXIF rotation is applied.
-    A JPEG whose sides are both twice `enough` pixels or more may come back smaller by a power of
-    two, with no side below `enough`: that is decoded in half the time. `info["size"]` has the width
+    If both sides of a JPEG have at least twice `enough` pixels, it may come back smaller by a power
+    of two, with no side below `enough`: that decodes in half the time. `info["size"]` has the width
     and height of the file.
-    Raises UnreadableImageError with one line that begins with the path, whatever is wrong.
+    Whatever is wrong is an UnreadableImageError of one line, which begins with the path.
     """
     path = Path(path)
     try:
@@ -42,40 +42,43 @@ def read_radiograph(
             raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
         if about.st_size > MAX_BYTES:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
-        with quiet():
+        with warnings_off():
             image = _read_dicom(path, enough) if _is_dicom(path) else _read_picture(path, enough)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None
     except OSError as error:  # also Pillow's for what is not an image or is cut off
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise UnreadableImageError(f"{path}: {error.strerror or reason}") from None
-    except Exception as error:  # codecs raise whatever they like on a broken file, in many lines
+        if error.errno:  # Windows words `strerror` in its own way
+            reason = os.strerror(error.errno)
+        raise UnreadableImageError(f"{path}: {reason}") from None
+    except Exception as error:  # codecs raise errors of any type and of many lines
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UnreadableImageError(f"{path}: broken image ({reason})") from None
     return image.convert(mode) if mode else image
 
 
 def find_images(name: str | Path) -> list[Path]:
-    """The file itself; of a folder every image below it, by suffix or without one, in sorted order.
+    """The file itself; of a folder every image below it, sorted: by suffix, or without a suffix.
 
-    What is hidden (`.git`, `.ipynb_checkpoints`) is passed over. A folder without an image comes
-    back itself, and so does one below it that cannot be listed, so that reading it says so.
+    Hidden names (`.git`, `.ipynb_checkpoints`) are skipped. A folder without an image is returned
+    itself, and so is a folder below that cannot be listed: reading them reports the reason.
     """
     path = Path(name)
-    if not os.path.isdir(path):  # noqa: PTH112, as Path's raises where it may not look
+    if not os.path.isdir(path):  # noqa: PTH112, as Path's may raise PermissionError
         return [path]
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     suffixes = {*known, ".dcm", ".dicom", ""}
-    found, closed = [], []
+    images, closed = [], []
     for folder, below, files in os.walk(path, onerror=closed.append):
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [
+        images += [
             Path(folder, name)
             for name in files
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
-    found += [Path(error.filename) for error in closed]
-    return sorted(found) or [path]
+    images += [Path(error.filename) for error in closed]
+    # By parts, as Windows would sort the paths themselves without regard to case.
+    return sorted(images, key=lambda file: file.parts) or [path]
 
 
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -87,7 +90,7 @@ def resize(image: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def _is_dicom(path: Path) -> bool:
-    """By what is in the file; by its name only where the preamble of DICOM part 10 was left out."""
+    """By the file's content; by its name only if the preamble of DICOM part 10 was left out."""
     with path.open("rb") as file:
         if file.read(132)[128:] == b"DICM":
             return True
@@ -101,9 +104,7 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _read_dicom(path: Path, enough: int | None) -> Image.Image:
-    from data.images.dicom import (
-        read_dicom,  # pydicom is a third of a second that a PNG need not wait for
-    )
+    from data.images.dicom import read_dicom  # pydicom takes 0.3 s, which a PNG need not wait for
 
     return read_dicom(path, enough)
 

@@ -1,4 +1,8 @@
-"""Silence while an odd file is read, whichever thread reads it."""
+"""No warnings while an odd file is read, whichever thread reads it.
+
+A filter for whole processes would also hide what torch warns of, and would have to be set in every
+process that is spawned, and by everyone who calls the readers.
+"""
 
 import threading
 import warnings
@@ -6,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class _Silence:
+class _WarningsOff:
     """No warnings while anyone is inside.
 
-    `warnings.catch_warnings` is for one thread: of two that overlap, the one that leaves first lets
-    the warnings of the other out, and the one that leaves last keeps them in for good.
+    `warnings.catch_warnings` is for one thread: of two that overlap, the first to leave turns the
+    other's warnings on again, and the last to leave turns all warnings off for good.
     """
 
     def __init__(self) -> None:
@@ -33,4 +37,4 @@ class _Silence:
                     self.before.__exit__(None, None, None)
 
 
-quiet = _Silence()
+warnings_off = _WarningsOff()

@@ -6,7 +6,7 @@
         stage_2_train_images/<patientId>.dcm
         pneumonia-challenge-dataset-mappings_2018.json
 
-`siim` and `covidx` draw two more sources for the tests; --sample draws only these two, to be quick.
+`siim` and `covidx` draw two more sources, for the tests; --sample is quicker without them.
 
 The code that reads the downloads reads these, too. The same seed and size give the same bytes: each
 image has a random generator of its own, seeded by its name.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.sample import covid_chestxray, rsna
 
-NOTE = "SAMPLE.txt"  # in the folder above both: what lies there was drawn and may be drawn again
+NOTE = "SAMPLE.txt"  # in the folder of both: what is there was drawn, and may be drawn again
 
 
 def write_sample(
@@ -24,10 +24,10 @@ def write_sample(
 ) -> dict[str, Path]:
     """Write both raw sources below `folder` and return the folder of each by the source's name.
 
-    One third of the `patients` (12 or more) is normal, one has pneumonia and one COVID-19; every
-    3 patients have 4 images. The traps and RSNA's third class come on top of that. RSNA's images
-    are `size` pixels square, the others about as large. Existing files of these names are
-    overwritten.
+    A third each of `patients` (12 or more) is normal, has pneumonia, has COVID-19; they have 4
+    images for every 3 patients. The traps come on top, whatever `patients` is, and RSNA's third
+    class. RSNA's images are `size` pixels square, the others about as large.
+    Files of these names that are there already are overwritten.
     """
     if patients < 12:
         raise ValueError(f"patients: found {patients}; expected 12 or more.")

@@ -26,14 +26,14 @@ def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:
     """
     records, dropped = SOURCES[name].read(folder)
     dropped = sorted(dropped, key=lambda item: item.row)
-    strange = [item for item in dropped if isinstance(item.reason, Mismatch)]
-    if len(strange) > len(records):
-        found = f"{len(strange)} of {len(strange) + len(records)} rows that should give an image"
-        found += f" give none, the first is row {strange[0].row}: {strange[0].reason}"
+    unfit = [item for item in dropped if isinstance(item.reason, Mismatch)]
+    if len(unfit) > len(records):
+        trouble = f"{len(unfit)} of {len(unfit) + len(records)} rows that should give an image"
+        trouble += f" give none, the first is row {unfit[0].row}: {unfit[0].reason}"
     elif not records:
         reason = f", the first for: {dropped[0].reason}" if dropped else ""
-        found = f"none of {len(dropped)} rows gives an image{reason}"
+        trouble = f"none of {len(dropped)} rows gives an image{reason}"
     else:
         return records, dropped
-    line = " ".join(f"{folder}: {found}".split())  # a file name may hold a line break
+    line = " ".join(f"{folder}: {trouble}".split())  # a file name may hold a line break
     raise ValueError(f"{line}; expected {SOURCES[name].DESCRIPTION}. Check the folder")

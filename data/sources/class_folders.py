@@ -4,9 +4,9 @@
     <class>/<patient>/.../<image>        a folder below the class is a patient, by its name
     <split>/<class>/...                  train/, val/ (valid/, validation/) and test/ are kept
 
-Rows are the files in sorted order; what is hidden is passed over. In the COVID-19 Radiography
-Database (Chowdhury et al., IEEE Access 2020, 10.1109/ACCESS.2020.3010287) and its like, images/
-and masks/ below a class are no patients: the masks are left out.
+Rows are the files in sorted order; hidden ones are skipped. In the COVID-19 Radiography Database
+(Chowdhury et al., IEEE Access 2020, 10.1109/ACCESS.2020.3010287) and the like, images/ and masks/
+below a class are not patients: the masks are left out.
 """
 
 import os
@@ -23,12 +23,12 @@ SPLIT_OF = {
 }  # fmt: skip
 LABEL_OF = {label.lower(): label for label in LABELS}
 MOST_CLASSES = 50
-NO_PATIENTS = {*SPLIT_OF, *LABEL_OF}  # as a patient's folder: the folder given is one too high
+NO_PATIENTS = {*SPLIT_OF, *LABEL_OF}  # one as a patient's folder: the folder given is too high
 
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     """One record per image below a class folder, and every other file that is not hidden."""
-    from data.images.radiograph import find_images  # Pillow and numpy, which -h need not wait for
+    from data.images.radiograph import find_images  # with numpy, which -h need not wait for
 
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected {DESCRIPTION}")
@@ -69,7 +69,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
 
 
 def _splits(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Where the images of each split folder may go; nothing if the folders are classes."""
+    """The splits that each split folder's images may go to; empty if the folders are classes."""
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     split = [name for name in names if name.lower() in SPLIT_OF]
     if split and split != names:
@@ -82,17 +82,17 @@ def _splits(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files below a folder, in sorted order, hidden ones left out; links are not followed."""
+    """The files below a folder, sorted, without hidden ones; links are not followed."""
     files = []
     for place, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
         links = [name for name in below if Path(place, name).is_symlink()]
         files += [Path(place, n) for n in (*names, *links) if not n.startswith(".")]
-    yield from sorted(files)
+    yield from sorted(files, key=lambda file: file.parts)  # the same order on Windows
 
 
 def _place(name: PurePath, split_first: bool) -> tuple[str, str, str]:
-    """Split, class and patient of the file of that name, empty where it has none."""
+    """Split, class and patient of a file by its name; each may be empty."""
     *folders, _ = name.parts
     split = SPLIT_OF[folders.pop(0).lower()] if split_first and folders else ""
     if not folders:

@@ -28,7 +28,7 @@ OTHERS = {"tuberculosis", "unknown", "todo", "no finding", ""}
 def label_of(finding: str) -> str | None:
     """The label of a finding, flat (`COVID-19, ARDS`) or a path (`Pneumonia/Viral/COVID-19`).
 
-    None for what is neither of the three: tuberculosis, unknown, todo, blank.
+    None for any other finding: tuberculosis, unknown, todo, blank.
     """
     parts = _parts(finding)
     if "covid-19" in parts:
@@ -39,7 +39,7 @@ def label_of(finding: str) -> str | None:
 
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
-    """Every radiograph that can be used, each file once, and every other row with its reason."""
+    """Every usable radiograph, each file once, and every other row with its reason."""
     table = require(folder, "metadata.csv", "covid-chestxray-dataset")
     images = require(folder, "images", "covid-chestxray-dataset")
     rows = read_rows(table, ["patientid", "finding", "view", "filename"])

@@ -8,13 +8,13 @@ A line is `patient file class source`; older files have no source, and the test 
 both. The classes of one version are normal, pneumonia (v1: viral, bacteria) and COVID-19, those of
 another negative and positive. `negative` is a label of its own: it mixes normal and pneumonia.
 
-Rows are the lines that are not blank, counted on from train to val to test. The source's own split
-is kept. An id names one patient, whatever the source beside it: the same patient stands with a
-source in one file and without in another, and a patient in two splits must be found. Two people of
-two sources under one id would be taken for one, which hides no leak.
+Rows are the lines that are not blank, numbered through train, val and test. The source's own split
+is kept. An id names one patient, whatever the source beside it: the same patient has a source in
+one file and none in another, and a patient in two splits must be found. Two people of two sources
+with one id would be taken for one person, which hides no leak.
 
-`source` is `covidx-sirm` and the like where a line says so: COVIDx is itself a mix, and which part
-an image is from may tell its class.
+`source` is `covidx-sirm` and the like if a line names one: COVIDx is itself a mix, and the part
+from which an image comes may reveal its class.
 """
 
 import logging
@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.patients import join_patients
-from data.record import Dropped, Record
+from data.record import SPLITS, Dropped, Record
 from data.sources.rsna import MAPPING, nih_patients
 from data.sources.tables import Mismatch, contents, find_file, own_splits, read_text, require
-from data.split import SPLITS
 
 NAME = "covidx"
 DESCRIPTION = "COVIDx v1 - v9 or CXR-2 - CXR-4: label files of one version, train/ val/ test/"
@@ -69,7 +68,7 @@ def parse(text: str) -> Line | None:
 
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
-    """One record per image, which stays in its own split, and every other line."""
+    """One record per image, bound to its own split, and every other line."""
     tables = _label_files(folder)
     images = {split: require(folder, split, "COVIDx") for split in tables}
     texts = [(split, text) for split, table in tables.items() for text in _lines(table)]
@@ -117,7 +116,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
 
 
 def _nih_ids(lines: list[Line], folder: Path) -> list[str]:
-    """The patient of each line; of the RSNA part, which names its images, the NIH patient."""
+    """The patient of each line; for the RSNA part, whose ids name images, the NIH patient."""
     nih = nih_patients(folder / MAPPING)
     unknown = sum(line.source == "rsna" and line.patient not in nih for line in lines)
     if unknown:
@@ -133,21 +132,22 @@ def _label_files(folder: Path) -> dict[str, Path]:
     """The label file of each split that has one; they are of one version."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected the download of COVIDx")
-    name = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
-    found = [match for path in sorted(folder.iterdir()) if (match := name.fullmatch(path.name))]
-    if not found:
+    label_file = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
+    names = sorted(path.name for path in folder.iterdir())
+    tables = [match for name in names if (match := label_file.fullmatch(name))]
+    if not tables:
         raise FileNotFoundError(
             f"{folder}: found {contents(folder)}; expected label files such as train.txt and"
             " test.txt, or train_COVIDx9A.txt and test_COVIDx9A.txt. Give their folder"
         )
-    if len({match[2] for match in found}) > 1:
-        names = ", ".join(match[0] for match in found)
+    if len({match[2] for match in tables}) > 1:
+        several = ", ".join(match[0] for match in tables)
         raise ValueError(
-            f"{folder}: found {names}; expected the label files of one version. Move the others"
+            f"{folder}: found {several}; expected the label files of one version. Move the others"
             " away"
         )
-    there = {match[1]: folder / match[0] for match in found}
-    return {split: there[split] for split in SPLITS if split in there}
+    table_of = {match[1]: folder / match[0] for match in tables}
+    return {split: table_of[split] for split in SPLITS if split in table_of}
 
 
 def _lines(path: Path) -> list[str]:

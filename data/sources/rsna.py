@@ -3,7 +3,7 @@
     stage_2_detailed_class_info.csv                  patientId,class
     stage_2_train_labels.csv                         patientId,x,y,width,height,Target
     stage_2_train_images/<patientId>.dcm
-    pneumonia-challenge-dataset-mappings_2018.json   which NIH image, and so which patient, it is
+    pneumonia-challenge-dataset-mappings_2018.json   NIH image, and so patient, of each
 
 Both tables have one row per box. A `patientId` is an image id: the images are NIH ChestX-ray14's,
 where patients repeat.
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
-    """One record per image of a class that is clear, and every other row of the class table."""
+    """One record per normal or pneumonia image, and every other row of the class table."""
     source = "the RSNA Pneumonia Detection Challenge"
     classes = require(folder, "stage_2_detailed_class_info.csv", source)
     boxes = require(folder, "stage_2_train_labels.csv", source)

@@ -4,9 +4,9 @@
     train_image_level.csv    id (<image>_image), boxes, label, StudyInstanceUID
     train/<study>/<series>/<image>.dcm
 
-The rows are those of train_image_level.csv; the class of a study holds for all its images.
-`Negative for Pneumonia` says nothing of a PCR test, nor that the chest is normal: the labels are
-the source's own four.
+The rows are those of train_image_level.csv; all images of a study have its class. `Negative for
+Pneumonia` means neither a negative PCR test nor a normal chest: the labels are the source's own
+four.
 """
 
 import logging
@@ -35,7 +35,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     table = require(folder, "train_image_level.csv", source)
     images = require(folder, "train", source)
     classes = _classes(studies)
-    # A name of the table only looks a file up; no path is made of it.
+    # Names of the table are only looked up here; no path is made of them.
     files = {(path.parts[-3], path.stem): path for path in sorted(images.glob("*/*/*.dcm"))}
     rows = read_rows(table, ["id", "studyinstanceuid"])
     records, dropped, first = [], [], {}
@@ -81,10 +81,8 @@ def _classes(table: Path) -> dict[str, list[str]]:
 
 
 def _with_patients(records: Sequence[Record]) -> list[Record]:
-    """The records with the DICOM PatientID, all images of a study being of one patient."""
-    from data.images.dicom import (
-        read_patient_id,  # pydicom is a third of a second that -h need not wait
-    )
+    """The records with the DICOM PatientID; all images of a study have one patient."""
+    from data.images.dicom import read_patient_id  # pydicom takes 0.3 s, which -h need not wait for
 
     ids = [read_patient_id(record.path) for record in records]
     ids = [f"{NAME}:{k}" if k else r.patient_id for k, r in zip(ids, records, strict=True)]

@@ -1,4 +1,4 @@
-"""What the sources share: tables read by column name whatever their encoding, files, own splits."""
+"""What the sources share: tables read by column name, in any encoding; files; own splits."""
 
 import csv
 import io
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 class Mismatch(str):
-    """A dropped row's reason that speaks against the folder: table and images do not fit together.
+    """A dropped row's reason that puts the folder in doubt: table and images do not fit together.
 
-    Where such rows outnumber the images, `data.sources.read` refuses the folder.
+    If such rows outnumber the images, `data.sources.read` refuses the folder.
     """
 
 
 def require(folder: Path, name: str, source: str) -> Path:
-    """`folder/name`, as the source's download has it; FileNotFoundError says what is there."""
+    """`folder/name` of a source's download; FileNotFoundError says what is there instead."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected the download of {source}")
     path = folder / name
@@ -34,7 +34,7 @@ def contents(folder: Path) -> str:
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file, each a dict of stripped texts by lower-case column name.
 
-    The file is UTF-8 or Latin-1. ValueError names those of `columns` that it lacks.
+    The file is UTF-8 or Latin-1. ValueError names the missing ones of `columns`.
     """
     text = read_text(path)
     try:
@@ -44,8 +44,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     header = ["_".join(name.lower().split()) for name in (lines[0] if lines else [])]
     missing = [name for name in columns if name not in header]
     if missing:
-        found = ", ".join(name for name in header if name)[:200] or "an empty file"
-        raise ValueError(f"{path}: found columns {found}; expected also {', '.join(missing)}")
+        there = ", ".join(name for name in header if name)[:200] or "an empty file"
+        raise ValueError(f"{path}: found columns {there}; expected also {', '.join(missing)}")
     padding = [""] * len(header)
     return [
         dict(zip(header, [*map(str.strip, line), *padding], strict=False)) for line in lines[1:]
@@ -61,7 +61,7 @@ def read_text(path: Path) -> str:
 
 
 def find_file(folder: Path, name: str) -> tuple[Path | None, str]:
-    """The file `name` directly in `folder`, or None and the reason why there is none."""
+    """The file `name` directly in `folder`, or None and why there is none."""
     if not name:
         return None, Mismatch("no file name")
     if Path(name).name != name or "\\" in name:
@@ -69,15 +69,15 @@ def find_file(folder: Path, name: str) -> tuple[Path | None, str]:
     path = folder / name
     try:
         there = path.is_file()
-    except (OSError, ValueError):  # longer than a name can be, a NUL: a row whose columns slipped
+    except (OSError, ValueError):  # too long, or a NUL: a row whose columns have shifted
         there = False
     return (path, "") if there else (None, Mismatch(f"no file {folder.name}/{name}"))
 
 
 def own_splits(present: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The splits that images of the source's own train, val and test, as far as present, may go to.
+    """The splits that images of the source's own train, val and test may go to, for those present.
 
-    They stay where they are; train gives to val where the source has no val.
+    They stay where they are; train gives to val if the source has no val.
     """
     more = () if "val" in present else ("val",)
     return {name: (name, *more) if name == "train" else (name,) for name in present}

@@ -347,7 +347,7 @@ def test_of_a_large_jpeg_no_more_than_enough_is_decoded(tmp_path, name, enough, 
     assert np.abs(np.asarray(resize(image, 75, 80)) - wanted).mean() < 2
 
 
-def test_the_size_of_the_file_is_told_upright_and_of_a_png_all_is_read(tmp_path):
+def test_the_size_of_the_file_is_reported_upright_and_a_png_is_read_whole(tmp_path):
     turned = read_radiograph(write_large(tmp_path / "a.jpg", rotated=True), enough=300)
     assert (turned.size, turned.info["size"]) == ((300, 320), (600, 640))
     png = read_radiograph(write_large(tmp_path / "a.png"), enough=75)

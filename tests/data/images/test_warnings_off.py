@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 
-from data.images.warnings_off import quiet
+from data.images.warnings_off import warnings_off
 
 
 @pytest.mark.parametrize("leaves_first", ["the first", "the second"])
@@ -15,7 +15,7 @@ def test_a_thread_that_leaves_does_not_let_the_warnings_of_another_out_nor_keep_
     warnings.simplefilter("always")
 
     def other() -> None:
-        with quiet():
+        with warnings_off():
             steps[0].set()
             if leaves_first == "the first":  # the main thread
                 steps[1].wait(10)
@@ -23,7 +23,7 @@ def test_a_thread_that_leaves_does_not_let_the_warnings_of_another_out_nor_keep_
         steps[2].set()
 
     thread = threading.Thread(target=other)
-    with quiet():
+    with warnings_off():
         thread.start()
         steps[0].wait(10)
         if leaves_first == "the second":
@@ -40,7 +40,7 @@ def test_an_error_inside_ends_the_silence(monkeypatch):
     heard = []
     monkeypatch.setattr(warnings, "showwarning", lambda *about: heard.append(about))
     warnings.simplefilter("always")
-    with pytest.raises(ValueError, match="broken"), quiet():
+    with pytest.raises(ValueError, match="broken"), warnings_off():
         raise ValueError("broken")
     warnings.warn("afterwards", stacklevel=1)
     assert len(heard) == 1
