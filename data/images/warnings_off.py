@@ -1,8 +1,5 @@
-"""No warnings while an odd file is read, whichever thread reads it.
-
-A filter for whole processes would also hide what torch warns of, and would have to be set in every
-process that is spawned, and by everyone who calls the readers.
-"""
+"""No warnings while an odd file is read, whichever thread reads it; a filter for whole processes
+would also hide what torch warns of, and would be missing in those that are spawned."""
 
 import threading
 import warnings

@@ -132,9 +132,8 @@ def _label_files(folder: Path) -> dict[str, Path]:
     """The label file of each split that has one; they are of one version."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected the download of COVIDx")
-    label_file = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
-    names = sorted(path.name for path in folder.iterdir())
-    tables = [match for name in names if (match := label_file.fullmatch(name))]
+    pattern = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
+    tables = [match for path in sorted(folder.iterdir()) if (match := pattern.fullmatch(path.name))]
     if not tables:
         raise FileNotFoundError(
             f"{folder}: found {contents(folder)}; expected label files such as train.txt and"
