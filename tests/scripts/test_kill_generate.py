@@ -33,12 +33,15 @@ def flags(tmp_path_factory):
 
 
 def begin(folder, flags):
-    """Starts the command; returns it when it has begun to work."""
+    """Starts the command; returns it when it has cleared what a killed one left, and works."""
+    left = partial(folder) / ".audit.0.png"  # as if half written
+    if left.parent.exists():
+        left.touch()
     command = [sys.executable, "generate_dataset.py", folder, *flags]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while process.poll() is None and not partial(folder).exists():
+    while process.poll() is None and (left.exists() or not partial(folder).exists()):
         time.sleep(0.002)
     return process
 
