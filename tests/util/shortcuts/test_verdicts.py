@@ -26,12 +26,7 @@ from util.shortcuts.probes import (
     WITHOUT_CENTRE,
     outside_box,
 )
-from util.shortcuts.verdicts import (
-    called_out,
-    headline,
-    heat_outside_lungs,
-    judge,
-)
+from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
 GREYS = {"normal": 0, "pneumonia": 128, "COVID-19": 255}
