@@ -24,15 +24,10 @@ SENSITIVITY = 0.95  # wished for, where no flag says otherwise
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
-    parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's"
-    )
-    parser.add_argument(
-        "other",
-        metavar="CHECKPOINT",
-        nargs="?",
-        help="is it better than the first? Asked by patients",
-    )
+    name = {"metavar": "CHECKPOINT"}
+    parser.add_argument("checkpoint", **name, help="best.pth of a run, or the original's")
+    better = "is it better than the first? Asked by patients"
+    parser.add_argument("other", **name, nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--dataset", metavar="DIR", help="dataset folder; without it the checkpoint's own"
@@ -49,9 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--n-threads", type=int, default=config.n_threads, help="reading processes")
     parser.add_argument("--batch-size", type=int, default=32, help="images a forward pass")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="draws the bootstrap samples of patients"
-    )
+    seed_of = "draws the bootstrap samples of patients"
+    parser.add_argument("--seed", type=int, default=0, help=seed_of)
     args = parser.parse_args()
     demand(parser, args, ("batch_size",), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
@@ -90,7 +84,7 @@ from model.predictor import Predictor
 from util.files import atomic_path, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare
-from util.metrics.operating_points import choose, measure
+from util.metrics.operating_points import Thresholds, choose, measure
 from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import shares_of
 from util.metrics.scores import evaluate_predictions
@@ -145,28 +139,34 @@ def main(args: argparse.Namespace) -> None:
         "temperature": predictor.checkpoint["temperature"],
         **calibration(probabilities, truth.targets, truth.patients, truth.seed),
     }
-    points = operating_points(predictor, subject, probabilities, truth, args.sensitivity)
-    metrics["operating_points"] = points
+    thresholds = chosen_thresholds(predictor, subject, args.sensitivity)
+    metrics["operating_points"] = (
+        measure(probabilities, *truth[:3], thresholds) if thresholds else {}
+    )
     metrics["subgroups"] = by_group(probabilities, subject.images.table, truth)
-    metrics["prevalence"] = None
-    table = predictions(subject, truth, probabilities)
+    metrics["prevalence"] = there = None
     if args.prevalence:
         there = score_there(examined.logits)
-        table = table.assign(**columns_of(there, truth.classes, " there"))
         shares = shares_of(args.prevalence, truth.classes)
         rates = at_prevalence(there, *truth[:3], shares)
         metrics["prevalence"] = {"stated": args.prevalence, **rates}
     metrics |= shortcuts(metrics, examined, subject.images.table["source"], truth)
+    table = predictions(subject.images.table, truth, probabilities, there)
 
     write_json(out / "metrics.json", metrics)
     with atomic_path(out / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False)
+
+    def gray(row: int) -> np.ndarray:
+        """An image, (H, W) uint8, for the eye."""
+        return subject.images[row][0].float().mean(0).round().byte().numpy()
+
     report = write_report(
         out,
         metrics,
         record(predictor, subject, args.seed),
         draw_all(metrics, probabilities, truth.targets, out),
-        gallery(table, partial(gray, subject), probabilities, examined.heat),
+        gallery(table, gray, probabilities, examined.heat),
         model_card(predictor.checkpoint, subject.about, metrics, subject.split),
     )
     print(summary(metrics))
@@ -215,7 +215,8 @@ def examine_images(
 # ---- What metrics.json holds beside the scores ----
 
 
-def overall(scores: dict) -> dict:
+def overall(probabilities: np.ndarray, truth: Truth) -> dict:
+    scores = evaluate_predictions(probabilities, *truth)
     return {name: scores[name] for name in METRICS}
 
 
@@ -232,7 +233,7 @@ def cheats(
     for column in ("source", "view"):
         guesses = chances_by(column, train, subject.images.table, classes)
         scored[f"the {column} alone"] = {
-            **overall(evaluate_predictions(guesses, *truth)),
+            **overall(guesses, truth),
             "lead": compare(guesses, probabilities, *truth)["difference"],
             "how": f"each image gets the shares of the classes that its {column} has in train",
         }
@@ -246,28 +247,22 @@ def probes(
     scored = {}
     for name, probe in PROBES.items():
         logits = examine(predictor, subject, name, probe.change).logits
-        scores = evaluate_predictions(predictor.probabilities(logits), *truth)
-        scored[name] = {**overall(scores), "how": probe.how}
+        scored[name] = {**overall(predictor.probabilities(logits), truth), "how": probe.how}
     return scored
 
 
-def operating_points(
-    predictor: Predictor,
-    subject: Subject,
-    probabilities: np.ndarray,
-    truth: Truth,
-    sensitivity: float,
-) -> dict[str, dict]:
-    """At the thresholds that the model's own validation images give; not measured on these."""
+def chosen_thresholds(
+    predictor: Predictor, subject: Subject, sensitivity: float
+) -> Thresholds | None:
+    """Of the model's own validation images; None without them, or where the subject is these."""
     validation = predictor.checkpoint["validation"]
     if validation is None:
         log.warning("%s: no validation images in it; no operating points", predictor.path)
-        return {}
+        return None
     if subject.own and subject.split == "val":
-        return {}
+        return None
     chosen_on = predictor.probabilities(validation["logits"])
-    thresholds = choose(chosen_on, np.array(validation["targets"]), sensitivity)
-    return measure(probabilities, *truth[:3], thresholds)
+    return choose(chosen_on, np.array(validation["targets"]), sensitivity)
 
 
 def by_group(probabilities: np.ndarray, table: pd.DataFrame, truth: Truth) -> dict[str, dict]:
@@ -296,24 +291,20 @@ def shortcuts(metrics: dict, examined: Examined, sources: pd.Series, truth: Trut
 # ---- What is written beside it ----
 
 
-def predictions(subject: Subject, truth: Truth, probabilities: np.ndarray) -> pd.DataFrame:
-    """The metadata of each image, its class, and what the model says."""
-    return subject.images.table.assign(
+def predictions(
+    images: pd.DataFrame, truth: Truth, probabilities: np.ndarray, there: np.ndarray | None
+) -> pd.DataFrame:
+    """The metadata of each image, its class, and what the model says: here, and where classes are
+    as common as stated.
+    """
+    table = images.assign(
         truth=[truth.classes[k] for k in truth.targets],
         predicted=[truth.classes[k] for k in probabilities.argmax(1)],
-        **columns_of(probabilities, truth.classes),
     )
-
-
-def columns_of(
-    probabilities: np.ndarray, classes: list[str], where: str = ""
-) -> dict[str, np.ndarray]:
-    return {f"p({name}){where}": probabilities[:, k] for k, name in enumerate(classes)}
-
-
-def gray(subject: Subject, row: int) -> np.ndarray:
-    """An image, (H, W) uint8, for the eye."""
-    return subject.images[row][0].float().mean(0).round().byte().numpy()
+    for values, where in ((probabilities, ""), (there, " there")):
+        for k, name in enumerate(truth.classes if values is not None else ()):
+            table[f"p({name}){where}"] = values[:, k]
+    return table
 
 
 def record(predictor: Predictor, subject: Subject, seed: int) -> dict[str, str]:
@@ -365,7 +356,7 @@ def compare_checkpoints(
     for letter, (predictor, subject) in zip("AB", models, strict=True):
         logits = examine(predictor, subject, letter).logits
         probabilities.append(predictor.probabilities(logits))
-        scores = overall(evaluate_predictions(probabilities[-1], *truth))
+        scores = overall(probabilities[-1], truth)
         comparison[letter] = {"checkpoint": predictor.path, **scores}
     comparison |= compare(*probabilities, *truth)
     write_json(out / "comparison.json", comparison)

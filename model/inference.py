@@ -39,12 +39,9 @@ def predict_logits(
     batches: (n, 1 or 3, H, W) uint8. normalise: makes the network's input of one, on the device.
     autocast: a context for lower precision; none is float32. Leaves the model in eval mode.
     """
-
-    def forward(pixels: Tensor) -> Tensor:
-        return model(normalise(pixels))
-
     model.eval()
-    return torch.cat([logits.float() for logits in _passes(forward, batches, device, autocast)])
+    passes = _passes(lambda pixels: model(normalise(pixels)), batches, device, autocast)
+    return torch.cat([logits.float() for logits in passes])
 
 
 @torch.inference_mode()

@@ -79,11 +79,9 @@ class Mahalanobis:
 
     def why_outside(self, points: Tensor) -> list[str | None]:
         """For each of (N, D) its distance in words where it is beyond the limit, else None."""
+        usual = f"{self.share:.0%} of them are below {self.limit:.2f}"
         return [
             # asked in this way, NaN lies outside
-            None if distance <= self.limit else self._in_words(distance)
+            None if distance <= self.limit else f"distance {distance:.2f}, {usual}"
             for distance in self.distance(points).tolist()
         ]
-
-    def _in_words(self, distance: float) -> str:
-        return f"distance {distance:.2f}, {self.share:.0%} of them are below {self.limit:.2f}"

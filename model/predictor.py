@@ -37,10 +37,7 @@ class Predictor:
 
     @classmethod
     def load(
-        cls,
-        path: str | Path,
-        device: str | torch.device = "auto",
-        dtype: torch.dtype | None = None,
+        cls, path: str | Path, device: str | torch.device = "auto", dtype: torch.dtype | None = None
     ) -> "Predictor":
         """The predictor of a checkpoint; FileNotFoundError or ValueError where the file is none.
 

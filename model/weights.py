@@ -1,7 +1,7 @@
 """Where weights come from: torchvision's ImageNet weights, a local file, a checkpoint."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
     from torchvision.models import ResNeXt50_32X4D_Weights  # for who trains; others wait 2 s for it
 
     if weights in ResNeXt50_32X4D_Weights.__members__:
-        return _download(ResNeXt50_32X4D_Weights[weights])
+        return _without_head(_download(ResNeXt50_32X4D_Weights[weights]))
     path = Path(weights)
     if not path.is_file():
         known = ", ".join(weights.name for weights in ResNeXt50_32X4D_Weights)
@@ -30,11 +30,9 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
             f"backbone weights: found '{weights}', no file; expected one, or {known}, none"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _without_head(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # pickle, zip and torch each have their own
         raise ValueError(f"{path}: not a file of weights ({type(error).__name__})") from None
-    if isinstance(state, dict):
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     with torch.device("meta"):
         trunk = ResNeXt50()
     trunk.fc = nn.Identity()
@@ -68,30 +66,25 @@ def check_fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
         for name in wanted
         if isinstance(tensors.get(name), Tensor) and tensors[name].shape != wanted[name].shape
     ]
-    faults = [
-        f"{len(names)} {kind}, such as {names[0]}"
-        for kind, names in (
-            ("missing", missing),
-            ("not of it", foreign),
-            ("of another shape", misshapen),
-        )
-        if names
-    ]
+    kinds = {"missing": missing, "not of it": foreign, "of another shape": misshapen}
+    faults = [f"{len(some)} {kind}, such as {some[0]}" for kind, some in kinds.items() if some]
     if faults:
         raise ValueError(f"{where}: the tensors do not fit: {'; '.join(faults)}")
 
 
 def _download(weights: "ResNeXt50_32X4D_Weights") -> dict[str, Tensor]:
     try:
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        return weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network; a file that is not what it should be
+        why = (str(error) or type(error).__name__).splitlines()[0]
         raise OSError(
-            f"backbone weights {weights.name}: could not be downloaded ({_first_line(error)}). Get"
+            f"backbone weights {weights.name}: could not be downloaded ({why}). Get"
             f" {weights.url} by other means and give that file instead of the name; or give none,"
             " for random weights"
         ) from None
-    return {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _without_head(state: Any) -> Any:
+    if not isinstance(state, dict):
+        return state
+    return {name: tensor for name, tensor in state.items() if not str(name).startswith("fc.")}

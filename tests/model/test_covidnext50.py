@@ -7,6 +7,7 @@ from torch import nn
 
 from model.covidnext50 import COVIDNext50
 from model.layers import Block
+from tests.helpers.networks import NarrowNext
 
 STAGES = {"block1": (3, 64, 256), "block2": (4, 256, 512), "block3": (6, 512, 1024),
           "block4": (3, 1024, 2048)}  # name: blocks, channels in, channels out  # fmt: skip
@@ -87,57 +88,44 @@ def state():
     return original_state()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(state):
-    model = COVIDNext50(3)
-    model.load_state_dict(state, strict=True)
-    return model
+    with torch.device("meta"):  # no time spent on random weights
+        model = COVIDNext50(3)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval()
 
 
-def test_the_originals_338_names_load_strictly(state, model):
+@pytest.fixture
+def narrow():
+    return NarrowNext(3)
+
+
+def test_the_originals_338_names_load_strictly_as_37665603_parameters(state, model):
     assert len(state) == 338
     assert list(model.state_dict()) == list(state)
-
-
-def test_it_has_37665603_parameters_at_three_classes(model):
     assert sum(p.numel() for p in model.parameters()) == 37_665_603
 
 
-@pytest.mark.parametrize("images", [1, 5])
-def test_logits_agree_with_the_reference_network(state, model, images):
-    x = torch.randn(images, 3, 64, 96, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        logits = model.eval()(x)
-        wanted = reference(state, x)
-    assert logits.shape == (images, 3)
+@torch.no_grad()
+def test_logits_agree_with_the_reference_network_for_a_batch_and_for_one_image(state, model):
+    x = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    wanted = reference(state, x)
     assert wanted.std() > 0.05  # else agreement would say little
-    torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+    features = model.features(x)
+    assert features.shape == (3, 512)
+    for logits in (model(x), torch.cat([model(one[None]) for one in x]), model.logits(features)):
+        torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_one_image_alone_gives_the_logits_that_it_gives_in_a_batch(model):
-    x = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        together = model.eval()(x)
-        alone = torch.cat([model(image[None]) for image in x])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
-
-
-def test_features_are_what_the_head_sees(model):
-    x = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        features = model.eval().features(x)
-        torch.testing.assert_close(model.logits(features), model(x))
-    assert features.shape == (2, 512)
-
-
-def test_a_frozen_block_keeps_every_tensor_in_training_and_the_others_move(model):
-    model.freeze(["block0", "block3"])
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.train()
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-    model(torch.randn(2, 3, 64, 64)).square().sum().backward()
+def test_a_frozen_block_keeps_every_tensor_in_training_and_the_others_move(narrow):
+    narrow.freeze(["block0", "block3"])
+    before = {name: tensor.clone() for name, tensor in narrow.state_dict().items()}
+    narrow.train()
+    optimizer = torch.optim.SGD([p for p in narrow.parameters() if p.requires_grad], lr=0.1)
+    narrow(torch.randn(2, 3, 64, 64)).square().sum().backward()
     optimizer.step()
-    after = model.state_dict()
+    after = narrow.state_dict()
     kept = {name for name in before if torch.equal(before[name], after[name])}
     assert {name for name in kept if name.startswith(("block0", "block3"))} == {
         name for name in before if name.startswith(("block0", "block3"))
@@ -145,28 +133,30 @@ def test_a_frozen_block_keeps_every_tensor_in_training_and_the_others_move(model
     assert not {"block1.module.0.bn1.running_mean", "logits.module.weight"} & kept
 
 
-def test_frozen_batchnorm_stays_in_eval_through_train_and_eval(model):
-    model.freeze(["block2"])
-    model.eval()
-    model.train()
-    modes = {name: m.training for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+def test_frozen_batchnorm_stays_in_eval_through_train_and_eval(narrow):
+    narrow.freeze(["block2"])
+    narrow.eval()
+    narrow.train()
+    modes = {
+        name: m.training for name, m in narrow.named_modules() if isinstance(m, nn.BatchNorm2d)
+    }
     assert not any(mode for name, mode in modes.items() if name.startswith("block2"))
     assert all(mode for name, mode in modes.items() if not name.startswith("block2"))
 
 
-def test_freezing_an_unknown_block_names_the_known_ones(model):
+def test_freezing_an_unknown_block_names_the_known_ones(narrow):
     with pytest.raises(ValueError, match=r"found layer4; expected some of block0, .*, logits"):
-        model.freeze(["block1", "layer4"])
-    assert not any(block.frozen for block in model.modules() if isinstance(block, Block))
+        narrow.freeze(["block1", "layer4"])
+    assert not any(block.frozen for block in narrow.modules() if isinstance(block, Block))
 
 
-def test_trunk_weights_arrive_in_the_blocks():
+def test_trunk_weights_arrive_in_the_blocks(state):
     trunk = {
         name.replace("block0.module.0", "conv1")
         .replace("block0.module.1", "bn1")
         .replace("block", "layer")
         .replace(".module", ""): tensor
-        for name, tensor in original_state().items()
+        for name, tensor in state.items()
         if name.startswith("block")
     }
     model = COVIDNext50(4, trunk)

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from data.transforms import PLAIN, InputFormat
-from model.covidnext50 import COVIDNext50
 from model.fuse_batchnorm import fuse_for_inference
 from model.inference import examine
+from tests.helpers.networks import NarrowNext
 
 CPU = torch.device("cpu")
 FORM = InputFormat((64, 64), **PLAIN)
@@ -20,7 +20,7 @@ def network():
     """Random weights, with statistics and scales as after training."""
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    network = COVIDNext50(3).eval()
+    network = NarrowNext(3).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low, high in (
@@ -48,10 +48,12 @@ def test_folding_changes_logits_features_and_heat_by_rounding_alone(network, pix
         torch.testing.assert_close(mine, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_no_batchnorm_is_left(network):
+def test_no_batchnorm_is_left_and_nothing_can_be_trained(network):
     after = fuse_for_inference(copy.deepcopy(network), CPU, torch.float32)
     assert not [m for m in after.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len([m for m in after.modules() if isinstance(m, nn.Conv2d)]) == 56
+    assert not after.training
+    assert not any(parameter.requires_grad for parameter in after.parameters())
 
 
 def test_bfloat16_is_near_and_features_and_logits_are_float32(network, pixels):
@@ -67,25 +69,16 @@ def test_bfloat16_is_near_and_features_and_logits_are_float32(network, pixels):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_image_alone_gives_the_probabilities_that_it_gives_in_a_batch(network, dtype):
-    pixels = torch.randint(
-        0, 256, (16, 1, 64, 64), generator=torch.Generator().manual_seed(2), dtype=torch.uint8
-    )
+def test_an_image_alone_gives_the_probabilities_that_it_gives_in_a_batch(network, pixels, dtype):
     fast = fuse_for_inference(copy.deepcopy(network), CPU, dtype)
     together = look(fast, pixels).logits.softmax(1)
     alone = torch.cat([look(fast, image[None]).logits for image in pixels]).softmax(1)
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
 
 
-def test_nothing_of_it_can_be_trained(network):
-    fast = fuse_for_inference(copy.deepcopy(network), CPU, torch.float32)
-    assert not fast.training
-    assert not any(parameter.requires_grad for parameter in fast.parameters())
-
-
 def test_the_tensors_it_was_loaded_from_stay_as_they_are(network):
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    other = COVIDNext50(3)
+    other = NarrowNext(3)
     other.load_state_dict(network.state_dict(), assign=True)
     fuse_for_inference(other, CPU, torch.bfloat16)
     assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)

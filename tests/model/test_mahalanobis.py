@@ -29,7 +29,7 @@ def test_the_distance_is_that_of_mahalanobis_with_the_shrunken_covariance(width)
     assert Mahalanobis.around(seen).distance(new).numpy() == pytest.approx(expected, rel=1e-4)
 
 
-def alarms(made_of, alarms, width, copies=1, draws=60):
+def alarms(made_of, alarms, width, copies=1, draws=30):
     """The mean part of 500 new points that lies beyond the limit of so many."""
     parts = []
     for seed in range(draws):

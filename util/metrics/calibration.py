@@ -70,53 +70,6 @@ def fit_temperature(
 # ---- Errors ----
 
 
-def expected_calibration_error(
-    probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS
-) -> float:
-    """Mean distance of confidence and accuracy over `bins` equally wide bins of confidence.
-
-    `probabilities` (n, K), `targets` (n,) class indices. Confidence is the highest probability; a
-    bin counts by its images and holds its upper end. Guo et al. (2017), arXiv:1706.04599.
-
-    Biased upward: chance moves accuracy away from confidence, never closer on the whole. A perfect
-    model has an error above 0 on any split, the more so the fewer images (see `calibration`).
-    """
-    return float(np.abs(_gaps(*_confidence(probabilities, targets), bins)).sum())
-
-
-def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean over images of the squared error summed over classes: 0 best, 2 worst.
-
-    `probabilities` (n, K), `targets` (n,) class indices. This is the form of Brier (1950), Mon.
-    Weather Rev. 78:1; for two classes it is twice the one of a single probability.
-    """
-    return float(_squared_errors(np.asarray(probabilities, float), targets).mean())
-
-
-def reliability_bins(
-    probabilities: np.ndarray, targets: np.ndarray, bins: int = BINS
-) -> list[dict[str, float | int]]:
-    """The bins of `expected_calibration_error` that hold images, in rising order.
-
-    Each is {"low", "high", "images", "confidence", "accuracy"}, the last two means over its images.
-    """
-    confidence, right = _confidence(probabilities, targets)
-    bin_of = _bin_of(confidence, bins)
-    rows = []
-    for b in np.unique(bin_of):
-        inside = bin_of == b
-        rows.append(
-            {
-                "low": float(b / bins),
-                "high": float((b + 1) / bins),
-                "images": int(inside.sum()),
-                "confidence": float(confidence[inside].mean()),
-                "accuracy": float(right[inside].mean()),
-            }
-        )
-    return rows
-
-
 def calibration(
     probabilities: np.ndarray,
     targets: np.ndarray,
@@ -126,21 +79,34 @@ def calibration(
 ) -> dict:
     """Calibration error and Brier score with intervals, and the bins of a reliability diagram.
 
-    `probabilities` (n, K), `targets` (n,) class indices, `patients` (n,) names. Returns
-    {"expected_calibration_error": metric, "brier": metric, "bins": `reliability_bins`,
-    "expected_by_chance": the calibration error that the noise of as many patients shows on average,
-    be every probability right}. `draws` samples of patients, fixed by `seed`, give the intervals.
+    `probabilities` (n, K), `targets` (n,) class indices, `patients` (n,) names; ValueError for
+    arrays that do not fit each other. `draws` samples of patients, fixed by `seed`, give the
+    intervals. Returns
 
-    The interval of the calibration error is of the true one, which the value exaggerates; it holds
-    the value all the same. Raises ValueError for arrays that do not fit each other.
+    "expected_calibration_error": metric, the mean distance of confidence, the highest probability,
+    and accuracy over 15 equally wide bins of confidence. A bin counts by its images and holds its
+    upper end. Guo et al. (2017), arXiv:1706.04599. Biased upward: chance moves accuracy away from
+    confidence, never closer on the whole. The interval is of the true error, which the value
+    exaggerates; it holds the value all the same.
+
+    "expected_by_chance": the calibration error that the noise of as many patients shows on average,
+    be every probability right.
+
+    "brier": metric, the mean over images of the squared error summed over classes: 0 best, 2 worst.
+    This is the form of Brier (1950), Mon. Weather Rev. 78:1; for two classes it is twice the one of
+    a single probability.
+
+    "bins": those that hold images, in rising order, each {"low", "high", "images", "confidence",
+    "accuracy"}, the last two means over its images.
     """
-    probabilities, targets = np.asarray(probabilities, float), np.asarray(targets)
-    check_table(probabilities, targets, patients, range(np.shape(probabilities)[-1]))
+    table = np.asarray(probabilities, float)
+    table, targets, patients = check_table(table, targets, patients, range(table.shape[-1]))
     names, patients = np.unique(patients, return_inverse=True)
-    confidence, right = _confidence(probabilities, targets)
-    bin_of = _bin_of(confidence, BINS)
-    gaps = _gaps(confidence, right, BINS)
-    errors = _squared_errors(probabilities, targets)
+    confidence, right = table.max(1), table.argmax(1) == targets
+    bin_of = np.clip(np.searchsorted(np.linspace(0, 1, BINS + 1), confidence) - 1, 0, BINS - 1)
+    # Accuracy less confidence of each bin, times its part of the images.
+    gaps = np.bincount(bin_of, right - confidence, minlength=BINS) / len(targets)
+    errors = ((table - np.eye(table.shape[1])[targets]) ** 2).sum(1)
 
     def drawn_gaps_and_brier(weights: np.ndarray) -> np.ndarray:
         images = weights.sum(1, keepdims=True)
@@ -162,30 +128,18 @@ def calibration(
         "expected_calibration_error": metric(np.abs(gaps).sum(), error),
         "expected_by_chance": float(np.abs(noise).sum(1).mean()),
         "brier": metric(errors.mean(), (2 * score[0], 2 * score[1])),
-        "bins": reliability_bins(probabilities, targets),
+        "bins": [_bin(b, confidence[bin_of == b], right[bin_of == b]) for b in np.unique(bin_of)],
     }
 
 
-def _confidence(probabilities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest probability of each image (n,), and whether it is that of its class (n,) bool."""
-    probabilities = np.asarray(probabilities, float)
-    return probabilities.max(1), probabilities.argmax(1) == targets
-
-
-def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each confidence (n,): 0 ... bins - 1, the upper end belongs to the bin."""
-    edges = np.linspace(0, 1, bins + 1)
-    return np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)
-
-
-def _gaps(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
-    """Accuracy less confidence of each bin, times its part of the images: (bins,)."""
-    sums = np.bincount(_bin_of(confidence, bins), right - confidence, minlength=bins)
-    return sums / len(confidence)
-
-
-def _squared_errors(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    return ((probabilities - np.eye(probabilities.shape[1])[targets]) ** 2).sum(1)
+def _bin(b: int, confidence: np.ndarray, right: np.ndarray) -> dict[str, float | int]:
+    return {
+        "low": float(b / BINS),
+        "high": float((b + 1) / BINS),
+        "images": len(right),
+        "confidence": float(confidence.mean()),
+        "accuracy": float(right.mean()),
+    }
 
 
 def _no_less_than_chance(noise: np.ndarray, confidence: np.ndarray) -> np.ndarray:

@@ -32,8 +32,7 @@ def compare(
 ) -> dict:
     """Model B less model A on the same images, ready for JSON: above 0, B is better.
 
-    `probabilities_a` and `probabilities_b` (n, K), `targets` and `patients` (n,), `classes` K
-    names. Returns "difference": {"accuracy", "macro_f1", "macro_auroc"} as metrics, "mcnemar" and
+    Arguments as for `check_table`. Returns "difference": {each of METRICS: metric}, "mcnemar" and
     "verdict", one sentence.
 
     The intervals are of 1,000 bootstrap draws that take the same patients for both models. As a
@@ -46,10 +45,10 @@ def compare(
     McNemar's test (1947), Psychometrika 12:153, has one vote a patient, as images of a patient are
     not independent: for the model that names more of them right. "p" is two-sided and exact.
     """
-    models = [np.asarray(model) for model in (probabilities_a, probabilities_b)]
-    targets = np.asarray(targets)
-    for model in models:
-        check_table(model, targets, patients, classes)
+    models = []
+    for probabilities in (probabilities_a, probabilities_b):
+        model, targets, _ = check_table(probabilities, targets, patients, classes)
+        models.append(model)
     _, patients = np.unique(patients, return_inverse=True)
 
     def difference(weights: np.ndarray) -> np.ndarray:

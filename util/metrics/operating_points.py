@@ -46,14 +46,12 @@ def measure(
 ) -> dict[str, dict]:
     """What `thresholds` of `choose` reach on another split, ready for JSON.
 
-    `probabilities` (n, K), `targets` and `patients` (n,), `classes` K names. Returns class ->
+    The other arguments are those of `check_table`. Returns class ->
     {"wished_sensitivity", "chosen_on", "threshold", "sensitivity", "specificity"}: `chosen_on` are
     images, the last two are metrics with Wilson's intervals on the effective number of images. A
     class without a threshold has None for that and for what it reaches.
     """
-    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    check_table(probabilities, targets, patients, classes)
-    patients = np.asarray(patients)
+    probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     points = {}
     for k, label in enumerate(classes):
         threshold = thresholds.values[k]

@@ -18,20 +18,19 @@ def at_prevalence(
 ) -> dict:
     """{"recall": {class: metric}, "precision": {class: metric}} among `prevalence` (K,) of each.
 
-    `probabilities` (n, K), of `to_prevalence` where they shall suit that population; `targets` and
-    `patients` (n,), `classes` K names; `prevalence` adds up to 1. Only the split's rates are used:
-    how often a class is found, and how often each other class is taken for it. Both are of the most
-    probable class. Precision is None where a class that `prevalence` expects has no images, 0 for a
-    class never given.
+    Arguments as for `check_table`; `probabilities` are of `to_prevalence` where they shall suit
+    that population, and `prevalence` adds up to 1. Only the split's rates are used: how often a
+    class is found, and how often each other class is taken for it. Both are of the most probable
+    class. Precision is None where a class that `prevalence` expects has no images, 0 for a class
+    never given.
 
     The rates have Wilson's intervals on their patients, so that a rate of no false alarms keeps its
     doubt; they are joined by MOVER, in the form for ratios of Donner & Zou (2012), Stat. Methods
     Med. Res. 21:347. Nothing is drawn.
     """
-    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    check_table(probabilities, targets, patients, classes)
+    probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     prevalence = check_shares(prevalence, len(classes), "prevalence")
-    named, patients = probabilities.argmax(1), np.asarray(patients)
+    named = probabilities.argmax(1)
     scores = {"recall": {}, "precision": {}}
     for k, label in enumerate(classes):
         hits, of_class = (named == k)[targets == k], patients[targets == k]
@@ -55,8 +54,9 @@ def _precision(
         return metric(np.nan, (np.nan, np.nan))
     if hits[0] + alarms[0] == 0:
         return metric(0.0, (0.0, 1.0))  # never given: nothing is known
-    low, high = _part_interval(hits, alarms)
-    return metric(hits[0] / (hits[0] + alarms[0]), (low, high))
+    # Of the odds, and of their inverse.
+    low, high = _ratio_low(hits, alarms), _ratio_low(alarms, hits)
+    return metric(hits[0] / (hits[0] + alarms[0]), (low / (1 + low), 1 / (1 + high)))
 
 
 def _sum(rates: np.ndarray) -> np.ndarray:
@@ -64,12 +64,6 @@ def _sum(rates: np.ndarray) -> np.ndarray:
     value = rates[:, 0].sum()
     down, up = np.linalg.norm(rates[:, 1:] - rates[:, :1], axis=0)
     return np.array([value, max(0.0, value - down), value + up])
-
-
-def _part_interval(part: np.ndarray, rest: np.ndarray) -> tuple[float, float]:
-    """Interval of part / (part + rest), both (3,) of value, low and high."""
-    low, high = _ratio_low(part, rest), _ratio_low(rest, part)  # of the odds, and of their inverse
-    return low / (1 + low), 1 / (1 + high)
 
 
 def _ratio_low(over: np.ndarray, under: np.ndarray) -> float:

@@ -30,10 +30,7 @@ FEW_PATIENTS = 30  # below it a class gets a warning
 
 
 def confusion_matrix(
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    n_classes: int,
-    weights: np.ndarray | None = None,
+    targets: np.ndarray, predictions: np.ndarray, n_classes: int, weights: np.ndarray | None = None
 ) -> np.ndarray:
     """Count images by true class (rows) and predicted class (columns).
 
@@ -99,10 +96,7 @@ def summary(matrix: np.ndarray) -> dict[str, float]:
 
 
 def macro_auroc(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean AUROC of the classes that occur: `probabilities` (n, K), `targets` (n,) class indices.
-
-    NaN where only one occurs.
-    """
+    """Mean AUROC of the classes that occur; NaN where only one does. Shapes as for `auroc`."""
     matrix = confusion_matrix(targets, targets, probabilities.shape[1])
     return float(macro_average(auroc(probabilities, targets), matrix))
 
@@ -120,20 +114,16 @@ def evaluate_predictions(
 ) -> dict:
     """Every metric of `probabilities` (n, K) against `targets` (n,), ready for JSON.
 
-    `patients` (n,) names the patient of each image: images of one patient are not independent.
-    `classes` are the K names in the order of the columns; the predicted class is the most probable.
-    A metric is {"value", "low", "high"}, the ends of its 95 % interval, all None where undefined.
+    Arguments as for `check_table`, which raises for those that do not fit. Images of one patient
+    are not independent; the predicted class is the most probable. A metric is {"value", "low",
+    "high"}, the ends of its 95 % interval, all None where undefined.
 
     Proportions have Wilson's interval on the effective number of images. F1, AUROC and average
     precision have it on the number that the variance of `draws` bootstrap samples of patients
     implies; `seed` fixes these. Macro averages join the intervals of their classes, so that a rare
     class without a mistake, where a bootstrap sees no doubt, keeps its own.
-
-    Raises ValueError for arrays that do not fit each other, indices outside the classes, values
-    that are not finite and patients that are not named.
     """
-    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    check_table(probabilities, targets, patients, classes)
+    probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     predictions = probabilities.argmax(1)
     names, patients = np.unique(patients, return_inverse=True)
     matrix = confusion_matrix(targets, predictions, len(classes))
@@ -247,15 +237,13 @@ def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -
 
 
 def check_table(
-    probabilities: np.ndarray,
-    targets: np.ndarray,
-    patients: Sequence[str],
-    classes: Sequence[str],
-) -> None:
-    """Raises ValueError, in one line, for the first argument that does not fit.
+    probabilities: np.ndarray, targets: np.ndarray, patients: Sequence[str], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first three as arrays; ValueError, in one line, for the first that does not fit.
 
     `probabilities` (n, K), `targets` (n,) class indices, `patients` n and `classes` K names.
     """
+    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
     if targets.ndim != 1 or len(targets) == 0 or targets.dtype.kind not in "iu":
         raise ValueError(
             f"targets: shape {targets.shape}, {targets.dtype}; expected one class index per image."
@@ -284,3 +272,4 @@ def check_table(
     for row, patient in enumerate(patients):
         if not isinstance(patient, str) or not patient:
             raise ValueError(f"patients: row {row} is {patient!r}; expected a patient's name.")
+    return probabilities, targets, np.asarray(patients)

@@ -23,16 +23,15 @@ def subgroups(
 ) -> dict[str, dict[str, dict]]:
     """Accuracy and macro F1 of the images that share a value of one of `columns`, ready for JSON.
 
-    `probabilities` (n, K), `columns` name -> n values, of which a blank or missing one counts as
-    "unknown"; `targets` and `patients` (n,), `classes` K names. Returns name -> value -> {"images",
-    "patients", "accuracy": metric, "macro_f1": metric}, the most images first.
+    `columns` are name -> n values, of which a blank or missing one counts as "unknown"; the other
+    arguments are those of `check_table`. Returns name -> value -> {"images", "patients",
+    "accuracy": metric, "macro_f1": metric}, the most images first.
 
     Macro F1 is over the classes that occur in the subgroup: do not compare two subgroups of other
     classes. There are many subgroups: one in twenty leaves its interval by chance.
     """
-    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    check_table(probabilities, targets, patients, classes)
-    predictions, patients = probabilities.argmax(1), np.asarray(patients)
+    probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
+    predictions = probabilities.argmax(1)
     scores: dict[str, dict[str, dict]] = {}
     for name, values in columns.items():
         if len(values) != len(targets):

@@ -13,6 +13,8 @@ LIMITS = (
     "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
     "An interval covers the chance of which patients are in the split, and no other doubt.",
 )
+ONE_PASS = "one network, which sees each image once"
+SIX_PASSES = "one network; mean over an image, its mirror image and four small shifts of it"
 MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
@@ -29,13 +31,14 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
     config = checkpoint["config"]
     facts = {
         "Name": config.get("name"),
-        "Architecture": architecture(checkpoint),
+        "Architecture": "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk,"
+        f" {checkpoint['parameters']:,} parameters",
         "Classes": ", ".join(class_names(checkpoint["mapping"])),
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
         "Selection": selection(checkpoint),
-        "Prediction": prediction(checkpoint),
+        "Prediction": ONE_PASS if not checkpoint["test_time_augmentation"] else SIX_PASSES,
         "Temperature": f"{checkpoint['temperature']:.3f}",
         "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
@@ -43,11 +46,6 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Intended use": "Research. Not a medical device; not to diagnose or treat anyone.",
     }
     return {name: value or "not in the checkpoint" for name, value in facts.items()}
-
-
-def architecture(checkpoint: Mapping) -> str:
-    text = "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk"
-    return f"{text}, {checkpoint['parameters']:,} parameters"
 
 
 def input_format(form: Mapping) -> str:
@@ -87,12 +85,6 @@ def selection(checkpoint: Mapping) -> str | None:
     return f"{text}. Validation{how} chooses the epoch; the test split takes no part"
 
 
-def prediction(checkpoint: Mapping) -> str:
-    if not checkpoint["test_time_augmentation"]:
-        return "one network, which sees each image once"
-    return "one network; mean over an image, its mirror image and four small shifts of it"
-
-
 def mixture(checkpoint: Mapping) -> str | None:
     """How common the classes are where the probabilities are right as they are."""
     if not checkpoint["prior"]:
@@ -117,7 +109,7 @@ def data_facts(about: Mapping) -> dict[str, str]:
         "Patients": join(about["patients"].items()),
         "Split": _split(arguments),
         "One radiograph in several files": f"{len(copies)} groups, each on one side of the split",
-        "Rows left out": _dropped(about),
+        "Rows left out": "; ".join(f"{why} ({n:,})" for why, n in about.get("dropped", {}).items()),
         "Fingerprint": about["fingerprint"],
         "Made with": join(about["versions"].items()),
     }
@@ -132,10 +124,6 @@ def _split(arguments: Mapping) -> str:
     text = f"by patient, each class and source alike; {test}, of validation "
     text += f"{arguments['val_size']:g}; seed {arguments['seed']}"
     return text + ("; patients of an earlier data set stay" if arguments.get("split_from") else "")
-
-
-def _dropped(about: Mapping) -> str | None:
-    return "; ".join(f"{reason} ({n:,})" for reason, n in about.get("dropped", {}).items()) or None
 
 
 def count_table(about: Mapping) -> dict:

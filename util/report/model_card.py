@@ -8,14 +8,7 @@ Radiology: Artificial Intelligence 2:e200029. The numbers of the items are those
 
 from collections.abc import Mapping
 
-from util.report.facts import (
-    count_table,
-    data_facts,
-    join,
-    limits,
-    model_facts,
-    people_table,
-)
+from util.report.facts import count_table, data_facts, join, limits, model_facts, people_table
 
 TITLES = {
     10: "Selection of data subsets",

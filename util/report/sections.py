@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from util.metrics.comparison import METRICS
 from util.report.facts import join
 from util.report.parts import Figure, Row, Section, Table, sentence, text
 
@@ -80,7 +81,12 @@ def sections(
         parts.append(_prevalence(metrics["prevalence"]))
     parts += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
     limits = [("", limit) for limit in card["limits"]]
-    return [*parts, *_cards(card), _section("Limits", notes=limits), _record(facts)]
+    return [
+        *parts,
+        *_cards(card),
+        _section("Limits", notes=limits),
+        _section("Record", [_facts(facts)]),
+    ]
 
 
 def _section(title: str, *parts, **more) -> Section:
@@ -97,11 +103,9 @@ def _together(metrics: Mapping) -> Section:
         rows.append(Row(name, [metrics[key]], "model"))
         rows += [Row(c, [s[key]], "cheat") for c, s in metrics["cheats"].items() if key in s]
     tables = [Table(("Metric", "Value"), rows, True)]
-    leads = {name: scores["lead"] for name, scores in metrics["cheats"].items()}
-    if leads:
-        asked = list(next(iter(leads.values())))
-        ahead = [Row(name, [lead[key] for key in asked]) for name, lead in leads.items()]
-        tables.append(Table(("The model's lead over", *(MACRO[key] for key in asked)), ahead))
+    if metrics["cheats"]:
+        ahead = [Row(c, [s["lead"][key] for key in METRICS]) for c, s in metrics["cheats"].items()]
+        tables.append(Table(("The model's lead over", *(MACRO[key] for key in METRICS)), ahead))
     notes = [(name, sentence(scores["how"])) for name, scores in metrics["cheats"].items()]
     return _section("All classes together", tables, (), notes)
 
@@ -140,16 +144,13 @@ def _curves(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 
 def _probes(metrics: Mapping) -> Section:
-    asked = ("accuracy", "macro_f1", "macro_auroc")
-    keys = [key for key in asked if all(key in scores for scores in metrics["probes"].values())]
-
     def row(name: str, scores: Mapping, how: str, kind: str) -> Row:
-        return Row(name, [*(scores.get(key, "") for key in keys), sentence(how)], kind)
+        return Row(name, [*(scores[key] for key in METRICS), sentence(how)], kind)
 
     rows = [row("whole image", metrics, "the model's own score", "model")]
     for kind, those in (("model", metrics["probes"]), ("cheat", metrics["cheats"])):
         rows += [row(name, scores, scores["how"], kind) for name, scores in those.items()]
-    head = ("Image", *(MACRO[key] for key in keys), "How to read it")
+    head = ("Image", *(MACRO[key] for key in METRICS), "How to read it")
     return _section("Probes", [Table(head, rows, True, "readings")])
 
 
@@ -164,19 +165,10 @@ def _heat(metrics: Mapping) -> Section:
 
 
 def _source_in_features(metrics: Mapping) -> Section:
-    rows = [
-        Row(
-            label,
-            [
-                known["auroc"],
-                known["images"],
-                join(known["sources"].items()),
-                sentence(known["how"]),
-            ],
-            "model",
-        )
-        for label, known in metrics["source_in_features"].items()
-    ]
+    rows = []
+    for label, known in metrics["source_in_features"].items():
+        cells = [known["auroc"], known["images"], join(known["sources"].items())]
+        rows.append(Row(label, [*cells, sentence(known["how"])], "model"))
     head = ("Class", "AUROC", "Images", "Of them", "How to read it")
     return _section("The source in the features", [Table(head, rows, True, "readings")])
 
@@ -203,19 +195,9 @@ def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 
 def _operating_points(metrics: Mapping) -> Section:
-    rows = [
-        Row(
-            label,
-            [
-                point["wished_sensitivity"],
-                point["chosen_on"],
-                point["threshold"],
-                point["sensitivity"],
-                point["specificity"],
-            ],
-        )
-        for label, point in metrics["operating_points"].items()
-    ]
+    keys = ("wished_sensitivity", "chosen_on", "threshold", "sensitivity", "specificity")
+    points = metrics["operating_points"].items()
+    rows = [Row(label, [point[key] for key in keys]) for label, point in points]
     head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
     return _section("Operating points", [Table(head, rows)])
 
@@ -267,10 +249,6 @@ def _cards(card: Mapping) -> list[Section]:
         _section("Model card", [_facts(card["model"])]),
         _section("CLAIM", [Table(("Item", "What", "Answer"), answers, kind="claim")]),
     ]
-
-
-def _record(facts: Mapping[str, str]) -> Section:
-    return _section("Record", [_facts(facts)])
 
 
 # ---- Parts ----

@@ -25,10 +25,7 @@ def summary(metrics: Mapping) -> str:
     for name, scores in {**metrics["cheats"], **metrics["probes"]}.items():
         lines += [line(f"{name}: {key}", scores[key]) for key in ("accuracy", "macro_f1")]
     lines.append(
-        line(
-            "expected calibration error",
-            metrics["calibration"]["expected_calibration_error"],
-        )
+        line("expected calibration error", metrics["calibration"]["expected_calibration_error"])
     )
     for label, point in metrics["operating_points"].items():
         if point["threshold"] is None:

@@ -65,24 +65,21 @@ def called_out(verdicts: Sequence[Verdict]) -> list[str]:
 def headline(metrics: dict, verdicts: Sequence[Verdict]) -> dict[str, str]:
     """What all verdicts come to: {"state": "called out", "not called out" or "not tested",
     "sentence": the same in words}."""
+    state, end = "not tested", ""
     if metrics["macro_auroc"]["value"] is None:
         why = "there are images of one class only, or of none, so that no AUROC is defined"
-        return _headline("not tested", f"Shortcuts could not be tested: {why}.")
-    if not _tested(metrics):
+    elif not _tested(metrics):
         why = f"the model itself {_scores(metrics)}, which is not shown to be better than guessing"
-        return _headline("not tested", f"Shortcuts could not be tested: {why}.")
-    if accused := called_out(verdicts):
-        why = "with the lungs blacked out it still tells the classes apart"
+    elif accused := called_out(verdicts):
+        state, why = "called out", "with the lungs blacked out it still tells the classes apart"
         if WITHOUT_BORDER in accused:
             why += ", and better than from the lungs"
-        part = "Part of its score does not come from the lungs."
-        return _headline("called out", f"Called out: {why}. {part}")
-    proof = "That is no proof: a shortcut inside the lungs passes every probe."
-    return _headline("not called out", f"Not called out: no probe finds a shortcut. {proof}")
-
-
-def _headline(state: str, sentence: str) -> dict[str, str]:
-    return {"state": state, "sentence": sentence}
+        end = " Part of its score does not come from the lungs."
+    else:
+        state, why = "not called out", "no probe finds a shortcut"
+        end = " That is no proof: a shortcut inside the lungs passes every probe."
+    start = "Shortcuts could not be tested" if state == "not tested" else state.capitalize()
+    return {"state": state, "sentence": f"{start}: {why}.{end}"}
 
 
 def _tested(metrics: dict) -> bool:

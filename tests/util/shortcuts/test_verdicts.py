@@ -1,21 +1,18 @@
 """A network that was trained to cheat is called out by the probes, and an honest one is not."""
 
-import shutil
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image, ImageOps
 from torch import nn
 
-import generate_dataset
 from data.dataset import RadiographDataset
 from data.transforms import PLAIN, InputFormat
 from model.inference import examine, predict_logits
 from model.layers import Block, conv_bn
-from tests.conftest import run_script
-from tests.helpers.networks import TinyNext
+from tests.helpers.networks import MAPPING, TinyNext
 from util.metrics.scores import evaluate_predictions
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import (
@@ -26,15 +23,9 @@ from util.shortcuts.probes import (
     WITHOUT_CENTRE,
     outside_box,
 )
-from util.shortcuts.verdicts import (
-    called_out,
-    headline,
-    heat_outside_lungs,
-    judge,
-)
+from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
 
-MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
-GREYS = {"normal": 0, "pneumonia": 128, "COVID-19": 255}
+GREYS = [0, 128, 255]
 FORM = InputFormat((48, 48), **PLAIN)
 CPU = torch.device("cpu")
 
@@ -55,71 +46,78 @@ class SmallNext(TinyNext):
 # ---- Networks that were trained ----
 
 
-@pytest.fixture(scope="module")
-def plain(sources, tmp_path_factory):
-    """The sample data, half of it test."""
-    folder = tmp_path_factory.mktemp("half") / "set"
-    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64, "--workers", 2)
-    run_script(generate_dataset, folder, *flags, "--test-size", 0.5)
-    return folder
+class Images(NamedTuple):
+    pixels: torch.Tensor  # (N, 1, 48, 48) uint8
+    targets: torch.Tensor
+    patients: np.ndarray
+    sources: np.ndarray
 
 
 @pytest.fixture(scope="module")
-def painted(plain, tmp_path_factory):
-    """A copy in which a thin frame, 4 of 64 pixels, has the grey of the class."""
-    folder = tmp_path_factory.mktemp("painted") / "set"
-    shutil.copytree(plain, folder, ignore=shutil.ignore_patterns("decoded"))
-    for split in ("train", "val", "test"):
-        table = pd.read_csv(folder / f"{split}_metadata.csv")
-        for name, label in zip(table["filename"], table["label"], strict=True):
-            path = folder / split / name
-            with Image.open(path) as image:
-                inner = ImageOps.crop(image, 4)
-            ImageOps.expand(inner, 4, GREYS[label]).save(path)
-    return folder
+def plain(dataset):
+    """The sample data by split, half of its patients in test."""
+    parts = [RadiographDataset(dataset, split, MAPPING, FORM) for split in ("train", "val", "test")]
+    pixels, targets = (
+        torch.cat(column)
+        for column in zip(*(part.__getitems__(range(len(part))) for part in parts), strict=True)
+    )
+    table = pd.concat([part.table for part in parts])
+    patients, sources = table["patient_id"].to_numpy(), table["source"].to_numpy()
+    in_test = np.unique(patients, return_inverse=True)[1] % 2 == 0
+    return {
+        name: Images(pixels[rows], targets[rows], patients[rows], sources[rows])
+        for name, rows in (("train", ~in_test), ("test", in_test))
+    }
 
 
-def train(folder, epochs=30, rate=2e-3, seed=0):
-    torch.manual_seed(seed)
-    images = RadiographDataset(folder, "train", MAPPING, FORM)
-    pixels, targets = images.__getitems__(range(len(images)))
+@pytest.fixture(scope="module")
+def painted(plain):
+    """The same in which a thin frame, 3 of 48 pixels, has the grey of the class."""
+    sets = {}
+    for name, images in plain.items():
+        pixels = torch.tensor(GREYS)[images.targets].byte().view(-1, 1, 1, 1).repeat(1, 1, 48, 48)
+        pixels[..., 3:-3, 3:-3] = images.pixels[..., 3:-3, 3:-3]
+        sets[name] = images._replace(pixels=pixels)
+    return sets
+
+
+def train(images, epochs=30, rate=2e-3):
+    torch.manual_seed(0)
     network = SmallNext(3).train()
     optimizer = torch.optim.AdamW(network.parameters(), rate)
     for epoch in range(epochs):
         optimizer.param_groups[0]["lr"] = rate * (1 - epoch / epochs)
-        for batch in torch.randperm(len(pixels)).chunk(-(-len(pixels) // 16)):
-            shown = pixels[batch] if torch.rand(()) < 0.5 else pixels[batch].flip(3)
-            loss = nn.functional.cross_entropy(network(FORM.normalise(shown)), targets[batch])
+        for batch in torch.randperm(len(images.pixels)).chunk(-(-len(images.pixels) // 16)):
+            shown = images.pixels[batch]
+            shown = FORM.normalise(shown if torch.rand(()) < 0.5 else shown.flip(3))
+            loss = nn.functional.cross_entropy(network(shown), images.targets[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     return network
 
 
-def probed(network, folder):
-    """What evaluation measures on the test split, and what is said of it."""
-    images = RadiographDataset(folder, "test", MAPPING, FORM)
-    pixels, targets = images.__getitems__(range(len(images)))
-    targets, patients = targets.numpy(), images.table["patient_id"].to_numpy()
+def probed(network, images):
+    """What evaluation measures on the images, and what is said of it."""
+    truth = images.targets.numpy(), images.patients, list(MAPPING)
 
     def score(logits):
-        return evaluate_predictions(logits.softmax(1).numpy(), targets, patients, list(MAPPING))
+        return evaluate_predictions(logits.softmax(1).numpy(), *truth, draws=100)
 
-    seen = examine(network, [pixels], CPU, FORM.normalise)
+    seen = examine(network, [images.pixels], CPU, FORM.normalise)
     probes = {
-        name: score(predict_logits(network, [probe.change(pixels)], CPU, FORM.normalise))
+        name: score(predict_logits(network, [probe.change(images.pixels)], CPU, FORM.normalise))
         for name, probe in PROBES.items()
     }
     shares = outside_box(seen.heat.numpy())
-    heat = heat_outside_lungs(shares, tuple(seen.heat.shape[1:]), patients)
-    features = seen.features.numpy()
-    known = source_in_features(features, images.table["source"], targets, patients, list(MAPPING))
+    heat = heat_outside_lungs(shares, tuple(seen.heat.shape[1:]), images.patients)
+    known = source_in_features(seen.features.numpy(), images.sources, *truth)
     metrics = score(seen.logits)
     return metrics, heat, judge(metrics, {}, probes, heat, known)
 
 
 def test_a_network_that_reads_a_painted_border_is_called_out(painted):
-    metrics, heat, found = probed(train(painted), painted)
+    metrics, heat, found = probed(train(painted["train"]), painted["test"])
     assert metrics["accuracy"]["value"] > 0.9  # a score to be proud of
     assert called_out(found) == [WITHOUT_CENTRE, WITHOUT_BORDER]
     assert headline(metrics, found)["sentence"].startswith("Called out: with the lungs blacked out")
@@ -128,7 +126,7 @@ def test_a_network_that_reads_a_painted_border_is_called_out(painted):
 
 
 def test_an_honest_network_is_not_called_out(plain):
-    metrics, heat, found = probed(train(plain), plain)
+    metrics, heat, found = probed(train(plain["train"]), plain["test"])
     assert metrics["accuracy"]["value"] > 0.8
     assert called_out(found) == []
     assert headline(metrics, found)["state"] == "not called out"
