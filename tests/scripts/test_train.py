@@ -313,11 +313,17 @@ def torch_leaves(value):
     return [torch.as_tensor(value, dtype=torch.float64)] if value is not None else []
 
 
-def test_a_compiled_network_learns_what_it_learns_without(fit, monkeypatch):
-    """Compiled to the same operations: what a C++ compiler makes of them is torch's to test."""
+NEEDS_COMPILER = (
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++, with which torch compiles"),
+)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=NEEDS_COMPILER)])
+def test_a_compiled_network_learns_what_it_learns_without(fit, monkeypatch, backend):
     compile_, asked = torch.compile, []
     monkeypatch.setattr(
-        torch, "compile", lambda net: asked.append(net) or compile_(net, backend="aot_eager")
+        torch, "compile", lambda net: asked.append(net) or compile_(net, backend=backend)
     )
     flags = ("--epochs", 2, "--batch-size", 128)  # one batch: it is compiled for one size
     eager = fit("eager", *flags)
