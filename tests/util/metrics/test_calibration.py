@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from tests.helpers.world import coverage, outside, population
+from tests.helpers.world import coverage, names, outside, population
 from util.metrics.calibration import BINS, calibration, fit_temperature
 from util.metrics.intervals import wilson_interval
 from util.metrics.probabilities import tempered
@@ -21,10 +21,6 @@ def world(seed: int, n: int, factor: float = 1.0, spread: float = 2.0):
     right = softmax(logits, axis=1)
     targets = (generator.random((n, 1)) > right.cumsum(1)[:, :2]).sum(1)
     return logits * factor, targets
-
-
-def names(n: int) -> list[str]:
-    return [f"rsna:{index}" for index in range(n)]
 
 
 def measured(probabilities: np.ndarray, targets: np.ndarray) -> dict:

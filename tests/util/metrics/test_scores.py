@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
+from tests.helpers.networks import CLASSES
 from tests.helpers.paths import ROOT
-from tests.helpers.world import PATIENTS, SHARES, coverage, outside, population
+from tests.helpers.world import PATIENTS, SHARES, coverage, names, outside, population, sure
 from util.metrics.intervals import bootstrap, wilson_interval
 from util.metrics.scores import (
     accuracy,
@@ -21,7 +22,6 @@ from util.metrics.scores import (
     specificity,
 )
 
-CLASSES = ["normal", "pneumonia", "COVID-19"]
 SCALARS = ["accuracy", "balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"]
 PER_CLASS = ["precision", "recall", "specificity", "f1", "auroc", "average_precision"]
 
@@ -34,11 +34,6 @@ def random_table(seed: int, n: int = 120, n_classes: int = 3):
     scores[np.arange(n), targets] += np.round(generator.random(n), 1)
     patients = [f"rsna:{index}" for index in generator.integers(n // 2, size=n)]
     return scores, targets, patients
-
-
-def sure(labels, n_classes: int = 3) -> np.ndarray:
-    """Probabilities of a model that is certain of each label."""
-    return np.eye(n_classes)[labels]
 
 
 def intervals(metrics: dict) -> list[dict]:
@@ -166,8 +161,7 @@ def test_every_interval_holds_its_value_within_0_and_1(seed):
 
 def test_a_perfect_score_on_ten_patients_is_no_certainty():
     targets = np.arange(20) % 2
-    patients = [f"patient {index}" for index in range(20)]
-    metrics = evaluate_predictions(sure(targets, 2), targets, patients, ["normal", "COVID-19"])
+    metrics = evaluate_predictions(sure(targets, 2), targets, names(20), ["normal", "COVID-19"])
     for entry in intervals(metrics):
         assert entry["value"] == 1
         assert entry["high"] == 1
@@ -180,8 +174,7 @@ def test_a_rare_class_without_mistakes_keeps_its_doubt_in_the_macro_averages():
     targets = np.repeat([0, 1, 2], [100, 100, 10])
     guesses = targets.copy()
     guesses[[0, 1, 2, 100, 101]] = [1, 1, 1, 0, 0]
-    patients = [str(index) for index in range(210)]
-    metrics = evaluate_predictions(sure(guesses), targets, patients, CLASSES)
+    metrics = evaluate_predictions(sure(guesses), targets, names(210), CLASSES)
     # Ten of ten may be 72 %, which alone takes 9 points off the macro recall.
     assert metrics["macro_recall"]["low"] < metrics["macro_recall"]["value"] - 0.09
     assert metrics["macro_f1"]["low"] < metrics["macro_f1"]["value"] - 0.09
@@ -189,8 +182,7 @@ def test_a_rare_class_without_mistakes_keeps_its_doubt_in_the_macro_averages():
 
 def test_a_perfect_ranking_is_no_surer_than_the_smaller_side():
     targets = np.repeat([0, 1], [40, 3])
-    patients = [str(index) for index in range(43)]
-    metrics = evaluate_predictions(sure(targets, 2), targets, patients, ["many", "few"])
+    metrics = evaluate_predictions(sure(targets, 2), targets, names(43), ["many", "few"])
     for label in ("many", "few"):
         for name in ("auroc", "average_precision"):
             low = metrics["per_class"][label][name]["low"]
@@ -230,8 +222,7 @@ def width(entry: dict) -> float:
 
 def test_proportions_have_wilson_intervals_of_their_own_images():
     targets, guesses = np.array([0] * 8 + [1] * 12), np.array([0] * 6 + [1] * 11 + [0] * 3)
-    patients = [str(index) for index in range(20)]
-    metrics = evaluate_predictions(sure(guesses, 2), targets, patients, ["no", "yes"])
+    metrics = evaluate_predictions(sure(guesses, 2), targets, names(20), ["no", "yes"])
     scores = metrics["per_class"]["no"]
     for entry, hits, n in [
         (metrics["accuracy"], 15, 20),
@@ -289,7 +280,7 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(world):
 
 def test_patients_are_counted_once_and_warned_of_below_thirty():
     targets = np.array([0] * 40 + [1] * 8)
-    patients = [f"rsna:{index}" for index in range(40)] + ["cohen:1"] * 8
+    patients = names(40) + ["cohen:1"] * 8
     metrics = evaluate_predictions(sure(targets), targets, patients, CLASSES)
     assert (metrics["images"], metrics["patients"]) == (48, 41)
     assert metrics["per_class"]["pneumonia"]["images"] == 8
