@@ -19,33 +19,26 @@ from util.flags import Parser, add_prevalence, demand
 from util.script import NOTICE, quit_on_ctrl_c, run
 
 log = logging.getLogger(__name__)
-SENSITIVITY = 0.95  # wished for, where no flag says otherwise
 
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
-    name = {"metavar": "CHECKPOINT"}
-    parser.add_argument("checkpoint", **name, help="best.pth of a run, or the original's")
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
     better = "is it better than the first? Asked by patients"
-    parser.add_argument("other", **name, nargs="?", help=better)
+    add("other", metavar="CHECKPOINT", nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--dataset", metavar="DIR", help="dataset folder; without it the checkpoint's own"
-    )
+    own = "dataset folder; without it the checkpoint's own"
+    where.add_argument("--dataset", metavar="DIR", help=own)
     where.add_argument("--folder", metavar="DIR", help="class folders, as class/patient/image")
-    parser.add_argument(
-        "--split", choices=["train", "val", "test"], help="of the dataset; without it test"
-    )
-    parser.add_argument("--out", metavar="DIR", help="where to; without it beside the checkpoint")
-    parser.add_argument(
-        "--sensitivity", type=float, help="wished for at the operating points; without it 0.95"
-    )
+    add("--split", choices=["train", "val", "test"], help="of the dataset; without it test")
+    add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
+    add("--sensitivity", type=float, help="wished for at the operating points; without it 0.95")
     add_prevalence(parser)
-    parser.add_argument("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
-    parser.add_argument("--n-threads", type=int, default=config.n_threads, help="reading processes")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a forward pass")
-    seed_of = "draws the bootstrap samples of patients"
-    parser.add_argument("--seed", type=int, default=0, help=seed_of)
+    add("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
+    add("--n-threads", type=int, default=config.n_threads, help="reading processes")
+    add("--batch-size", type=int, default=32, help="images a forward pass")
+    add("--seed", type=int, default=0, help="draws the bootstrap samples of patients")
     args = parser.parse_args()
     demand(parser, args, ("batch_size",), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
@@ -55,9 +48,8 @@ def arguments() -> argparse.Namespace:
             parser.error(f"--{flag}: found two checkpoints, which are compared as they are")
     if args.folder and args.split:
         parser.error("--split: found --folder, which has none; leave it out")
-    if not args.folder:
-        args.split = args.split or "test"
-    args.sensitivity = args.sensitivity or SENSITIVITY
+    args.split = args.split or (None if args.folder else "test")
+    args.sensitivity = args.sensitivity or 0.95
     return args
 
 

@@ -24,24 +24,17 @@ log = logging.getLogger(__name__)
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="minimal_prediction.py", description=__doc__)
-    parser.add_argument(
-        "files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order"
-    )
-    parser.add_argument(
-        "--checkpoint",
-        metavar="FILE",
-        default=str(Path(config.ckpts_dir, config.name, "best.pth")),
-        help="of train.py, or the original's of 2020; classes and preprocessing come from it",
-    )
-    parser.add_argument(
-        "--format", choices=["text", "csv", "json"], default="text", help="of the output"
-    )
-    parser.add_argument(
-        "--explain", metavar="DIR", help="folder for a PNG of each file, with a heat map beside it"
-    )
+    add = parser.add_argument
+    add("files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order")
+    best = str(Path(config.ckpts_dir, config.name, "best.pth"))
+    origin = "of train.py, or the original's of 2020; classes and preprocessing come from it"
+    add("--checkpoint", metavar="FILE", default=best, help=origin)
+    add("--format", choices=["text", "csv", "json"], default="text", help="of the output")
+    pictures = "folder for a PNG of each file, with a heat map beside it"
+    add("--explain", metavar="DIR", help=pictures)
     add_prevalence(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
-    parser.add_argument("--batch-size", type=int, default=16, help="images a forward pass")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    add("--batch-size", type=int, default=16, help="images a forward pass")
     args = parser.parse_args()
     demand(parser, args, ("batch_size",), 1)
     return args

@@ -11,6 +11,16 @@ PATIENTS, SHARES = 80, (0.4, 0.35, 0.25)
 IMAGES = (0.73, 0.14, 0.06, 0.04, 0.02, 0.01)  # share of the patients who have 1 ... 6
 
 
+def names(n: int) -> list[str]:
+    """Of n patients."""
+    return [f"rsna:{index}" for index in range(n)]
+
+
+def sure(labels: np.ndarray, n_classes: int = 3) -> np.ndarray:
+    """Probabilities of a model that is certain of each label."""
+    return np.eye(n_classes)[labels]
+
+
 def population(
     seed: int,
     patients: int = PATIENTS,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,6 @@ from tests.helpers.networks import (
     input_form,
     save_network,
 )  # fmt: skip
-from util.checkpoint import load_checkpoint, save_checkpoint
 from util.shortcuts.probes import PROBES
 
 FORM = input_form((32, 48))
@@ -74,7 +74,9 @@ def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
         "confusion_matrix.png", "roc.png", "precision_recall.png", "reliability.png",
         "subgroups.png",
     }  # fmt: skip
-    assert len(list((out / "gallery").iterdir())) == min(12, mistakes(out))
+    rows = pd.read_csv(out / "predictions.csv")
+    mistakes = (rows["truth"] != rows["predicted"]).sum()
+    assert len(list((out / "gallery").iterdir())) == min(12, mistakes)
     assert str(out / "report.html") in printed
     assert "not a medical device" in printed
     report = (out / "report.html").read_text()
@@ -83,11 +85,31 @@ def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
         assert fact in report
 
 
-def test_the_metrics_are_those_of_the_predictions_by_scikit_learn(script, checkpoint):
-    script(evaluate, checkpoint, "--n-threads", 2, "--split", "val")
-    out = checkpoint.parent / "evaluation-val"
-    metrics = json.loads((out / "metrics.json").read_text())
-    rows = pd.read_csv(out / "predictions.csv")
+@pytest.fixture
+def evaluated(script):
+    """Evaluates a checkpoint: metrics.json, predictions.csv, and what was printed."""
+
+    def run(checkpoint, *words):
+        printed = script(evaluate, checkpoint, "--n-threads", 0, *words)
+        out = Path(printed.rpartition("Report: ")[2].splitlines()[0]).parent
+        rows = pd.read_csv(out / "predictions.csv", keep_default_na=False)
+        return json.loads((out / "metrics.json").read_text()), rows, printed
+
+    return run
+
+
+@pytest.fixture
+def measured(evaluated, checkpoint):
+    """The same of the checkpoint as it is on its test split."""
+    return evaluated(checkpoint)
+
+
+def change(checkpoint, **fields):
+    torch.save(torch.load(checkpoint, weights_only=True) | fields, checkpoint)
+
+
+def test_the_metrics_are_those_of_the_predictions_by_scikit_learn(evaluated, checkpoint):
+    metrics, rows, _ = evaluated(checkpoint, "--n-threads", 2, "--split", "val")
     truth, predicted = rows["truth"], rows["predicted"]
     chances = rows[[f"p({name})" for name in CLASSES]].to_numpy()
     assert list(predicted) == [CLASSES[k] for k in chances.argmax(1)]
@@ -105,19 +127,14 @@ def test_the_metrics_are_those_of_the_predictions_by_scikit_learn(script, checkp
     assert metrics["confusion_matrix"] == wanted
 
 
-def test_a_label_that_the_mapping_leaves_out_shifts_no_row(script, checkpoint, dataset):
-    content = torch.load(checkpoint, weights_only=True)
-    mapping = {"pneumonia": 0, "COVID-19": 1, "normal": 2}
-    weights = content["state_dict"]
-    torch.save(content | {"mapping": mapping}, checkpoint)
-    script(evaluate, checkpoint, "--n-threads", 0)
-    whole = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+def test_a_label_that_the_mapping_leaves_out_shifts_no_row(evaluated, checkpoint):
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    change(checkpoint, mapping={"pneumonia": 0, "COVID-19": 1, "normal": 2})
+    _, whole, _ = evaluated(checkpoint)
     # The same network without the output of the label that is not used any more.
     head = {name: weights[name][:2] for name in weights if name.startswith("logits")}
-    two = {"pneumonia": 0, "COVID-19": 1}
-    torch.save(content | {"mapping": two, "state_dict": weights | head}, checkpoint)
-    script(evaluate, checkpoint, "--n-threads", 0)
-    part = pd.read_csv(checkpoint.parent / "evaluation-test" / "predictions.csv")
+    change(checkpoint, mapping={"pneumonia": 0, "COVID-19": 1}, state_dict=weights | head)
+    _, part, _ = evaluated(checkpoint)
     kept = whole[whole["label"] != "normal"].reset_index(drop=True)
     assert 0 < len(part) < len(whole)
     assert list(part["filename"]) == list(kept["filename"])
@@ -142,21 +159,6 @@ def shuffled(dataset, folder):
     return folder
 
 
-def mistakes(out):
-    rows = pd.read_csv(out / "predictions.csv")
-    return int((rows["truth"] != rows["predicted"]).sum())
-
-
-@pytest.fixture
-def measured(script, checkpoint):
-    """metrics.json and predictions.csv of the test split, and what was printed."""
-    printed = script(evaluate, checkpoint, "--n-threads", 0)
-    out = checkpoint.parent / "evaluation-test"
-    return json.loads((out / "metrics.json").read_text()), pd.read_csv(
-        out / "predictions.csv", keep_default_na=False
-    ), printed  # fmt: skip
-
-
 def test_source_and_view_alone_are_scored_beside_the_model(measured, dataset):
     metrics, _, printed = measured
     about = json.loads((dataset / "dataset.json").read_text())
@@ -169,9 +171,7 @@ def test_source_and_view_alone_are_scored_beside_the_model(measured, dataset):
 
 def test_probes_are_scores_of_the_changed_images(measured, checkpoint, dataset):
     metrics = measured[0]
-    content = torch.load(checkpoint, weights_only=True)
-    form, network = InputFormat.of(FORM), TinyNext(3).eval()
-    network.load_state_dict(content["state_dict"])
+    form, network = InputFormat.of(FORM), network_of(checkpoint)
     images = RadiographDataset(dataset, "test", MAPPING, form)
     pixels = torch.stack([images[k][0] for k in range(len(images))])
     for name, probe in PROBES.items():
@@ -193,35 +193,34 @@ def test_subgroups_add_up_to_the_split(measured):
     assert ages == sorted(ages)
 
 
+def network_of(checkpoint):
+    network = TinyNext(3).eval()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    return network
+
+
 @pytest.fixture
 def validated(checkpoint, dataset):
     """The checkpoint with its outputs on validation, as train.py leaves it."""
-    content = torch.load(checkpoint, weights_only=True)
-    network = TinyNext(3).eval()
-    network.load_state_dict(content["state_dict"])
     form = InputFormat.of(FORM)
     images = RadiographDataset(dataset, "val", MAPPING, form)
     with torch.no_grad():
-        logits = network(form.normalise(torch.stack([image for image, _ in images])))
-    seen = {"logits": logits, "targets": list(images.targets)}
-    torch.save(content | {"validation": seen}, checkpoint)
+        pixels = torch.stack([image for image, _ in images])
+        logits = network_of(checkpoint)(form.normalise(pixels))
+    change(checkpoint, validation={"logits": logits, "targets": list(images.targets)})
     return checkpoint
 
 
 @pytest.mark.parametrize("where", ["own", "another"])
 def test_operating_points_are_chosen_on_the_models_own_validation(
-    script, validated, dataset, tmp_path, where
+    evaluated, validated, dataset, tmp_path, where
 ):
     """Also on a hospital's images, which have a validation split of their own."""
     if where == "another":
         dataset = another(dataset, tmp_path / "elsewhere")
-    words = ("--n-threads", 0, "--sensitivity", 0.8, "--out")
-    script(evaluate, validated, *words, tmp_path / "test", "--dataset", dataset)
-    script(evaluate, validated, *words, tmp_path / "val", "--split", "val")
-    metrics = json.loads((tmp_path / "test/metrics.json").read_text())
-    rows, chosen_on = (
-        pd.read_csv(tmp_path / split / "predictions.csv") for split in ("test", "val")
-    )
+    words = ("--sensitivity", 0.8, "--out")
+    metrics, rows, _ = evaluated(validated, *words, tmp_path / "test", "--dataset", dataset)
+    own, chosen_on, _ = evaluated(validated, *words, tmp_path / "val", "--split", "val")
     assert set(metrics["operating_points"]) == set(CLASSES)
     for name, point in metrics["operating_points"].items():
         column, threshold = f"p({name})", point["threshold"]
@@ -230,77 +229,61 @@ def test_operating_points_are_chosen_on_the_models_own_validation(
         assert (chances >= threshold - 1e-3).mean() >= 0.8 > (chances >= threshold + 1e-3).mean()
         found = (rows[column][rows["truth"] == name] >= threshold).mean()
         assert point["sensitivity"]["value"] == pytest.approx(found)
-    own = json.loads((tmp_path / "val/metrics.json").read_text())
     assert own["operating_points"] == {}  # they would be measured where they were chosen
 
 
-def test_a_class_that_validation_did_not_have_has_no_threshold(script, validated):
-    content = torch.load(validated, weights_only=True)
-    few = {name: values[:1] for name, values in content["validation"].items()}
-    torch.save(content | {"validation": few}, validated)
-    script(evaluate, validated, "--n-threads", 0)
-    points = json.loads((validated.parent / "evaluation-test/metrics.json").read_text())
-    found = [point["threshold"] is None for point in points["operating_points"].values()]
-    assert sorted(found) == [False, True, True]
+def test_a_class_that_validation_did_not_have_has_no_threshold(evaluated, validated):
+    seen = torch.load(validated, weights_only=True)["validation"]
+    change(validated, validation={name: values[:1] for name, values in seen.items()})
+    points = evaluated(validated)[0]["operating_points"]
+    assert sorted(point["threshold"] is None for point in points.values()) == [False, True, True]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_split_that_took_part_in_training_is_warned_of(script, checkpoint, dataset, split):
-    printed = script(evaluate, checkpoint, "--n-threads", 0, "--split", split)
-    metrics = json.loads((checkpoint.parent / f"evaluation-{split}/metrics.json").read_text())
+def test_a_split_that_took_part_in_training_is_warned_of(evaluated, checkpoint, split):
+    metrics, _, printed = evaluated(checkpoint, "--split", split)
     assert metrics["warnings"][0] == TOO_GOOD[split]
     assert TOO_GOOD[split] in printed
 
 
-def test_a_stated_prevalence_changes_its_own_section_alone(script, checkpoint, measured, tmp_path):
+def test_a_stated_prevalence_changes_its_own_section_alone(evaluated, checkpoint, measured):
     metrics, rows, _ = measured
-    content = torch.load(checkpoint, weights_only=True)
-    torch.save(content | {"prior": [0.2, 0.3, 0.5]}, checkpoint)
+    change(checkpoint, prior=[0.2, 0.3, 0.5])
     shares = {"normal": 0.8, "pneumonia": 0.15, "COVID-19": 0.05}
     words = [f"{name}={share}" for name, share in shares.items()]
-    script(evaluate, checkpoint, "--n-threads", 0, "--out", tmp_path, "--prevalence", *words)
-    found = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
+    with_prevalence, found, _ = evaluated(checkpoint, "--prevalence", *words)
     columns = [f"p({name})" for name in CLASSES]
     wanted = rows[columns].to_numpy(float) * np.array(list(shares.values())) / [0.2, 0.3, 0.5]
     wanted /= wanted.sum(1, keepdims=True)
     moved = found[[f"{name} there" for name in columns]].to_numpy(float)
     np.testing.assert_allclose(moved, wanted, atol=1e-6)
     pd.testing.assert_frame_equal(found[rows.columns], rows)
-    found = json.loads((tmp_path / "metrics.json").read_text())
-    there = found.pop("prevalence")
+    there = with_prevalence.pop("prevalence")
     assert there["stated"] == shares
     named = np.array(CLASSES)[wanted.argmax(1)]
     recall = (named == "normal")[rows["truth"] == "normal"].mean()
     assert there["recall"]["normal"]["value"] == pytest.approx(recall)
-    assert found == {name: value for name, value in metrics.items() if name != "prevalence"}
-
-
-def test_without_a_prior_a_prevalence_is_refused_in_one_line(script, checkpoint):
-    words = ["normal=0.8", "pneumonia=0.15", "COVID-19=0.05"]
-    with pytest.raises(
-        ValueError, match=r"best.pth: no prior in it to start from; leave --prevalence out"
-    ):
-        script(evaluate, checkpoint, "--n-threads", 0, "--prevalence", *words)
+    assert with_prevalence | {"prevalence": None} == metrics
 
 
 def test_a_users_class_folders_are_evaluated_as_the_same_images_of_a_dataset(
-    script, checkpoint, dataset, measured, tmp_path
+    evaluated, checkpoint, dataset, measured, tmp_path
 ):
     _, rows, _ = measured
     for name, label in zip(rows["filename"], rows["label"], strict=True):
         (tmp_path / "mine" / label).mkdir(parents=True, exist_ok=True)
         shutil.copy(dataset / "test" / name, tmp_path / "mine" / label)
     (tmp_path / "mine" / "normal" / "broken.png").write_bytes(b"no image")
-    out = tmp_path / "out"
-    script(evaluate, checkpoint, "--n-threads", 0, "--folder", tmp_path / "mine", "--out", out)
-    found = pd.read_csv(out / "predictions.csv")
+    _, found, _ = evaluated(checkpoint, "--folder", tmp_path / "mine")
     found.index = found["filename"].str.split("/").str[-1]
     columns = [f"p({name})" for name in CLASSES]
     np.testing.assert_allclose(found.loc[rows["filename"], columns], rows[columns], atol=1e-6)
     assert "broken.png" not in found.index
 
 
-def test_two_checkpoints_are_compared_on_the_same_images(script, checkpoint, dataset, tmp_path):
+def test_two_checkpoints_are_compared_on_the_same_images(
+    script, evaluated, checkpoint, dataset, tmp_path
+):
     worse = tmp_path / "other" / "best.pth"
     worse.parent.mkdir()
     content = torch.load(checkpoint, weights_only=True)
@@ -313,8 +296,7 @@ def test_two_checkpoints_are_compared_on_the_same_images(script, checkpoint, dat
     found = json.loads((worse.parent / "comparison-test" / "comparison.json").read_text())
     scores = []
     for letter, path in zip("AB", (checkpoint, worse), strict=True):
-        script(evaluate, path, "--n-threads", 0, "--dataset", dataset)
-        scores.append(json.loads((path.parent / "evaluation-test/metrics.json").read_text()))
+        scores.append(evaluated(path, "--dataset", dataset)[0])
         assert found[letter]["accuracy"] == scores[-1]["accuracy"]
     for name in ("accuracy", "macro_f1"):
         wanted = scores[1][name]["value"] - scores[0][name]["value"]
@@ -334,12 +316,10 @@ def test_checkpoints_of_other_classes_are_not_compared(script, checkpoint, tmp_p
 
 @pytest.mark.parametrize("augmented", [False, True])
 def test_evaluation_and_prediction_give_the_same_probabilities(
-    script, checkpoint, dataset, augmented
+    evaluated, checkpoint, dataset, augmented
 ):
-    content = {**load_checkpoint(checkpoint), "test_time_augmentation": augmented}
-    save_checkpoint(checkpoint, content)
-    script(evaluate, checkpoint, "--n-threads", 0)
-    rows = pd.read_csv(checkpoint.parent / "evaluation-test/predictions.csv")
+    change(checkpoint, test_time_augmentation=augmented)
+    _, rows, _ = evaluated(checkpoint)
     files = [dataset / "test" / name for name in rows["filename"]]
     predicted = list(minimal_prediction.predict(minimal_prediction.load(checkpoint), files))
     assert [row["label"] for row in predicted] == list(rows["predicted"])
@@ -367,9 +347,9 @@ def test_the_originals_checkpoint_is_evaluated_by_its_own_preprocessing(script, 
 
 
 def test_a_checkpoint_of_another_network_says_what_does_not_fit(script, checkpoint):
-    content = torch.load(checkpoint)
-    content["state_dict"]["block9.weight"] = content["state_dict"].pop("logits.module.bias")
-    save_checkpoint(checkpoint, content)
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    weights["block9.weight"] = weights.pop("logits.module.bias")
+    change(checkpoint, state_dict=weights)
     with pytest.raises(ValueError, match=r"1 missing, such as logits.module.bias; 1 not of it"):
         script(evaluate, checkpoint)
 
@@ -395,8 +375,6 @@ def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, check
 
 
 def test_a_dataset_that_is_gone_says_how_to_make_it(script, checkpoint):
-    content = torch.load(checkpoint)
-    content["config"]["dataset"] = "gone"
-    save_checkpoint(checkpoint, content)
+    change(checkpoint, config={"dataset": "gone"})
     with pytest.raises(FileNotFoundError, match=r"gone: no such folder; make it with"):
         script(evaluate, checkpoint)

@@ -135,7 +135,10 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Metric, path: str
             place += 1
             places.append(place)
             names.append(f"{wrap(name, 40)}  {scores['images']} ({scores['patients']})")
-            _draw_metric(axes, scores["accuracy"], place)
+            if (metric := scores["accuracy"])["value"] is not None:
+                ends = [metric["low"], metric["high"]]
+                axes.plot(ends, [place, place], color=COLOURS[0], linewidth=1.5)
+                axes.plot(metric["value"], place, "o", color=COLOURS[0], markersize=5)
         place += 1
     if accuracy["value"] is not None:
         axes.axvline(accuracy["value"], color=PALE, linewidth=1, zorder=0)
@@ -145,13 +148,6 @@ def plot_subgroups(subgroups: Mapping[str, Mapping], accuracy: Metric, path: str
     axes.set_title("images (patients)", loc="left", x=-0.02, ha="right", fontsize=9, color=INK)
     strip(axes)
     return save_figure(figure, path)
-
-
-def _draw_metric(axes: Axes, metric: Metric, place: float) -> None:
-    if metric["value"] is None:
-        return
-    axes.plot([metric["low"], metric["high"]], [place, place], color=COLOURS[0], linewidth=1.5)
-    axes.plot(metric["value"], place, "o", color=COLOURS[0], markersize=5)
 
 
 def _square(across: str, up: str) -> tuple[Figure, Axes]:

@@ -80,13 +80,8 @@ def sections(
     if metrics["prevalence"]:
         parts.append(_prevalence(metrics["prevalence"]))
     parts += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
-    limits = [("", limit) for limit in card["limits"]]
-    return [
-        *parts,
-        *_cards(card),
-        _section("Limits", notes=limits),
-        _section("Record", [_facts(facts)]),
-    ]
+    limits = _section("Limits", notes=[("", limit) for limit in card["limits"]])
+    return [*parts, *_cards(card), limits, _section("Record", [_facts(facts)])]
 
 
 def _section(title: str, *parts, **more) -> Section:

@@ -1,22 +1,15 @@
 import json
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
 
-from tests.helpers.world import coverage, outside, population
-from util.metrics.calibration import (
-    brier,
-    calibration,
-    expected_calibration_error,
-    fit_temperature,
-    reliability_bins,
-)
+from tests.helpers.world import coverage, names, outside, population
+from util.metrics.calibration import BINS, calibration, fit_temperature
 from util.metrics.intervals import wilson_interval
 from util.metrics.probabilities import tempered
 
@@ -30,43 +23,34 @@ def world(seed: int, n: int, factor: float = 1.0, spread: float = 2.0):
     return logits * factor, targets
 
 
-def names(n: int) -> list[str]:
-    return [f"rsna:{index}" for index in range(n)]
+def measured(probabilities: np.ndarray, targets: np.ndarray) -> dict:
+    """`calibration` of one image a patient, for its values."""
+    return calibration(probabilities, targets, names(len(targets)), draws=2)
+
+
+def error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    return measured(probabilities, targets)["expected_calibration_error"]["value"]
+
+
+def brier(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    return measured(probabilities, targets)["brier"]["value"]
 
 
 # ---- Agreement with references ----
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("bins", [5, 15])
-def test_calibration_error_is_that_of_guo_written_out(seed, bins):
+def test_calibration_error_is_that_of_guo_written_out(seed):
     """Section 2 of the paper, bin by bin in plain Python."""
     logits, targets = world(seed, 200, factor=2)
     probabilities = np.round(softmax(logits, axis=1), 2)  # some on the edges
-    expected = 0
-    for b in range(bins):
-        inside = [
-            row
-            for row, chances in enumerate(probabilities)
-            if np.linspace(0, 1, bins + 1)[b] < max(chances) <= np.linspace(0, 1, bins + 1)[b + 1]
-        ]
-        if inside:
-            accuracy = sum(probabilities[row].argmax() == targets[row] for row in inside)
-            confidence = sum(max(probabilities[row]) for row in inside)
-            expected += abs(accuracy - confidence) / 200
-    found = expected_calibration_error(probabilities, targets, bins)
-    assert found == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_calibration_error_agrees_with_torchmetrics(seed):
-    logits, targets = world(seed, 300, factor=2)
-    probabilities = softmax(logits, axis=1)
-    expected = multiclass_calibration_error(
-        torch.tensor(probabilities), torch.tensor(targets), num_classes=3, n_bins=15, norm="l1"
-    )
-    found = expected_calibration_error(probabilities, targets)
-    assert found == pytest.approx(float(expected), abs=1e-6)
+    edges, expected = np.linspace(0, 1, BINS + 1), 0
+    for low, high in pairwise(edges):
+        rows = [row for row, chances in enumerate(probabilities) if low < max(chances) <= high]
+        accuracy = sum(probabilities[row].argmax() == targets[row] for row in rows)
+        confidence = sum(max(probabilities[row]) for row in rows)
+        expected += abs(accuracy - confidence) / 200
+    assert error(probabilities, targets) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,8 +89,8 @@ def test_temperature_lowers_the_errors_of_an_over_confident_model_and_finds_the_
 
     fresh, truth = world(1, 4000, factor=4)
     before, after = tempered(fresh, 1), tempered(fresh, temperature)
-    assert expected_calibration_error(before, truth) > 0.15
-    assert expected_calibration_error(after, truth) < 0.03
+    assert error(before, truth) > 0.15
+    assert error(after, truth) < 0.03
     assert log_loss(truth, after) < 0.6 * log_loss(truth, before)
     assert brier(after, truth) < brier(before, truth)
     assert (before.argmax(1) == after.argmax(1)).all()
@@ -166,18 +150,18 @@ def test_logits_that_do_not_fit_are_named(logits, targets, message):
 
 
 def test_bins_hold_every_image_once_and_give_the_error():
-    probabilities, targets = softmax(world(0, 300, 2)[0], axis=1), world(0, 300)[1]
-    rows = reliability_bins(probabilities, targets)
-    assert sum(row["images"] for row in rows) == 300
-    gaps = [row["images"] * abs(row["accuracy"] - row["confidence"]) for row in rows]
-    assert sum(gaps) / 300 == pytest.approx(expected_calibration_error(probabilities, targets))
-    for row in rows:
+    logits, targets = world(0, 300, 2)
+    found = measured(softmax(logits, axis=1), targets)
+    assert sum(row["images"] for row in found["bins"]) == 300
+    gaps = [row["images"] * abs(row["accuracy"] - row["confidence"]) for row in found["bins"]]
+    assert sum(gaps) / 300 == pytest.approx(found["expected_calibration_error"]["value"])
+    for row in found["bins"]:
         assert row["images"] > 0
         assert row["low"] < row["confidence"] <= row["high"]
 
 
 def test_full_confidence_lies_in_the_last_bin():
-    rows = reliability_bins(np.array([[1.0, 0], [1.0, 0]]), np.array([0, 1]))
+    rows = measured(np.array([[1.0, 0], [1.0, 0]]), np.array([0, 1]))["bins"]
     expected = {"low": 14 / 15, "high": 1, "images": 2, "confidence": 1, "accuracy": 0.5}
     assert rows == [pytest.approx(expected)]
 

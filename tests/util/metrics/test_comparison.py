@@ -7,14 +7,9 @@ from scipy import stats
 from scipy.special import softmax
 from sklearn import metrics as sklearn
 
-from tests.helpers.world import PATIENTS, SHARES, coverage, outside, population
+from tests.helpers.networks import CLASSES
+from tests.helpers.world import PATIENTS, SHARES, coverage, names, outside, population, sure
 from util.metrics.comparison import compare, mcnemar
-
-CLASSES = ["normal", "pneumonia", "COVID-19"]
-
-
-def names(n: int) -> list[str]:
-    return [f"rsna:{index}" for index in range(n)]
 
 
 def two_models(seed: int, n: int = 150, better: float = 0.3):
@@ -25,10 +20,6 @@ def two_models(seed: int, n: int = 150, better: float = 0.3):
     a = shared + generator.random((n, 3)) / 2 + truth / 2
     b = shared + generator.random((n, 3)) / 2 + truth * (0.5 + better)
     return a, b, targets
-
-
-def sure(labels, n_classes: int = 2) -> np.ndarray:
-    return np.eye(n_classes)[labels]
 
 
 # ---- Agreement with references ----
@@ -103,19 +94,19 @@ def test_swapping_the_models_swaps_the_signs():
 def test_a_model_that_is_better_is_called_so():
     targets = np.arange(100) % 2
     poor = np.where(np.arange(100) < 30, 1 - targets, targets)
-    found = compare(sure(poor), sure(targets), targets, names(100), ["no", "yes"])
+    found = compare(sure(poor, 2), sure(targets, 2), targets, names(100), ["no", "yes"])
     assert found["difference"]["accuracy"]["value"] == pytest.approx(0.3)
     assert found["difference"]["accuracy"]["low"] > 0.2
     told = "B's accuracy is 30.0 percentage points"
     assert found["verdict"].startswith(f"B is better: {told} higher than A's")
-    found = compare(sure(targets), sure(poor), targets, names(100), ["no", "yes"])
+    found = compare(sure(targets, 2), sure(poor, 2), targets, names(100), ["no", "yes"])
     assert found["verdict"].startswith(f"A is better: {told} lower than A's")
     assert "of the 30 patients on whom they differ 0 speak for B" in found["verdict"]
 
 
 def test_two_models_that_agree_are_not_told_apart_and_keep_their_doubt():
     targets = np.arange(20) % 2
-    found = compare(sure(targets), sure(targets), targets, names(20), ["no", "yes"])
+    found = compare(sure(targets, 2), sure(targets, 2), targets, names(20), ["no", "yes"])
     assert found["verdict"].startswith("No difference is shown: ")
     assert found["mcnemar"]["p"] == 1
     for entry in found["difference"].values():
@@ -127,7 +118,7 @@ def test_two_models_that_agree_are_not_told_apart_and_keep_their_doubt():
 def test_five_patients_of_thirty_are_a_hint():
     targets = np.arange(30) % 2
     poor = np.where(np.arange(30) < 5, 1 - targets, targets)
-    found = compare(sure(poor), sure(targets), targets, names(30), ["no", "yes"])
+    found = compare(sure(poor, 2), sure(targets, 2), targets, names(30), ["no", "yes"])
     assert found["difference"]["accuracy"]["low"] > 0
     assert found["mcnemar"]["p"] == pytest.approx(2 / 32)
     assert found["verdict"].startswith("A hint of a difference, no proof: ")
@@ -138,7 +129,7 @@ def test_images_of_one_patient_do_not_make_a_proof():
     targets = np.zeros(100, int)
     poor = np.where(np.arange(100) < 30, 1, 0)
     patients = [f"rsna:{max(index, 29)}" for index in range(100)]
-    found = compare(sure(poor), sure(targets), targets, patients, ["no", "yes"])
+    found = compare(sure(poor, 2), sure(targets, 2), targets, patients, ["no", "yes"])
     assert found["mcnemar"]["p"] == 1
     assert found["difference"]["accuracy"]["low"] < 0.01
     assert not found["verdict"].startswith("B is better")
@@ -153,7 +144,7 @@ def test_the_result_is_json_and_fixed_by_its_seed():
 
 
 def test_images_of_one_class_have_no_auroc_to_compare():
-    table = sure([0, 1, 0]), sure([0, 0, 0]), np.zeros(3, int), names(3), ["no", "yes"]
+    table = sure([0, 1, 0], 2), sure([0, 0, 0], 2), np.zeros(3, int), names(3), ["no", "yes"]
     found = compare(*table)["difference"]
     assert found["macro_auroc"] == {"value": None, "low": None, "high": None}
     assert found["accuracy"]["value"] == pytest.approx(1 / 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from tests.helpers.world import coverage, outside, population
+from tests.helpers.world import coverage, names, outside, population
 from util.metrics.intervals import clustered_wilson, wilson_interval
 from util.metrics.operating_points import Thresholds, choose, measure
 
@@ -14,10 +14,6 @@ def random_table(seed: int, n: int = 150):
     targets = generator.integers(3, size=n)
     scores = np.round(generator.random((n, 3)) + np.eye(3)[targets] / 2, 2)  # with ties
     return scores / scores.sum(1, keepdims=True), targets
-
-
-def names(n: int) -> list[str]:
-    return [f"rsna:{index}" for index in range(n)]
 
 
 @pytest.mark.parametrize("seed", range(5))

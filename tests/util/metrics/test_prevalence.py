@@ -4,20 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score
 
-from tests.helpers.world import coverage, outside, population
+from tests.helpers.networks import CLASSES
+from tests.helpers.world import coverage, names, outside, population, sure
 from util.metrics.intervals import wilson_interval
 from util.metrics.prevalence import at_prevalence
 from util.metrics.scores import evaluate_predictions
-
-CLASSES = ["normal", "pneumonia", "COVID-19"]
-
-
-def names(n: int) -> list[str]:
-    return [f"rsna:{index}" for index in range(n)]
-
-
-def sure(labels, n_classes: int = 3) -> np.ndarray:
-    return np.eye(n_classes)[labels]
 
 
 def random_table(seed: int, n: int = 200):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from util.metrics.calibration import brier, expected_calibration_error
+from util.metrics.calibration import calibration
 from util.metrics.probabilities import tempered, to_prevalence
 
 
@@ -36,8 +36,10 @@ def test_to_prevalence_calibrates_another_population():
     moved = to_prevalence(probabilities, prior, prevalence)
     assert probabilities[:, 1].mean() > 0.2
     assert moved[:, 1].mean() == pytest.approx(0.1, abs=0.005)
-    assert expected_calibration_error(moved, targets) < 0.01
-    assert brier(moved, targets) < brier(probabilities, targets)
+    patients = np.arange(len(targets)).astype(str)
+    before, after = (calibration(p, targets, patients, draws=2) for p in (probabilities, moved))
+    assert after["expected_calibration_error"]["value"] < 0.01
+    assert after["brier"]["value"] < before["brier"]["value"]
 
 
 def test_an_image_surely_of_a_class_the_population_has_not_gets_the_prevalence():

@@ -4,11 +4,10 @@ import time
 import numpy as np
 import pytest
 
+from tests.helpers.networks import CLASSES
 from tests.helpers.world import coverage, outside, population
 from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
-
-CLASSES = ["normal", "pneumonia", "COVID-19"]
 
 
 def random_table(seed: int, n: int = 120):

@@ -3,10 +3,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.helpers.figures import assert_has_ink, kept_figures, texts
+from tests.helpers.networks import CLASSES
 from util.plots import confusion_matrix
 from util.plots.confusion_matrix import plot_confusion_matrix
-
-CLASSES = ["normal", "pneumonia", "COVID-19"]
 
 
 @pytest.fixture

@@ -19,16 +19,12 @@ def drawn(monkeypatch) -> list[Figure]:
 def history(epochs: int) -> list[dict]:
     return [
         {
-            "epoch": epoch,
-            "train_loss": 1 / epoch,
-            "val_loss": 1.2 / epoch,
-            "val_accuracy": 0.5 + 0.01 * epoch,
-            "val_macro_f1": 0.6 - 0.02 * abs(epoch - 4),
-            "lr": 1e-4 * 0.9**epoch,
-            "images_per_second": 100.0,
+            "epoch": epoch, "train_loss": 1 / epoch, "val_loss": 1.2 / epoch,
+            "val_accuracy": 0.5 + 0.01 * epoch, "val_macro_f1": 0.6 - 0.02 * abs(epoch - 4),
+            "lr": 1e-4 * 0.9**epoch, "images_per_second": 100.0,
         }
         for epoch in range(1, epochs + 1)
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 9, 60])
@@ -37,14 +33,10 @@ def test_curves_are_drawn_for_any_number_of_epochs(tmp_path, epochs):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_curves_mark_the_epoch_of_the_best_macro_f1(tmp_path, drawn):
+def test_curves_mark_the_epoch_of_the_best_macro_f1_and_lines_are_named(tmp_path, drawn):
     plot_history(history(9), tmp_path / "curves.png")
-    assert "best macro F1 0.600, epoch 4" in texts(drawn[0])
-
-
-def test_lines_are_named_at_their_ends(tmp_path, drawn):
-    plot_history(history(9), tmp_path / "curves.png")
-    assert {"train", "validation", "accuracy", "macro F1"} <= set(texts(drawn[0]))
+    names = {"train", "validation", "accuracy", "macro F1"}
+    assert {"best macro F1 0.600, epoch 4", *names} <= set(texts(drawn[0]))
 
 
 @pytest.mark.parametrize("gap", [None, math.nan])
@@ -65,6 +57,5 @@ def test_a_history_without_epochs_is_refused(tmp_path):
 
 def test_plots_leave_pyplot_and_its_global_state_alone():
     code = "import sys, util.plots.evaluation; print('matplotlib.pyplot' in sys.modules)"
-    root = ROOT
-    found = subprocess.check_output([sys.executable, "-c", code], cwd=root, text=True)
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
     assert found.strip() == "False"
