@@ -85,7 +85,8 @@ def test_the_same_arguments_give_the_same_bytes_whatever_the_workers(
 ):
     flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
     script(generate_dataset, tmp_path / "again", *flags)
-    assert content(tmp_path / "again") == content(dataset)  # which two processes read
+    of_two = {name: data for name, data in content(dataset).items() if "decoded" not in name}
+    assert content(tmp_path / "again") == of_two  # which two processes read
 
 
 def test_another_seed_gives_another_split(sources, script, dataset, tmp_path):
