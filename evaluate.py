@@ -294,8 +294,8 @@ def predictions(
         predicted=[truth.classes[k] for k in probabilities.argmax(1)],
     )
     for values, where in ((probabilities, ""), (there, " there")):
-        for k, name in enumerate(truth.classes if values is not None else ()):
-            table[f"p({name}){where}"] = values[:, k]
+        if values is not None:
+            table[[f"p({name}){where}" for name in truth.classes]] = values
     return table
 
 

@@ -27,12 +27,12 @@ def frontals(n, seed, size=SIZE):
 
 @pytest.fixture(scope="module")
 def seen():
-    return frontals(300, seed=0)
+    return frontals(200, seed=0)
 
 
 @pytest.fixture(scope="module")
 def new():
-    return frontals(120, seed=1)
+    return frontals(80, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -269,12 +269,12 @@ def test_other_pixels_are_an_error(gate, pixels, found):
     ("features", "found"),
     [
         (torch.zeros(3, 8), r"\(3, 8\) with 0 values"),
-        (torch.zeros(300), r"\(300,\) with 0 values"),
-        (torch.full((300, 8), torch.nan), r"\(300, 8\) with 2400 values"),
+        (torch.zeros(200), r"\(200,\) with 0 values"),
+        (torch.full((200, 8), torch.nan), r"\(200, 8\) with 1600 values"),
     ],
 )
 def test_other_features_are_an_error(seen, features, found):
-    with pytest.raises(ValueError, match=rf"features: found {found} .*expected \(300, D\)"):
+    with pytest.raises(ValueError, match=rf"features: found {found} .*expected \(200, D\)"):
         Gate.fit(seen, features)
 
 
