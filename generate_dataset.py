@@ -31,55 +31,30 @@ log = logging.getLogger(__name__)
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="generate_dataset.py", description=__doc__)
-    parser.add_argument("save_path", metavar="SAVE_PATH", help="folder to make, new or empty")
+    add = parser.add_argument
+    add("save_path", metavar="SAVE_PATH", help="folder to make, new or empty")
     for name, source in SOURCES.items():
-        parser.add_argument(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
-    parser.add_argument(
-        "--sample",
-        action="store_true",
-        help="draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=256,
-        help="width and height of the PNGs, pixels; below 256 a few near copies may be missed",
-    )
-    parser.add_argument(
-        "--fit",
-        choices=["squash", "pad", "crop"],
-        default="squash",
-        help="how an image becomes square: squash both sides, pad with black, or crop the longer",
-    )
-    parser.add_argument(
-        "--equalize", action="store_true", help="equalise the histogram of each image"
-    )
-    parser.add_argument("--test-size", type=float, default=0.1, help="part of the images in test")
-    parser.add_argument("--val-size", type=float, default=0.1, help="part of the images in val")
-    parser.add_argument(
-        "--hold-out-source",
-        metavar="NAME",
-        help="let test be only this source, or part of one (covidx-sirm), whatever --test-size or"
-        " another source's own split says: a hospital that training never saw",
-    )
-    parser.add_argument(
-        "--split-from",
-        metavar="DATASET",
-        help="earlier dataset folder: its patients stay where they are, new ones are placed",
-    )
-    parser.add_argument(
-        "--views",
-        nargs="+",
-        type=clean_view,
-        metavar="VIEW",
-        default=["PA", "AP", "AP Supine", "AP Erect"],
-        help="projections to keep, as the metadata or the DICOM header names them; siim, covidx and"
-        " folder have only frontal images, which are kept if no view is given",
-    )
-    parser.add_argument("--seed", type=int, default=1337, help="draws the split and the sample")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="processes that read images"
-    )
+        add(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
+    text = "draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those"
+    add("--sample", action="store_true", help=text)
+    text = "width and height of the PNGs, pixels; below 256 a few near copies may be missed"
+    add("--size", type=int, default=256, help=text)
+    text = "how an image becomes square: squash both sides, pad with black, or crop the longer"
+    add("--fit", choices=["squash", "pad", "crop"], default="squash", help=text)
+    add("--equalize", action="store_true", help="equalise the histogram of each image")
+    add("--test-size", type=float, default=0.1, help="part of the images in test")
+    add("--val-size", type=float, default=0.1, help="part of the images in val")
+    text = "let test be only this source, or part of one (covidx-sirm), whatever --test-size or"
+    text += " another source's own split says: a hospital that training never saw"
+    add("--hold-out-source", metavar="NAME", help=text)
+    text = "earlier dataset folder: its patients stay where they are, new ones are placed"
+    add("--split-from", metavar="DATASET", help=text)
+    text = "projections to keep, as the metadata or the DICOM header names them; siim, covidx and"
+    text += " folder have only frontal images, which are kept if no view is given"
+    views = ["PA", "AP", "AP Supine", "AP Erect"]
+    add("--views", nargs="+", type=clean_view, metavar="VIEW", default=views, help=text)
+    add("--seed", type=int, default=1337, help="draws the split and the sample")
+    add("--workers", type=int, default=os.cpu_count(), help="processes that read images")
     args = parser.parse_args()
     given = {name: getattr(args, name.replace("-", "_")) for name in SOURCES}
     args.sources = {name: folder for name, folder in given.items() if folder}
