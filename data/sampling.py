@@ -98,7 +98,7 @@ def even_chances(
     """The chance of each image where each stratum is as likely as every other.
 
     Within a stratum images are alike; but the images of a patient together count as patient_cap
-    images at most, so that who was X-rayed every day does not stand for the disease.
+    images at most, so that a patient who was X-rayed every day does not stand for the disease.
     """
     weights = np.ones(len(strata))
     if patient_cap:

@@ -1,6 +1,6 @@
 """torchvision's resnext50_32x4d, tensor by tensor, without importing torchvision.
 
-That takes as long again as importing torch, and 150 MB: too much for who wants one prediction.
+That takes as long again as importing torch, and 150 MB: too much for one prediction.
 """
 
 from torch import Tensor, nn

@@ -19,7 +19,7 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
     weights: a name of torchvision's (`IMAGENET1K_V1`, `IMAGENET1K_V2`), downloaded once into
     torch's cache, or a file with such a state_dict. OSError or ValueError, one line, if neither.
     """
-    from torchvision.models import ResNeXt50_32X4D_Weights  # for who trains; others wait 2 s for it
+    from torchvision.models import ResNeXt50_32X4D_Weights  # takes 2 s, which only training needs
 
     if weights in ResNeXt50_32X4D_Weights.__members__:
         return _without_head(_download(ResNeXt50_32X4D_Weights[weights]))

@@ -63,7 +63,7 @@ def find_duplicates(
     finds the CANDIDATES that are most like it: two families of more copies than that may both be
     found and not be connected.
     """
-    # In an order of their own, so that content decides ties and who is first.
+    # In an order of their own, so that content decides ties and which is first.
     contents = np.array([landmarks.tobytes() for landmarks in signatures], dtype=bytes)
     order = contents.argsort(kind="stable")
     compare = _Comparison(signatures[order], order, read)

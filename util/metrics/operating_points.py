@@ -1,4 +1,4 @@
-"""The probability from which an image counts as of a class, for a wished sensitivity."""
+"""The probability from which an image counts as a class, for a wanted sensitivity."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,8 +21,8 @@ def choose(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -
     """The highest threshold for each class that finds `sensitivity` of its images here.
 
     `probabilities` (n, K), `targets` (n,) class indices, `sensitivity` above 0, at most 1. An image
-    counts as of class k when its probability of k is at or above the threshold; each class is
-    taken by itself, so that an image may count as of several or of none. Meant for validation: on
+    counts as class k when its probability of k is at or above the threshold; each class is
+    taken by itself, so that an image may count as several or as none. Meant for validation: on
     other images the sensitivity will be another, see `measure`.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)

@@ -1,4 +1,4 @@
-"""A dataset in one picture: who is in it, what could be cheated with, and how it looks."""
+"""A dataset in one picture: who is in it, what metadata alone would score, and how it looks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

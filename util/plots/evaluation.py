@@ -71,7 +71,7 @@ def plot_precision_recall(
     """Precision over recall of each class, named with its average precision, the best first.
 
     Shapes as for `plot_roc`. A thin line is the class's share of the images, which is what a guess
-    has. Steps, not slopes: between two thresholds there is no precision. A class without
+    has. Steps, not slopes: between two thresholds no precision exists. A class without
     images has no curve and is named without one.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)

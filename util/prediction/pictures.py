@@ -35,9 +35,7 @@ class Pictures:
         row: file, label, probabilities and doubtful of a prediction. Below the images, and in the
         text of the PNG, stand these and the notice.
         """
-        from util.plots.heatmap import (
-            overlay,  # OpenCV, which who wants no picture need not wait for
-        )
+        from util.plots.heatmap import overlay  # imports OpenCV, which only pictures need
 
         gray = np.rint(pixels.mean(axis=0)).astype(np.uint8)
         lines = [

@@ -132,7 +132,7 @@ def _without_lungs(metrics: dict, scores: dict) -> Verdict:
 def _without_border(metrics: dict, probes: dict) -> Verdict:
     lungs_only, border_only = probes[WITHOUT_BORDER], probes[WITHOUT_CENTRE]
     sentence = f"With all but the lungs blacked out the model {_scores(lungs_only)}"
-    # Both are black in part, so that black alone does not explain that one is worse.
+    # Both are black in part, so that black itself does not explain that one is worse.
     auroc, of_border = lungs_only["macro_auroc"], border_only["macro_auroc"]
     if _knows(border_only, metrics) and auroc["high"] < of_border["low"]:
         sentence += ", worse than without the lungs. It needs the border more than these."

@@ -25,8 +25,8 @@ def settings_of_run(
     """The settings as `asked`; of a run that goes on its `saved` ones, except those FREE that were
     `given` on the command line.
 
-    ValueError if another one was given with another value (`auto` as precision is no value), or if
-    many ranks would go on with another device than they have joined with.
+    ValueError if another one was given with another value (`auto` is not a value of precision), or
+    if many ranks would go on with another device than they have joined with.
     """
     if saved is None:
         return SimpleNamespace(**asked)
