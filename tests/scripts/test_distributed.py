@@ -192,20 +192,6 @@ def test_a_rank_that_fails_reports_its_error_and_ends_the_others(together, datas
     assert "train.py: rank 0: another process failed; its own message says why" in said
 
 
-@pytest.mark.slow
-def test_a_run_whose_rank_dies_is_started_again_by_torchrun_and_ends_alike(
-    fitted, dataset, tmp_path
-):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", 2, "--max-restarts", 1, "-m", "tests.helpers.two_ranks", "die"]
-    command += [tmp_path, "--dataset", dataset, "--ckpts-dir", tmp_path, "--name", "two", *FLAGS]
-    command += ["--epochs", 2, "--save-minutes", 0, "--resume"]
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "died").exists()
-    training.assert_same_weights(fitted, tmp_path / "two")
-
-
 @pytest.mark.parametrize("machines", [1, 2])
 def test_a_rank_that_dies_is_started_again_and_meets_the_other(machines, tmp_path):
     """Two torchruns, as on two machines: that on which nothing died counts no restart."""
