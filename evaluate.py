@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
     add = parser.add_argument
     add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
-    better = "is it better than the first? Asked by patients"
+    better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
     own = "dataset folder; without it the checkpoint's own"
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     where.add_argument("--folder", metavar="DIR", help="class folders, as class/patient/image")
     add("--split", choices=["train", "val", "test"], help="of the dataset; without it test")
     add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
-    add("--sensitivity", type=float, help="wished for at the operating points; without it 0.95")
+    add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
     add_prevalence(parser)
     add("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
     add("--n-threads", type=int, default=config.n_threads, help="reading processes")

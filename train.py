@@ -58,8 +58,9 @@ from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
 from model.inference import predict_logits
 from model.last_look import last_look
-from model.start import start_network
+from model.starting_network import start_network
 from model.weights import check_fit
+from util.class_names import class_names
 from util.device import (
     autocast,
     inference_dtype,
@@ -68,7 +69,6 @@ from util.device import (
     torch_errors_explained,
 )
 from util.distributed import Ranks, ranks_of_run
-from util.mapping import class_names
 from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.script import stop_asked, until_stopped

@@ -18,7 +18,7 @@ from data.dataset_folder import read_about, read_split
 from data.decoded_cache import decode_once
 from data.sampling import Draw
 from data.transforms import InputFormat
-from util.mapping import check_mapping
+from util.class_names import check_mapping
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ dataset/
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
 
 @contextmanager
 def staging(path: Path) -> Iterator[Path]:
-    """A folder `<path>.partial` to fill; it becomes `path` when the block ends well, else it goes.
+    """A folder `<path>.partial` to fill; it becomes `path` if the block ends well, or is removed.
 
     What a killed run left there is cleared first. FileExistsError if `path` holds something.
     """
@@ -43,7 +44,7 @@ def staging(path: Path) -> Iterator[Path]:
             f"{path}: exists and is not empty; remove it or choose another folder"
         )
     path = path.absolute()
-    if path.is_mount():
+    if os.path.ismount(path):
         raise FileExistsError(f"{path}: a mount point cannot be replaced; give a folder in it")
     partial = path.with_name(f"{path.name}.partial")
     old = path.with_name(f"{path.name}.partial.old")
@@ -125,7 +126,7 @@ def read_about(folder: Path) -> dict:
     path = folder / "dataset.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
+            f"{folder}: no dataset.json, so it is not a finished dataset folder; give one that"
             " generate_dataset.py made"
         )
     try:

@@ -41,7 +41,7 @@ def prepare(
 ) -> Iterator[Prepared | Dropped]:
     """Writes each record's image, prepared, as `folder/<source>-<row>.png`; yields in order.
 
-    A file that kills the program which decodes it, or never lets it end, costs only its own row.
+    A file that kills the program which decodes it, or never lets it finish, costs only its own row.
     Without `workers` this process does the work.
     """
     job = partial(_prepare_one, folder=folder, preparation=preparation)

@@ -4,9 +4,8 @@ A network names a class for a cat, too. The gate knows where frontal chest radio
 edges, and which features the network gives them, and doubts what lies far from either.
 
 Its numbers were chosen on the training and validation split of covid-chestxray-dataset and RSNA
-(1,064 images of 96 px), and on half of the patients with lateral views and CT slices. With the
-features of a network trained at 96 px it passes 115 of the 118 validation images, and doubts 42 of
-all 43 lateral views and 61 of all 63 CT slices, that half among them.
+(1,064 images of 96 px), and on half of the patients with lateral views and CT slices;
+benchmarks/RESULTS.md has what it passes and doubts.
 """
 
 from collections.abc import Iterator, Mapping

@@ -16,8 +16,8 @@ from model.gate import Gate
 from model.inference import Examined, examine
 from model.weights import load_network
 from util.checkpoint import load_checkpoint, short_hash
+from util.class_names import class_names
 from util.device import pick_device, pick_precision
-from util.mapping import class_names
 from util.metrics.probabilities import shares_of, tempered, to_prevalence
 
 
@@ -39,7 +39,7 @@ class Predictor:
     def load(
         cls, path: str | Path, device: str | torch.device = "auto", dtype: torch.dtype | None = None
     ) -> "Predictor":
-        """The predictor of a checkpoint; FileNotFoundError or ValueError where the file is none.
+        """The predictor of a checkpoint; FileNotFoundError or ValueError for another file.
 
         device: auto, cpu, cuda, cuda:1 or mps. dtype: of the convolutions; None is bfloat16 where
         the device has it natively, else float32.

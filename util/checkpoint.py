@@ -77,8 +77,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     if unknown := content.keys() - known:
         raise ValueError(f"{path}: found {', '.join(sorted(unknown))}; expected {', '.join(known)}")
     try:
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)  # by its name the file would hold the temporary one
     except RuntimeError:  # torch's word for a disk that is full, which says something else
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 

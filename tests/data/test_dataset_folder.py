@@ -1,6 +1,6 @@
 import json
+import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -164,7 +164,7 @@ def test_names_that_no_csv_can_hold_are_escaped(tmp_path):
 def test_a_link_and_the_own_folder_can_be_the_place(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
-    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "mount")
+    monkeypatch.setattr(os.path, "ismount", lambda path: path.name == "mount")
     with staging((tmp_path / "link").resolve()) as folder:
         (folder / "a").touch()
     assert (tmp_path / "link" / "a").exists()
@@ -214,7 +214,7 @@ def test_the_fingerprint_is_of_labels_and_pixels_and_not_of_places_or_workers(tm
 
 def unfinished(folder):
     (folder / "dataset.json").unlink()
-    return f"{folder}: no dataset.json, so it is no finished dataset folder; give one that"
+    return f"{folder}: no dataset.json, so it is not a finished dataset folder; give one that"
 
 
 def no_json(folder):

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from data.record import LABELS
 from data.sample.phantom import draw_axial, draw_lateral, draw_phantom
-from model.gate import Gate, edges
+from model.gate import EDGE_ALARMS, FEATURE_ALARMS, Gate, edges
 from tests.helpers.networks import NarrowNext
 from util.checkpoint import load_checkpoint, save_checkpoint
 
@@ -282,3 +282,9 @@ def test_other_features_are_an_error(seen, features, found):
 def test_what_is_no_gate_is_an_error(state):
     with pytest.raises(ValueError, match=r"gate: found .*; expected what train\.py wrote"):
         Gate.of(state)
+
+
+def test_each_distance_has_its_own_part_of_alarms(seen):
+    gate = Gate.fit(seen, torch.randn(len(seen), 512))
+    assert (gate.edges.share, gate.features.share) == (1 - EDGE_ALARMS, 1 - FEATURE_ALARMS)
+    assert EDGE_ALARMS > FEATURE_ALARMS

@@ -10,6 +10,7 @@ from tests.helpers.paths import ROOT
 ROOMS = ("util", "data", "model")  # each may import itself and those before it
 SCRIPTS = ("train", "evaluate", "generate_dataset", "minimal_prediction")
 OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
@@ -42,7 +43,7 @@ def test_a_script_imports_config_and_the_rooms_and_no_script(script):
     assert heads <= {*ROOMS, "config"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=module)
+@pytest.mark.parametrize("path", BENCHMARKS, ids=module)
 def test_benchmarks_import_config_the_rooms_and_each_other_and_no_script(path):
     heads = {name.split(".")[0] for name in imports(path)}
     assert heads <= {*ROOMS, "config", "benchmarks"}

@@ -1,5 +1,6 @@
 """train.py killed with SIGKILL twenty times, and resumed each time: the weights are the same."""
 
+import itertools
 import os
 import random
 import signal
@@ -74,7 +75,7 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
 
 @pytest.mark.parametrize(
     ("method", "number"),
-    [("fork", signal.SIGINT), ("fork", signal.SIGTERM), ("spawn", signal.SIGTERM)],
+    itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM]),
 )
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
     begin, whole, tmp_path, method, number

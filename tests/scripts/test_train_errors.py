@@ -20,7 +20,7 @@ def test_a_loss_that_is_no_number_stops_the_run_says_where_and_keeps_what_was_sa
     fit, tmp_path, minutes
 ):
     flags = ("--lr", 1e30, "--warmup-epochs", 0, "--optimizer", "adam", "--save-minutes", minutes)
-    with pytest.raises(ValueError, match=r"step \d+: the loss is no number any more; lower --lr"):
+    with pytest.raises(ValueError, match=r"step \d+: the loss is not finite; lower --lr"):
         fit("a", "--epochs", 3, *flags)
     last = weights(tmp_path / "a")
     fresh = weights(fit("fresh", "--epochs", 1, "--lr", 1e-12, "--warmup-epochs", 0))
@@ -72,7 +72,7 @@ def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
 def test_an_epoch_whose_validation_loss_is_no_number_is_never_the_best(fit, tmp_path, monkeypatch):
     good = {"accuracy": 0.9, "macro_f1": 0.9, "loss": float("nan"), "classes_named": 3}
     monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), good))
-    with pytest.raises(ValueError, match="the loss is no number any more"):
+    with pytest.raises(ValueError, match="the loss is not finite"):
         fit("a", "--epochs", 2)
     assert not (tmp_path / "a" / "best.pth").exists()
     assert load_checkpoint(tmp_path / "a" / "last.pth")["step"] == 0
@@ -88,7 +88,7 @@ def test_weights_that_broke_are_not_saved_within_an_epoch(fit, tmp_path, monkeyp
                 descent.parameters[0].fill_(1e30)
 
     monkeypatch.setattr(Descent, "step", breaking)
-    with pytest.raises(ValueError, match=r"step 3: the loss is no number any more.* none yet, and"):
+    with pytest.raises(ValueError, match=r"step 3: the loss is not finite.* none yet, and"):
         fit("a", "--epochs", 2, "--save-minutes", 0)
     last = load_checkpoint(tmp_path / "a" / "last.pth")
     assert last["step"] == 2

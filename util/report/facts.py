@@ -6,7 +6,7 @@ None, or no entry, stands for what they do not say.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from util.mapping import class_names
+from util.class_names import class_names
 
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",

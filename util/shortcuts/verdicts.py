@@ -140,8 +140,8 @@ def _without_border(metrics: dict, probes: dict) -> Verdict:
     if _knows(lungs_only, metrics):
         why = "What is left suffices: the lungs, but also brightness, in which sources differ."
     else:
-        why = "It is not shown to know the class from that: it may need the border, or not stand"
-        why += " the black."
+        why = "It is not shown to know the class from that: it may need the border, or be confused"
+        why += " by the black."
     return Verdict(WITHOUT_BORDER, False, f"{sentence}{_before(metrics)}. {why}")
 
 

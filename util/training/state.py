@@ -57,7 +57,7 @@ class Training:
         """ValueError if the run has diverged. Waits for the device."""
         if step := int(self.progress.first_bad):
             raise ValueError(
-                f"step {step}: the loss is no number any more; lower --lr, or give --clip-norm."
+                f"step {step}: the loss is not finite; lower --lr, or give --clip-norm."
                 f" What was saved is from before; {self.progress.best_so_far()}"
             )
 

@@ -191,7 +191,7 @@ def test_numbers_stand_in_the_sentence():
 def test_who_falls_without_the_border_is_not_accused_for_that_alone():
     found = verdict(WITHOUT_BORDER, border=0.5)
     assert not found.called_out
-    assert "it may need the border, or not stand the black" in found.sentence
+    assert "it may need the border, or be confused by the black" in found.sentence
     assert "What is left suffices" in verdict(WITHOUT_BORDER, border=0.85).sentence
 
 

@@ -58,7 +58,7 @@ def test_the_first_step_whose_loss_is_not_finite_stops_the_run(bad):
     state = state_of(nn.Linear(2, 2))
     for loss in (bad, 1.0, bad):
         state.progress.count(torch.tensor(loss))
-    with pytest.raises(ValueError, match="step 13: the loss is no number any more; lower --lr"):
+    with pytest.raises(ValueError, match="step 13: the loss is not finite; lower --lr"):
         state.check()
 
 
@@ -68,5 +68,5 @@ def test_weights_whose_sum_of_squares_is_not_finite_stop_the_run(bad):
     model[0].weight.data.fill_(1e15)
     state_of(model).check_weights()
     model[1].running_mean[2] = bad
-    with pytest.raises(ValueError, match="step 12: the loss is no number any more"):
+    with pytest.raises(ValueError, match="step 12: the loss is not finite"):
         state_of(model).check_weights()

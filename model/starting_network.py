@@ -7,7 +7,7 @@ from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint
-from util.mapping import class_names
+from util.class_names import class_names
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from util.mapping import check_mapping, class_names
+from util.class_names import check_mapping, class_names
 
 LABELS = ["COVID-19", "normal", "pneumonia"]
 
