@@ -20,7 +20,7 @@ from data.sources import SOURCES, read
 from util.flags import Parser, demand
 from util.script import quit_on_ctrl_c, run
 
-# What the dataset depends on, beside the sources' files; dataset.json has it.
+# The arguments that determine the dataset, saved in dataset.json.
 ARGUMENTS = (
     "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "hold_out_source",
     "split_from", "views", "seed",
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     add("--equalize", action="store_true", help="equalise the histogram of each image")
     add("--test-size", type=float, default=0.1, help="part of the images in test")
     add("--val-size", type=float, default=0.1, help="part of the images in val")
-    text = "let test be only this source, or part of one (covidx-sirm), whatever --test-size or"
+    text = "test has only this source, or part of one (covidx-sirm), whatever --test-size or"
     text += " another source's own split says: a hospital that training never saw"
     add("--hold-out-source", metavar="NAME", help=text)
     text = "earlier dataset folder: its patients stay where they are, new ones are placed"
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     given = {name: getattr(args, name.replace("-", "_")) for name in SOURCES}
     args.sources = {name: folder for name, folder in given.items() if folder}
     if args.sample and args.sources:
-        parser.error("--sample makes its own sources; give it alone")
+        parser.error("--sample makes its own sources; give no source flag with it")
     if not args.sample and not args.sources:
         flags = ", ".join(f"--{name}" for name in SOURCES)
         parser.error(f"no source given; expected --sample or one or more of {flags}")
@@ -79,7 +79,7 @@ if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("generate_dataset.py")
 
-if __name__ != "__mp_main__":  # the workers' name for this script: what follows costs them seconds
+if __name__ != "__mp_main__":  # workers run this script under that name; these imports are slow
     import numpy as np
     from tqdm import tqdm
 
@@ -101,7 +101,7 @@ if __name__ != "__mp_main__":  # the workers' name for this script: what follows
 
 def main(args: argparse.Namespace) -> None:
     earlier = read_earlier(args.split_from)
-    save_path = Path(args.save_path).resolve()  # of a link, or of `.`, the folder itself
+    save_path = Path(args.save_path).resolve()  # a link or `.` becomes the folder itself
     with staging(save_path) as folder:
         sources = draw_sample(save_path, args.seed) if args.sample else args.sources
         records, dropped = read_sources(sources, args.hold_out_source)
@@ -121,13 +121,13 @@ def main(args: argparse.Namespace) -> None:
             raise ValueError(nothing_left(copies + unwanted, "used"))
         dropped += unreadable + copies + unwanted
 
-        # A copy that is left out still says where its patient may go.
+        # The rules of a copy that is left out still bind its patient.
         allowed = allowed_splits([i.record.patient_id for i in wanted], [i.rules for i in wanted])
         shares = (1 - args.val_size - args.test_size, args.val_size, args.test_size)
         splits = assign_splits(kept, shares, args.seed, allowed)
 
         fingerprint = write_tables(folder, prepared, kept, splits, dropped)
-        shutil.rmtree(prepared)  # what is left in it was read, but not kept: lateral views, copies
+        shutil.rmtree(prepared)  # only images that were not kept are left: lateral views, copies
         sides = {image.filename: (image.width, image.height) for image in kept}
         tables = {name: audit_columns(read_table(folder, name), sides) for name in SPLITS}
         about = {
@@ -146,7 +146,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def read_earlier(folder: str | None) -> dict[str, str]:
-    """Where an earlier dataset has its patients and images, see `earlier_splits`."""
+    """The splits of an earlier dataset's patients and images, see `earlier_splits`."""
     if folder is None:
         return {}
     tables = {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
@@ -181,7 +181,7 @@ def read_sources(
 def prepare_images(
     records: Sequence[Record], folder: Path, preparation: Preparation, workers: int
 ) -> tuple[list[Prepared], list[Dropped]]:
-    """Writes the images to `folder`; returns them, and what cannot be read, with the reason."""
+    """Writes the images to `folder`; returns them, and the unreadable ones with the reason."""
     folder.mkdir()
     images, dropped = [], []
     results = prepare(records, folder, preparation, workers)
@@ -211,7 +211,7 @@ def find_copies(
 def assign_splits(
     images: Sequence[Prepared], shares: Sequence[float], seed: int, allowed: Mapping
 ) -> list[str]:
-    """The split of each image; shares: of train, val and test."""
+    """The split of each image; shares: fractions of train, val and test."""
     records = [image.record for image in images]
     patients = [record.patient_id for record in records]
     strata = [(record.label, record.source) for record in records]

@@ -10,7 +10,7 @@ import pandas as pd
 from data.record import Dropped
 from util.metrics.intervals import clustered_wilson
 
-# What may give the class away where one class comes from elsewhere than another.
+# These may give the class away if the classes come from different places.
 SHORTCUTS = ("source", "view", "file shape")
 MOST_SHOWN = 12  # reasons on screen
 AGES = ("0-19", "20-39", "40-59", "60-79", "80+")
@@ -34,9 +34,9 @@ def age_band(age: str) -> str:
 
 
 def shape_class(width: int, height: int) -> str:
-    """What kind of file: its sides in pixels, each to the nearest power of the square root of 2.
+    """The sides in pixels, each rounded to the nearest power of the square root of 2.
 
-    An archive has one detector's size, figures of articles have any.
+    An archive has the sizes of its detectors; figures in articles have any size.
     """
     return " x ".join(str(round(2 ** (round(2 * np.log2(side)) / 2))) for side in (width, height))
 
@@ -66,8 +66,8 @@ def chances_by(
 ) -> np.ndarray:
     """How common each of `labels` (K,) is in `train` for the `column` value of each row of `other`.
 
-    (N, K), each row adds up to 1. A value that train does not have gets the shares of all of it.
-    No pixel is looked at: a model that is not well ahead of this may have learned `column` instead.
+    (N, K), each row adds up to 1. A value that train lacks gets the shares over all of train.
+    No pixel is used: a model that is not well ahead of this may have learned `column` instead.
     """
     shares = pd.crosstab(train[column], train["label"], normalize="index")
     shares = shares.reindex(columns=list(labels), fill_value=0.0)
@@ -78,9 +78,9 @@ def chances_by(
 def scores_without_pixels(
     tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """For each of SHORTCUTS and for val and test: the accuracy of `guess_by` it, with 95 %.
+    """For each of SHORTCUTS and for val and test: the accuracy of `guess_by`, with 95 %.
 
-    tables: of `audit_columns`. A split without an image has no score.
+    tables: from `audit_columns`. A split without an image has no score.
     """
     scores = {column: {} for column in SHORTCUTS}
     for column in SHORTCUTS:
@@ -97,7 +97,7 @@ def scores_without_pixels(
 def describe(tables: dict[str, pd.DataFrame]) -> dict:
     """Labels, images and patients of each split, and images by every combination of the metadata.
 
-    tables: of `audit_columns`. `counts` in the result has images by label and source, `audit` by
+    tables: from `audit_columns`. `counts` in the result has images by label and source, `audit` by
     label, source, view, sex and age band, each for each split.
     """
     table = counts(tables)
@@ -115,16 +115,16 @@ def _rows(table: pd.DataFrame) -> list[dict]:
 
 
 def count_reasons(dropped: Iterable[Dropped]) -> dict[str, int]:
-    """How many rows were left out for which kind of reason, the commonest first.
+    """How many rows were left out for each kind of reason, the commonest first.
 
-    A kind is the reason without the details of the single row: quoted words, files, numbers.
+    A kind is a reason without the details of one row: quoted words, files, numbers.
     """
     kinds = (re.sub(r"'[^']*'|\S+\.\w+|\d+", "...", item.reason) for item in dropped)
     return dict(Counter(kinds).most_common())
 
 
 def summary(about: Mapping, tables: Mapping[str, pd.DataFrame]) -> str:
-    """What the terminal shows of a new dataset. about: dataset.json; tables: `audit_columns`."""
+    """A new dataset, for the terminal. about: dataset.json; tables: from `audit_columns`."""
     dropped, images = (sum(about[name].values()) for name in ("dropped", "images"))
     lines = [
         str(counts(tables)),

@@ -1,4 +1,4 @@
-"""A user's own class folders as a split: read as they are, without writing anything."""
+"""A user's own class folders as a split, read without writing anything."""
 
 import os
 from collections import Counter
@@ -21,7 +21,7 @@ from data.transforms import InputFormat
 
 
 class ClassFolders(Dataset):
-    """The images below class folders whose names the mapping has, as RadiographDataset gives them.
+    """The images in class folders that are named in the mapping, as in RadiographDataset.
 
         root/normal/image.png
         root/COVID-19/patient/scan.dcm ...

@@ -4,7 +4,7 @@ dataset/
   train/ val/ test/                     8-bit grayscale PNGs of one size
   train_metadata.csv val_... test_...   one row per image, COLUMNS
   dropped.csv                           one row per raw row that was left out, with the reason
-  audit.png                             what is in it, drawn
+  audit.png                             the counts as charts
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
 """
 
@@ -27,7 +27,7 @@ from data.split import SPLITS
 from util.files import locked
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
-# All that a dataset folder holds, finished or not; a killed run may leave a file half written.
+# All names in a dataset folder, finished or not; a killed run may leave half-written files too.
 OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
 )
@@ -35,9 +35,9 @@ OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
 
 @contextmanager
 def staging(path: Path) -> Iterator[Path]:
-    """A folder `<path>.partial` to fill; it becomes `path` if the block ends well, or is removed.
+    """A folder `<path>.partial` to fill; becomes `path` if the block succeeds, or is removed.
 
-    What a killed run left there is cleared first. FileExistsError if `path` holds something.
+    The remains of a killed run are removed first. FileExistsError if `path` holds something.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(
@@ -93,14 +93,14 @@ def write_tables(
     fingerprint = hashlib.sha256()
     for split in SPLITS:
         (folder / split).mkdir()
-        mine = [item for item, name in zip(kept, splits, strict=True) if name == split]
-        for item in mine:
+        of_split = [item for item, name in zip(kept, splits, strict=True) if name == split]
+        for item in of_split:
             (images / item.filename).rename(folder / split / item.filename)
-        rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in mine]
+        rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in of_split]
         table = pd.DataFrame(rows, columns=COLUMNS)
         table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
         fingerprint.update(table.to_csv(index=False).encode())
-        fingerprint.update("".join(item.digest for item in mine).encode())
+        fingerprint.update("".join(item.digest for item in of_split).encode())
     rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
     table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
@@ -108,7 +108,7 @@ def write_tables(
 
 
 def _escaped(row: dict) -> dict:
-    """Carriage returns and what is not UTF-8 as escapes: file names can have them, a CSV cannot."""
+    """Escapes carriage returns and invalid UTF-8: file names can have them, a CSV cannot."""
     return {
         name: value.replace("\r", r"\r").encode(errors="backslashreplace").decode()
         if isinstance(value, str)
@@ -156,7 +156,7 @@ def read_table(folder: Path, split: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:  # pandas' parser and encoding errors, an empty file
-        reason = " ".join(str(error).split())  # pandas' end with a line break
+        reason = " ".join(str(error).split())  # pandas' messages end with a line break
         raise ValueError(f"{path}: {reason}; expected a CSV with a header") from None
     missing = [name for name in COLUMNS if name not in table]
     if missing:
@@ -165,11 +165,11 @@ def read_table(folder: Path, split: str) -> pd.DataFrame:
 
 
 def read_split(folder: Path, split: str) -> pd.DataFrame:
-    """The metadata of a split of a finished dataset folder; every row's image is there."""
+    """The metadata of a split of a finished dataset folder; every row's image exists."""
     read_about(folder)
     table = read_table(folder, split)
-    there = {file.name for file in (folder / split).glob("*.png")}
-    lost = [name for name in table["filename"] if name not in there]
+    present = {file.name for file in (folder / split).glob("*.png")}
+    lost = [name for name in table["filename"] if name not in present]
     if lost:
         raise FileNotFoundError(
             f"{folder / split}: {len(lost)} of {len(table)} images of {split}_metadata.csv are"

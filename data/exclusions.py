@@ -17,10 +17,10 @@ COMPATIBLE = ({"positive", "COVID-19"}, {"negative", "normal"}, {"negative", "pn
 def exclude_unwanted(
     images: Sequence[Prepared], views: Collection[str], hold_out: str | None
 ) -> tuple[list[Prepared], list[Dropped]]:
-    """Leaves out other views than `views`, and what would tie test to training.
+    """Leaves out other views than `views`, and patients who would be in both test and training.
 
-    With a source held out, test is this source only: of a patient who has an image in it, the
-    images of other sources are left out.
+    If a source is held out, test has only that source, so its patients' images from other sources
+    are left out.
     """
     reasons = {
         k: f"view {image.record.view or 'unknown'}, not one of {', '.join(views)}"
@@ -77,6 +77,6 @@ def contradict(named: Collection[tuple[str, str]]) -> bool:
 def _leave_out(
     images: Sequence[Prepared], reasons: Mapping[int, str]
 ) -> tuple[list[Prepared], list[Dropped]]:
-    """What stays, and what does not: by index in `images`."""
+    """The images without a reason, and those with one; reasons: by index in `images`."""
     kept = [image for k, image in enumerate(images) if k not in reasons]
     return kept, [drop(images[k].record, reason) for k, reason in reasons.items()]

@@ -23,8 +23,8 @@ AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
 class Input(NamedTuple):
     """A file: pixels (C, H, W) uint8 as the network takes them, or None and the error.
 
-    doubt is what speaks against the file itself: a side view by its DICOM header, a colour
-    photograph, a blank image. Of the pixels the network may see no colour any more.
+    doubt says why the file may not be a frontal radiograph: a side view by its DICOM header, a
+    colour photograph, a blank image. It is judged before the pixels lose their colour.
     """
 
     file: str
@@ -36,10 +36,10 @@ class Input(NamedTuple):
 def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
     """The files of each name, in order: the file itself, those of a folder, or those of a pattern.
 
-    A folder gives what `find_images` gives, and so do folders that fit a pattern. A pattern is as
-    the shell's, with `**` for any depth; sorted. One that nothing fits comes back itself, as an
-    empty folder does, so that reading it says so. A file of that very name is not a pattern: names
-    that this function gave give themselves. Each name is looked up when its turn comes.
+    A folder, named or matched by a pattern, gives what `find_images` gives. A pattern is the
+    shell's, with `**` for any depth; its matches are sorted. An empty folder and a pattern without
+    a match are returned as they are, so that reading them reports the error. The name of an
+    existing file is not a pattern. Each name is looked up when its turn comes.
     """
     for name in [names] if isinstance(names, str | os.PathLike) else names:
         yield from _expand(str(name))
@@ -50,8 +50,8 @@ def read_ahead(
 ) -> Iterator[list[Input]]:
     """Batches of files, in order; the next batch is read while the caller works on the last.
 
-    files: as in `find_inputs`. Whatever is wrong with a file is its `error`, in one line; no file
-    stops the others.
+    files: from `find_inputs`. A file that cannot be read has its `error`, one line, and does not
+    stop the others.
     """
     files = iter(files)
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
@@ -71,7 +71,7 @@ def read_ahead(
 
 def read_input(file: str | Path, form: InputFormat) -> Input:
     """One file, as in `read_ahead`; the pixels are those of `form.read`."""
-    if not str(file):  # of which Path makes the folder that we are in
+    if not str(file):  # Path("") is the current folder
         return Input("", None, None, "an empty name; expected a file")
     path = Path(file)
     try:
@@ -88,7 +88,7 @@ def _expand(name: str) -> list[str]:
         return [name]
     matches = sorted(glob(name, recursive=True))  # noqa: PTH207, as Path's takes the folder separately
     files = (str(path) for match in matches for path in find_images(match))
-    # `**` gives folders and what is in them; a file counts once.
+    # `**` gives folders and their files; a file counts once.
     return list(dict.fromkeys(files)) or [name]
 
 

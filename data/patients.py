@@ -4,10 +4,10 @@ from collections.abc import Hashable, Sequence
 
 
 def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[str]:
-    """The patient of each row: of ids that share one of `images`, the one that comes first.
+    """The patient of each row; ids that share an image become the first of them.
 
-    patients, images: of each row, in one order. An empty image joins nobody. A union-find
-    with path halving: nearly linear in the number of rows.
+    patients, images: of each row, in one order. An empty image joins nobody. Union-find with path
+    halving, nearly linear in the number of rows.
     """
     parent = {patient: patient for patient in patients}
 

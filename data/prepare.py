@@ -1,4 +1,4 @@
-"""Records -> small grayscale PNGs, in several processes. What is unreadable is dropped."""
+"""Records -> small grayscale PNGs, in several processes. Unreadable files are dropped."""
 
 import hashlib
 import zlib
@@ -17,10 +17,10 @@ from util.workers import NoResult, map_in_processes
 class Prepared:
     """A record and its prepared image.
 
-    `digest` is the SHA-256 of the image's pixels, `signature` has its landmarks, by which near
+    `digest` is the SHA-256 of the image's pixels; `signature` has the landmarks by which near
     copies are found (data.copies.landmarks). `width` and `height` are those of the raw image.
-    `rules` has the splits that each rule allows (data.split_rules), `near_group` the number of the
-    group of near copies that it belongs to.
+    `rules` has the splits that each rule allows (data.split_rules), `near_group` is the number of
+    its group of near copies.
     """
 
     record: Record
@@ -41,7 +41,7 @@ def prepare(
 ) -> Iterator[Prepared | Dropped]:
     """Writes each record's image, prepared, as `folder/<source>-<row>.png`; yields in order.
 
-    A file that kills the program which decodes it, or never lets it finish, costs only its own row.
+    A file on which the decoder dies or hangs costs only its own row.
     Without `workers` this process does the work.
     """
     job = partial(_prepare_one, folder=folder, preparation=preparation)

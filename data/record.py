@@ -1,4 +1,4 @@
-"""What a raw row can become: a record that is used, or a row left out with a reason."""
+"""A raw row becomes a record that is used, or is left out with a reason."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ class Record:
     table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
     (years) are empty if the source lacks them; a DICOM header may fill them later. `frontal` images
     need no view: their source has only these. `splits` are those that the source's own split
-    allows; empty allows any.
+    allows; if empty, all are allowed.
     """
 
     source: str

@@ -1,5 +1,4 @@
-"""Which splits a patient may go to: by the source's own split, an earlier dataset, a source held
-out."""
+"""The splits a patient may go to, by the source's own, an earlier dataset or a source held out."""
 
 import logging
 from collections import defaultdict
@@ -9,13 +8,13 @@ from data.record import Record
 from data.split import SPLITS
 
 Splits = Collection[str]
-MOST_SHOWN = 12  # patients with a warning each
+MOST_SHOWN = 12  # patients that get a warning of their own
 
 log = logging.getLogger(__name__)
 
 
 def is_part_of(source: str, name: str) -> bool:
-    """Whether a source is the named one or a part of it, as `covidx-sirm` is of `covidx`."""
+    """Whether a source is the named one or a part of it, like `covidx-sirm` of `covidx`."""
     return source == name or source.startswith(f"{name}-")
 
 
@@ -25,8 +24,8 @@ def earlier_splits(
     """Where an earlier dataset has its patients and images: `patient_id` or `source/file` -> split.
 
     tables: split -> the rows of its metadata. duplicates: its groups of copies, as in dataset.json.
-    Images count too, because a patient who was entered under two ids has only one of them there;
-    and copies, because the tables hold only the first of exact ones.
+    Images count too, because a patient entered under two ids has only one of them in the tables;
+    copies count because the tables hold only the first of each group of exact copies.
     """
     split_of = {}
     for split, rows in tables.items():
@@ -50,8 +49,8 @@ def _name(source: str, original: str) -> str:
 def split_rules(record: Record, earlier: Mapping[str, str], hold_out: str | None) -> list[Splits]:
     """The splits to which each rule allows this record's patient; empty where no rule applies.
 
-    earlier: of `earlier_splits`. A source held out overrules an earlier dataset, and that overrules
-    a source's own split.
+    earlier: the result of `earlier_splits`. A source held out overrules an earlier dataset, which
+    overrules a source's own split.
     """
     if hold_out:
         return [("test",) if is_part_of(record.source, hold_out) else ("train", "val")]
@@ -66,15 +65,15 @@ def split_rules(record: Record, earlier: Mapping[str, str], hold_out: str | None
 def allowed_splits(
     patients: Sequence[str], rules: Sequence[Sequence[Splits]]
 ) -> dict[str, list[str]]:
-    """The splits that each patient may go to by all rules together; free patients are left out.
+    """The splits that all rules together allow each patient; patients without a rule are left out.
 
     patients, rules: of each image, in one order. A patient whose rules contradict each other gets a
     warning and goes to the first of train, val and test: a model that learned from the source's own
     split, or from the earlier dataset, has seen that patient.
     """
     of_patient = defaultdict(list)
-    for patient, more in zip(patients, rules, strict=True):
-        of_patient[patient].extend(more)
+    for patient, of_image in zip(patients, rules, strict=True):
+        of_patient[patient].extend(of_image)
     allowed, warnings = {}, []
     for patient, sets in of_patient.items():
         if not sets:

@@ -1,8 +1,8 @@
-"""The landmarks of a radiograph: what it is recognised by when it comes again, whatever was done.
+"""The landmarks by which a radiograph is recognised when it is resized, cropped or recompressed.
 
-Chest films all look alike, and a cropped copy differs more from its original, as a whole, than two
-patients do. So an image is known by 30 spots of high local contrast, each with a perceptual hash of
-what is around it and its place.
+Chest films look so much the same that a cropped copy differs more from its original than two
+patients do. So an image is known by 30 spots of high local contrast, each with its place and a
+perceptual hash of its surroundings.
 """
 
 import numpy as np
@@ -14,14 +14,15 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from data.images.radiograph import resize
 
 SEARCH_SIZE = 256  # pixels; copies are searched at this size, or at the dataset's if smaller
-SIDES = (96, 77, 61)  # pixels; steps of 1.25, what a crop of 10 % on all sides enlarges by
+SIDES = (96, 77, 61)  # pixels; steps of 1.25, by which a crop of 10 % on all sides enlarges
 PER_SIDE = 10  # landmarks; with 8, one copy in 60 shares only 4 with its original
-BOXES = (5, 7, 13)  # pixels: a spot is 5 wide, is seen against 7, its contrast is that of 13
-FAINT = 0.3  # of the contrast around; a spot below is noise
+BOXES = (5, 7, 13)  # pixels: a spot is 5 wide, compared with 7; its contrast is that of 13
+FAINT = 0.3  # of the contrast around; a weaker spot is noise
 PATCH = 24  # pixels around a spot that are hashed
-# A hash begins with its slowest waves: a copy flips 1 in 50 of their bits, of the fastest 1 in 5.
+# A hash begins with its lowest frequencies: a copy flips 1 in 50 of their bits, of the highest
+# 1 in 5.
 SLOWEST_FIRST = np.add.outer(range(8), range(8)).ravel().argsort(kind="stable")
-BYTES = 10  # of a landmark: 8 of the hash, then x and y, 1 to 255; all 0 where there is none
+BYTES = 10  # of a landmark: 8 of the hash, then x and y, 1 to 255; all 0 if it is missing
 
 
 def shrink_for_search(image: Image.Image) -> Image.Image:
@@ -35,7 +36,7 @@ def signature(image: Image.Image) -> np.ndarray:
 
     A landmark is an extremum of the difference of two box blurs, as in Agrawal 2008
     (doi:10.1007/978-3-540-88693-8_8), but relative to the contrast around it, so that letters and
-    borders do not take all places. Its hash is the `phash` of ImageHash, of all at once.
+    borders do not win all places. Its hash is the `phash` of ImageHash, computed for all at once.
     """
     landmarks = np.zeros((len(SIDES) * PER_SIDE, BYTES), np.uint8)
     patches = np.zeros((len(landmarks), PATCH, PATCH), np.uint8)

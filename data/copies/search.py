@@ -19,22 +19,22 @@ from data.copies.landmarks import BYTES
 from util.workers import NoResult, map_in_processes
 
 TURNS = 16  # orders in which hashes are sorted, each by other bits first
-NEIGHBOURS = 8  # that a hash is compared with in each order; 4 lose 1 hard copy in 15 of 30,000
-FLIPS = 10  # of 64 bits; a copy's landmark has 0 to 12, one of another image 32 on average
-MEET = 8  # of them, once at least; with 10, chance brings twice as many together
+NEIGHBOURS = 8  # compared with each hash in each order; with 4, 1 hard copy in 15 of 30,000 is lost
+FLIPS = 10  # of 64 bits; a copy's landmark has 0 to 12, another image's has 32 on average
+MEET = 8  # of 64 bits, for at least one landmark; with 10, twice as many pairs meet by chance
 DRIFT = 40  # of 255; a landmark moves 26 when one side is cropped by 10 %
-SHARED = 4  # landmarks of a candidate, at least; nine copies in ten share 9 and more
-CANDIDATES = 8  # of an image, at most, not counting those that chose it
-APART = 0.08  # of the image's side; nearer landmarks say nothing of the scale
-MISFIT = 0.0125  # of the side; how far a landmark may be from where scale and shift put it
+SHARED = 4  # landmarks of a candidate, at least; nine copies in ten share 9 or more
+CANDIDATES = 8  # of an image, at most, not counting images of which it is a candidate
+APART = 0.08  # of the image's side; closer landmarks say nothing about the scale
+MISFIT = 0.0125  # of the side; how far a landmark may lie from where scale and shift put it
 CORNER = 0.2  # of the side; the furthest that a corner moves: 0.125 if 10 % are cropped all around
 SPREAD = 0.25  # of the side, over which fitting landmarks reach; one edge fits at every scale
 BLOCK = 100  # pairs compared at a time, in 1 MB
 MANY = 200  # blocks; fewer are compared sooner than processes start
 
 # Of 1,182 real images, those of two patients reach 0.43, two exposures of one patient 0.72;
-# phantoms 0.46 and 0.69. Copies have 0.97 and more, 0.80 if halved, cropped, recompressed and
-# written on at once; the one that was published with clipped contrast and other arrows has 0.77.
+# phantoms 0.46 and 0.69. Copies have 0.97 or more, 0.80 if halved, cropped, recompressed and
+# written on together; one that was published with clipped contrast and other arrows has 0.77.
 SAME = 0.75
 
 
@@ -54,16 +54,15 @@ def find_duplicates(
 ) -> list[Pair]:
     """The pairs among N images that are one radiograph, sorted.
 
-    signatures: (N, 30, 10) uint8, of landmarks.py. read: the image of an index, 8-bit
-    grayscale; called twice for each candidate, in other processes if there are many, so it can be
-    pickled.
+    signatures: (N, 30, 10) uint8, of landmarks.py. read: index -> 8-bit grayscale image; called
+    twice for each candidate, in other processes if there are many, so it must be picklable.
     progress: wraps a list of blocks of work, as tqdm does.
 
     The pairs do not depend on the order of the images, and the time grows as N log N. Each image
-    finds the CANDIDATES that are most like it: two families of more copies than that may both be
-    found and not be connected.
+    finds the CANDIDATES that are most like it, so a group of more copies than that may be found as
+    two.
     """
-    # In an order of their own, so that content decides ties and which is first.
+    # Sorted by content, so that the order of the images decides no tie.
     contents = np.array([landmarks.tobytes() for landmarks in signatures], dtype=bytes)
     order = contents.argsort(kind="stable")
     compare = _Comparison(signatures[order], order, read)
@@ -95,9 +94,9 @@ class _Comparison:
         for candidate in candidates(self.signatures, pairs):
             first, second = self.order[[candidate.first, candidate.second]].tolist()
             images = self.read(first), self.read(second)
-            alike = similarity(*images, candidate.scale, candidate.shift)
-            if alike >= SAME:
-                duplicates.append(Pair(*sorted((first, second)), alike))
+            score = similarity(*images, candidate.scale, candidate.shift)
+            if score >= SAME:
+                duplicates.append(Pair(*sorted((first, second)), score))
         return duplicates
 
 
@@ -113,7 +112,7 @@ def connected(pairs: Iterable[Pair], images: int) -> list[list[int]]:
 
 
 class Candidate(NamedTuple):
-    """Two images, and where the point p of the first is in the second: at scale * p + shift."""
+    """Two images; the point p of the first lies at scale * p + shift in the second."""
 
     first: int
     second: int
@@ -134,12 +133,12 @@ def candidates(signatures: np.ndarray, pairs: np.ndarray) -> Iterator[Candidate]
 
 
 def _pairs_that_meet(signatures: np.ndarray) -> np.ndarray:
-    """Images of which landmarks meet: (P, 2), first < second, sorted; P <= CANDIDATES * N.
+    """Images with landmarks that meet: (P, 2), first < second, sorted; P <= CANDIDATES * N.
 
     The hashes are sorted TURNS times, each time with other bits in front (Charikar 2002,
     doi:10.1145/509907.509965), and compared only with the NEIGHBOURS next ones. After each turn
-    only the pairs that met most often are kept of each image: memory grows with the images, not
-    with how alike they are.
+    only each image's most frequent pairs are kept: memory grows with the number of images, not
+    with their similarity.
     """
     images, places = signatures.shape[:2]
     used = np.flatnonzero(signatures[..., 8])
@@ -175,9 +174,9 @@ def _drift(place: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
 def _same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Which landmarks of the P first images are which of the second, (P, 30, 30) bool."""
     first, second = first[:, :, None], second[:, None]
-    there = (first[..., 8] > 0) & (second[..., 8] > 0)
+    present = (first[..., 8] > 0) & (second[..., 8] > 0)
     near = _drift(first[..., 8:], second[..., 8:]) <= DRIFT
-    return there & near & (np.bitwise_count(_bits(first) ^ _bits(second)) <= FLIPS)
+    return present & near & (np.bitwise_count(_bits(first) ^ _bits(second)) <= FLIPS)
 
 
 def _bits(landmarks: np.ndarray) -> np.ndarray:
@@ -201,7 +200,7 @@ def _fit(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Scale and shift, (2,) each, that bring most points (M, 2) of a to b; None if too few fit.
 
     The median over all slopes between two points (Sen 1968, doi:10.1080/01621459.1968.10480934)
-    bears wrong matches among the right ones.
+    tolerates wrong matches among the right ones.
     """
     apart_a, apart_b = a[:, None] - a, b[:, None] - b
     scale = np.ones(2)
