@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -58,15 +59,6 @@ def test_a_failure_leaves_nothing(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
-    (tmp_path / "set.partial" / "train").mkdir(parents=True)
-    assert not (tmp_path / "set").exists()
-    with staging(tmp_path / "set") as folder:
-        (folder / "new").write_text("whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    assert [path.name for path in (tmp_path / "set").iterdir()] == ["new"]
-
-
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_exists_is_not_overwritten(tmp_path, kind):
     path = tmp_path / "set"
@@ -114,22 +106,10 @@ def test_a_split_is_read_as_it_was_written(make_dataset):
 
 
 def test_text_of_the_sources_survives_the_table(tmp_path):
-    odd = Record(
-        source="source",
-        row=1,
-        path=tmp_path / "raw.png",
-        label="normal",
-        patient_id="source:007",
-        finding='Zürich, "NA"\nnull',
-        original="images/NA",
-    )
-    folder = write(tmp_path, [odd], ["train"])
-    (row,) = read_split(folder, "train").to_dict("records")
-    assert {name: row[name] for name in ("patient_id", "finding", "original")} == {
-        "patient_id": odd.patient_id,
-        "finding": odd.finding,
-        "original": odd.original,
-    }
+    text = {"patient_id": "source:007", "finding": 'Zürich, "NA"\nnull', "original": "images/NA"}
+    odd = Record("source", 1, tmp_path / "raw.png", "normal", **text)
+    (row,) = read_split(write(tmp_path, [odd], ["train"]), "train").to_dict("records")
+    assert {name: row[name] for name in text} == text
 
 
 def scan(row):
@@ -212,88 +192,69 @@ def test_the_fingerprint_is_of_labels_and_pixels_and_not_of_places_or_workers(tm
     assert len(prints["plain"]) == 64
 
 
-def unfinished(folder):
-    (folder / "dataset.json").unlink()
-    return f"{folder}: no dataset.json, so it is not a finished dataset folder; give one that"
+def edited(name, text):
+    def damage(folder):
+        (folder / name).write_text(text)
 
-
-def no_json(folder):
-    (folder / "dataset.json").write_text('{"labels":\n')
-    return f"{folder / 'dataset.json'}: not JSON"
-
-
-def other_json(folder):
-    (folder / "dataset.json").write_text('{"title": "another program\'s"}')
-    return f"{folder / 'dataset.json'}: not written by generate_dataset.py"
-
-
-def list_json(folder):
-    (folder / "dataset.json").write_text("[1, 2]")
-    return f"{folder / 'dataset.json'}: not written by generate_dataset.py"
-
-
-def no_table(folder):
-    (folder / "train_metadata.csv").unlink()
-    return f"{folder}: no train_metadata.csv; run generate_dataset.py again"
-
-
-def empty_table(folder):
-    (folder / "train_metadata.csv").write_text("")
-    return f"{folder / 'train_metadata.csv'}: "
-
-
-def ragged_table(folder):
-    with (folder / "train_metadata.csv").open("a") as file:
-        file.write("a," * 20 + "\n")
-    return f"{folder / 'train_metadata.csv'}: "
+    return damage
 
 
 def binary_table(folder):
-    (folder / "train_metadata.csv").write_bytes(b"\xff\xfe\x00filename\n")
-    return f"{folder / 'train_metadata.csv'}: "
+    (folder / TABLE).write_bytes(b"\xff\xfe\x00filename\n")
+
+
+def ragged_table(folder):
+    with (folder / TABLE).open("a") as file:
+        file.write("a," * 20 + "\n")
 
 
 def no_columns(folder):
-    table = pd.read_csv(folder / "train_metadata.csv").drop(columns=["label", "age"])
-    table.to_csv(folder / "train_metadata.csv", index=False)
-    return (
-        f"{folder / 'train_metadata.csv'}: no column label, age; expected filename, label,"
-        " patient_id, source, view, sex, age, finding, original"
-    )
+    pd.read_csv(folder / TABLE).drop(columns=["label", "age"]).to_csv(folder / TABLE, index=False)
 
 
-def no_image(folder):
-    (folder / "train" / "source-00002.png").unlink()
-    return (
-        f"{folder / 'train'}: 1 of 2 images of train_metadata.csv are missing, the first is"
-        " source-00002.png; run generate_dataset.py again"
-    )
+TABLE, ABOUT = "train_metadata.csv", "dataset.json"
+OTHER = "/dataset.json: not written by generate_dataset.py"
+MISSING = f"of 2 images of {TABLE} are missing, the first is source"
+DAMAGES = {
+    # what is wrong: (how it comes about, how the message begins after the folder)
+    "unfinished": (
+        lambda folder: (folder / ABOUT).unlink(),
+        ": no dataset.json, so it is not a finished dataset folder; give one that",
+    ),
+    "no JSON": (edited(ABOUT, '{"labels":\n'), "/dataset.json: not JSON"),
+    "other JSON": (edited(ABOUT, '{"title": "another program\'s"}'), OTHER),
+    "a list": (edited(ABOUT, "[1, 2]"), OTHER),
+    "no table": (
+        lambda folder: (folder / TABLE).unlink(), f": no {TABLE}; run generate_dataset.py again",
+    ),
+    "empty table": (edited(TABLE, ""), f"/{TABLE}: "),
+    "ragged table": (ragged_table, f"/{TABLE}: "),
+    "binary table": (binary_table, f"/{TABLE}: "),
+    "no columns": (
+        no_columns,
+        f"/{TABLE}: no column label, age; expected filename, label, patient_id, source, view, sex,"
+        " age, finding, original",
+    ),
+    "no image": (
+        lambda folder: (folder / "train/source-00002.png").unlink(),
+        f"/train: 1 {MISSING}-00002.png; run generate_dataset.py again",
+    ),
+    "no images": (
+        lambda folder: shutil.rmtree(folder / "train"),
+        f"/train: 2 {MISSING}-00001.png; run generate_dataset.py again",
+    ),
+}  # fmt: skip
 
 
-def no_images(folder):
-    for path in (folder / "train").iterdir():
-        path.unlink()
-    (folder / "train").rmdir()
-    return (
-        f"{folder / 'train'}: 2 of 2 images of train_metadata.csv are missing, the first is"
-        " source-00001.png; run generate_dataset.py again"
-    )
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        unfinished, no_json, other_json, list_json, no_table, empty_table, ragged_table,
-        binary_table, no_columns, no_image, no_images,
-    ],
-)  # fmt: skip
-def test_a_damaged_folder_is_reported_in_one_line(make_dataset, damage):
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_folder_is_reported_in_one_line(make_dataset, damage, message):
     folder = make_dataset(*PAIRS)
-    begin = damage(folder)
+    damage(folder)
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         read_split(folder, "train")
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(begin)
+    path, _, rest = message.partition(":")
+    assert line.startswith(f"{folder}{path.replace('/', os.sep)}:{rest}")
 
 
 def test_a_folder_that_is_not_there_is_reported_with_the_command_that_makes_it(tmp_path):

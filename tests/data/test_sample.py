@@ -19,6 +19,7 @@ from data.sample.dicom import write_dicom
 from data.sample.phantom import draw_axial, draw_frontal, draw_lateral, draw_phantom, random_anatomy
 
 SIZE, PATIENTS = 64, 24
+RSNA = "rsna-pneumonia-detection-challenge"
 PAGE = "covid-chestxray-dataset/images/931-not-found.jpg"
 
 # The first line of the real files, literally.
@@ -29,57 +30,48 @@ REAL_HEADERS = {
         "leukocyte_count,neutrophil_count,lymphocyte_count,view,modality,date,location,folder,"
         "filename,doi,url,license,clinical_notes,other_notes,"
     ),
-    "rsna-pneumonia-detection-challenge/stage_2_train_labels.csv": (
-        "patientId,x,y,width,height,Target"
-    ),
-    "rsna-pneumonia-detection-challenge/stage_2_detailed_class_info.csv": "patientId,class",
+    f"{RSNA}/stage_2_train_labels.csv": "patientId,x,y,width,height,Target",
+    f"{RSNA}/stage_2_detailed_class_info.csv": "patientId,class",
 }
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     write_sample(folder, patients=PATIENTS, size=SIZE)
     return folder
 
 
 @pytest.fixture(scope="module")
-def covid(folder: Path) -> Path:
+def covid(folder):
     return folder / "covid-chestxray-dataset"
 
 
 @pytest.fixture(scope="module")
-def rsna(folder: Path) -> Path:
-    return folder / "rsna-pneumonia-detection-challenge"
+def rsna(folder):
+    return folder / RSNA
+
+
+def _table(name):
+    """A fixture of the rows of a table."""
+
+    def rows(folder):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    return pytest.fixture(scope="module")(rows)
+
+
+rows, boxes, classes = map(_table, REAL_HEADERS)
 
 
 @pytest.fixture(scope="module")
-def rows(covid: Path) -> list[dict[str, str]]:
-    return _table(covid / "metadata.csv")
-
-
-@pytest.fixture(scope="module")
-def boxes(rsna: Path) -> list[dict[str, str]]:
-    return _table(rsna / "stage_2_train_labels.csv")
-
-
-@pytest.fixture(scope="module")
-def classes(rsna: Path) -> list[dict[str, str]]:
-    return _table(rsna / "stage_2_detailed_class_info.csv")
-
-
-@pytest.fixture(scope="module")
-def headers(rsna: Path) -> list[pydicom.Dataset]:
+def headers(rsna):
     files = sorted((rsna / "stage_2_train_images").iterdir())
     return [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _fingerprints(folder: Path) -> dict[str, str]:
+def _fingerprints(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
@@ -130,11 +122,8 @@ def test_headers_are_the_real_ones(folder, table, header):
 def test_every_file_belongs_to_a_row(covid, rsna, rows, classes):
     images = {path.name for path in (covid / "images").iterdir()}
     scans = {path.stem for path in (rsna / "stage_2_train_images").iterdir()}
-    assert {r["filename"].strip() for r in rows} - images == {
-        "",
-        "903-day1.jpg",
-        "coronacases_org_001.nii.gz",
-    }
+    lost = {"", "903-day1.jpg", "coronacases_org_001.nii.gz"}
+    assert {r["filename"].strip() for r in rows} - images == lost
     assert images <= {r["filename"].strip() for r in rows}
     assert len({r["patientId"] for r in classes} - scans) == 1
     assert scans <= {r["patientId"] for r in classes}
@@ -183,11 +172,9 @@ def test_some_patient_has_two_findings_over_time(rows):
 
 
 def test_the_same_files_stand_under_two_patients(rows):
-    files = {
-        patient: [row["filename"] for row in rows if row["patientid"] == patient]
-        for patient in ("285", "339")
-    }
-    assert files["285"] == files["339"] == ["000001-24.jpg", "000006-17.jpg"]
+    for patient in ("285", "339"):
+        files = [row["filename"] for row in rows if row["patientid"] == patient]
+        assert files == ["000001-24.jpg", "000006-17.jpg"]
 
 
 def test_exactly_one_row_is_there_twice(rows):
@@ -201,17 +188,12 @@ def test_notes_hold_a_character_that_is_not_ascii(rows):
 @pytest.mark.parametrize(
     ("name", "kind", "mode"),
     [
-        ("922-webp.png", "WEBP", "RGB"),
-        ("923-colour.png", "PNG", "RGB"),
-        ("924-alpha.png", "PNG", "RGBA"),
-        ("925-palette.png", "PNG", "P"),
-        ("926-16bit.png", "PNG", "I;16"),
-        ("927-16bit.PNG", "PNG", "I;16"),
-        ("901-day0.png", "PNG", "L"),
-        ("921-day4.png", "PNG", "L"),
-        ("902-day3.jpg", "JPEG", "L"),
+        ("922-webp.png", "WEBP", "RGB"), ("923-colour.png", "PNG", "RGB"),
+        ("924-alpha.png", "PNG", "RGBA"), ("925-palette.png", "PNG", "P"),
+        ("926-16bit.png", "PNG", "I;16"), ("927-16bit.PNG", "PNG", "I;16"),
+        ("901-day0.png", "PNG", "L"), ("921-day4.png", "PNG", "L"), ("902-day3.jpg", "JPEG", "L"),
     ],
-)
+)  # fmt: skip
 def test_file_is_of_the_kind_and_mode(covid, name, kind, mode):
     with Image.open(covid / "images" / name) as image:
         image.load()
@@ -404,7 +386,7 @@ def test_covid_is_low_and_peripheral():
 
 
 @pytest.fixture(scope="module")
-def drawings() -> list[np.ndarray]:
+def drawings():
     """80 phantoms of each label, in turns."""
     rng = np.random.default_rng(0)
     return [draw_phantom(label, rng, SIZE) for label in LABELS * 80]

@@ -117,10 +117,8 @@ def test_growth_is_stated_by_image_against_the_first(monkeypatch):
     monkeypatch.setattr(growth, "measure", fake)
     first, second = run(["growth", "--images", "16", "32", "--size", "64"])
     assert first["images"] < second["images"]
-    assert (first["ms/image"], second["ms/image"]) == (
-        pytest.approx(4000 / first["images"]),
-        pytest.approx(5000 / second["images"]),
-    )
+    assert first["ms/image"] == pytest.approx(4000 / first["images"])
+    assert second["ms/image"] == pytest.approx(5000 / second["images"])
     assert second["times the first"] == pytest.approx(second["ms/image"] / first["ms/image"])
     further = second["images"] - first["images"]
     assert second["ms/further image"] == pytest.approx(1000 / further)
@@ -337,65 +335,62 @@ def fake_training(tmp_path, trained, scores):
     return fake
 
 
-def study(dataset, tmp_path):
-    """The flags of a study that leaves all it makes below tmp_path."""
-    words = ["recipes", "--epochs", "2", "--dataset", str(dataset), "--ckpts-dir", str(tmp_path)]
-    return [*words, "--results", str(tmp_path / "results.csv")]
+@pytest.fixture
+def study(dataset, tmp_path, monkeypatch):
+    """Runs a study, whose trainings are faked, that leaves all it makes below tmp_path."""
+
+    def study(*words, of=dataset):
+        folders = ["--dataset", str(of), "--ckpts-dir", str(tmp_path)]
+        folders += ["--results", str(tmp_path / "results.csv")]
+        return run(["recipes", "--epochs", "2", *folders, "--recipes", *words])
+
+    study.trained = []
+    fake = fake_training(tmp_path, study.trained, {1: 0.6, 2: 0.8, 3: 0.7})
+    monkeypatch.setattr(recipes, "measure", fake)
+    return study
 
 
-def test_a_recipe_has_the_mean_and_deviation_over_its_seeds(dataset, tmp_path, monkeypatch):
-    trained = []
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
-    words = ["--recipes", "plain", "ours", "--seeds", "1", "2"]
-    plain, ours = run([*study(dataset, tmp_path), *words])
+def test_a_recipe_has_the_mean_and_deviation_over_its_seeds(study):
+    plain, ours = study("plain", "ours", "--seeds", "1", "2")
     assert (plain["recipe"], ours["recipe"], ours["runs"]) == ("plain", "ours", 2)
     assert (ours["F1"], ours["loss"], ours["test AUROC"]) == pytest.approx((0.65, 0.8, 0.9))
     assert ours["AUROC"] == plain["AUROC"] == pytest.approx(0.8)
     assert math.isnan(plain["loss"])  # a rival has none
     assert (ours["test F1"], ours["+- test F1"]) == pytest.approx((0.7, 0.02**0.5))
-    assert [call[0] for call in trained] == ["-m", "-m", "train.py", "train.py"]
+    assert [call[0] for call in study.trained] == ["-m", "-m", "train.py", "train.py"]
 
 
-def test_a_recipe_that_several_machines_ran_names_them_all(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {1: 0.6, 2: 0.8}))
+def test_a_recipe_that_several_machines_ran_names_them_all(study, monkeypatch):
+    monkeypatch.setattr(recipes, "commit", lambda: "abc")
     for name, seed in (("a machine", "1"), ("another", "2")):
         monkeypatch.setattr(recipes, "machine", lambda device, name=name: name)
-        monkeypatch.setattr(recipes, "commit", lambda: "abc")
-        words = [*study(dataset, tmp_path), "--recipes", "float32", "--seeds", "1", seed]
-        (row,) = run(words)
+        (row,) = study("float32", "--seeds", "1", seed)
     assert row["on"] == "a machine, float32, abc; another, float32, abc"
 
 
 @pytest.mark.parametrize(("seen", "again"), [(None, 1), ({"targets": []}, 0)])
-def test_a_run_without_its_last_validation_goes_on(dataset, tmp_path, monkeypatch, seen, again):
+def test_a_run_without_its_last_validation_goes_on(study, dataset, tmp_path, seen, again):
     """Its history is whole."""
     settings_of_run(tmp_path / "ours-1", random_seed=1)
-    trained, fake = [], fake_training(tmp_path, [], {1: 0.6})
-    fake("train.py", "--name", "ours-1", interval=0)
+    recipes.measure("train.py", "--name", "ours-1", interval=0)
+    study.trained.clear()
     form = InputFormat((96, 96), **PLAIN)
     about = {"input": asdict(form), "fingerprint": read_about(dataset)["fingerprint"]}
     content = {"state_dict": {}, "validation": seen, **about}
     save_checkpoint(tmp_path / "ours-1" / "best.pth", content)
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6}))
-    run([*study(dataset, tmp_path), "--recipes", "ours", "--seeds", "1"])
-    assert len(trained) == again
+    study("ours", "--seeds", "1")
+    assert len(study.trained) == again
 
 
-def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(
-    dataset, tmp_path, monkeypatch
-):
-    trained = []
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
-    words = [*study(dataset, tmp_path), "--recipes", "ours"]
-    run([*words, "--seeds", "1"])
+def test_a_recipe_that_was_run_is_not_run_again_and_one_that_was_stopped_goes_on(study, tmp_path):
+    study("ours", "--seeds", "1")
     settings_of_run(tmp_path / "ours-2", random_seed=2)
-    run([*words, "--seeds", "1", "2"])
-    assert ["--resume" in call for call in trained] == [False, True]
+    study("ours", "--seeds", "1", "2")
+    assert ["--resume" in call for call in study.trained] == [False, True]
 
 
-def test_runs_are_made_at_the_same_time_as_many_as_asked(dataset, tmp_path, monkeypatch):
-    together = Barrier(3, timeout=60)
-    fake = fake_training(tmp_path, [], {1: 0.6, 2: 0.8, 3: 0.7})
+def test_runs_are_made_at_the_same_time_as_many_as_asked(study, tmp_path, monkeypatch):
+    together, fake = Barrier(3, timeout=60), recipes.measure
 
     def waiting(*words, interval):
         if words[0] != "evaluate.py":
@@ -403,18 +398,16 @@ def test_runs_are_made_at_the_same_time_as_many_as_asked(dataset, tmp_path, monk
         fake(*words, interval=interval)
 
     monkeypatch.setattr(recipes, "measure", waiting)
-    table = tmp_path / "results.csv"
-    [row] = run([*study(dataset, tmp_path), "--recipes", "ours", "--jobs", "3"])
+    [row] = study("ours", "--jobs", "3")
     assert row["test F1"] == pytest.approx(0.7)
-    assert sorted(pd.read_csv(table)["seed"]) == [1, 2, 3]
+    assert sorted(pd.read_csv(tmp_path / "results.csv")["seed"]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_fails_ends_the_study_and_what_had_ended_is_kept(
-    dataset, tmp_path, monkeypatch, jobs
+    study, tmp_path, monkeypatch, jobs
 ):
-    begun, fake = [], fake_training(tmp_path, [], {1: 0.6})
-    ended = Event()
+    begun, fake, ended = [], recipes.measure, Event()
 
     def failing(*words, interval):
         begun.append(words[0])
@@ -426,25 +419,23 @@ def test_a_run_that_fails_ends_the_study_and_what_had_ended_is_kept(
             ended.set()
 
     monkeypatch.setattr(recipes, "measure", failing)
-    words = ["--recipes", "plain", "ours", "--seeds", "1", "2", "3", "4", "5"]
     with pytest.raises(ChildProcessError, match="no such luck"):
-        run([*study(dataset, tmp_path), *words, "--jobs", str(jobs)])
+        study("plain", "ours", "--seeds", *"12345", "--jobs", str(jobs))
     assert len(begun) <= 2 + jobs  # plain-1, its evaluation, plain-2, and what began beside it
     assert set(pd.read_csv(tmp_path / "results.csv")["seed"]) == {1}
 
 
-def test_a_line_says_what_the_run_was_begun_with(dataset, tmp_path, monkeypatch):
+def test_a_line_says_what_the_run_was_begun_with(study, tmp_path, monkeypatch):
     def killed(*words, interval):
         raise ChildProcessError("killed")
 
-    words = [*study(dataset, tmp_path), "--recipes", "float32", "--seeds", "1"]
-    monkeypatch.setattr(recipes, "commit", lambda: "then")
-    monkeypatch.setattr(recipes, "measure", killed)
-    with pytest.raises(ChildProcessError, match="killed"):
-        run(words)
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes, "commit", lambda: "then")
+        patch.setattr(recipes, "measure", killed)
+        with pytest.raises(ChildProcessError, match="killed"):
+            study("float32", "--seeds", "1")
     monkeypatch.setattr(recipes, "commit", lambda: "now")
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, [], {1: 0.6}))
-    run(words)
+    study("float32", "--seeds", "1")
     line = pd.read_csv(tmp_path / "results.csv").iloc[0]
     assert (line["commit"], line["precision"]) == ("then", "float32")
     assert line["torch"] == torch.__version__.partition("+")[0]
@@ -452,7 +443,7 @@ def test_a_line_says_what_the_run_was_begun_with(dataset, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of another"}, {"size": (64, 96)}])
-def test_a_run_of_another_data_set_or_size_is_not_of_the_study(dataset, tmp_path, other):
+def test_a_run_of_another_data_set_or_size_is_not_of_the_study(study, dataset, tmp_path, other):
     (tmp_path / "plain-1").mkdir()
     fingerprint = read_about(dataset)["fingerprint"]
     about = {"fingerprint": fingerprint, "size": (96, 96)} | other
@@ -460,7 +451,7 @@ def test_a_run_of_another_data_set_or_size_is_not_of_the_study(dataset, tmp_path
     content = {"input": asdict(form), "fingerprint": about["fingerprint"]}
     save_checkpoint(tmp_path / "plain-1" / "best.pth", {"state_dict": {}, "epoch": 1, **content})
     with pytest.raises(ValueError, match=r"plain-1/best.pth: of data .*Move it away"):
-        run([*study(dataset, tmp_path), "--recipes", "plain", "--seeds", "1"])
+        study("plain", "--seeds", "1")
 
 
 def test_the_published_figures_are_those_of_the_table():
@@ -487,30 +478,26 @@ def test_the_published_figures_are_those_of_the_table():
 
 @pytest.mark.parametrize("recipe", ["plain", "ours"])
 def test_a_run_in_the_table_is_made_on_no_machine_again_and_another_is(
-    dataset, tmp_path, monkeypatch, recipe
+    study, dataset, tmp_path, monkeypatch, recipe
 ):
-    trained = []
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {1: 0.6, 2: 0.8}))
-    words = [*study(dataset, tmp_path), "--recipes", recipe]
-    rows = run([*words, "--seeds", "1"])
+    rows = study(recipe, "--seeds", "1")
     shutil.rmtree(tmp_path / f"{recipe}-1")
-    again = run([*words, "--seeds", "1"])
-    assert again == [pytest.approx(row, nan_ok=True) for row in rows]
-    assert len(trained) == 1
-    run([*words, "--seeds", "1", "2"])
-    assert len(trained) == 2
+    assert study(recipe, "--seeds", "1") == [pytest.approx(row, nan_ok=True) for row in rows]
+    assert len(study.trained) == 1
+    study(recipe, "--seeds", "1", "2")
+    assert len(study.trained) == 2
     line = pd.read_csv(tmp_path / "results.csv", dtype=str).iloc[0]
     assert line["data"] == read_about(dataset)["fingerprint"][:16]
     assert line[list(ledger.HOW)].notna().all()
     shutil.rmtree(tmp_path / f"{recipe}-2")
     monkeypatch.setitem(rivals.RECIPES, "plain", replace(rivals.PLAIN_GOOD, smoothing=0.0))
     monkeypatch.setattr(variants, "OURS", (*variants.OURS, "--weight-decay", 1))
-    run([*words, "--seeds", "2"])
-    assert len(trained) == 3  # by other settings
+    study(recipe, "--seeds", "2")
+    assert len(study.trained) == 3  # by other settings
 
 
 def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together(
-    dataset, tmp_path, monkeypatch
+    study, dataset, tmp_path
 ):
     dataset = shutil.copytree(dataset, tmp_path / "set")
     everything = pd.concat([read_split(dataset, split) for split in ("train", "val")])
@@ -519,14 +506,11 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
     copies.append({"kind": "exact", "images": [images[0], images[0]]})
     about = read_about(dataset) | {"duplicates": copies}
     (dataset / "dataset.json").write_text(json.dumps(about))
-    trained = []
-    monkeypatch.setattr(recipes, "measure", fake_training(tmp_path, trained, {}))
-    words = [*study(dataset, tmp_path), "--folds", "--recipes", "plain"]
-    (row,) = run([*words, "--seeds", "7", "8", "9"])
+    (row,) = study("plain", "--folds", "--seeds", "7", "8", "9", of=dataset)
     assert row["runs"] == 3
     assert "test F1" not in row
-    assert [Path(words[4]).name for words in trained] == ["plain-7", "plain-8", "plain-9"]
-    folds = [Path(words[3]) for words in trained]
+    assert [Path(words[4]).name for words in study.trained] == ["plain-7", "plain-8", "plain-9"]
+    folds = [Path(words[3]) for words in study.trained]
     seen = [{split: read_split(fold, split) for split in ("train", "val")} for fold in folds]
     held_out = pd.concat([fold["val"] for fold in seen])
     assert sorted(held_out["filename"]) == sorted(everything["filename"])
@@ -544,29 +528,21 @@ def test_folds_validate_on_each_image_once_and_keep_patients_and_copies_together
 def settings_of_run(folder, **other):
     """What train.py leaves at the start of `ours` over two epochs, but for `other` settings."""
     ours = {
-        "backbone_weights": None,
-        "optimizer": "muon",
-        "lr": 3e-3,
-        "batch_size": 32,
-        "test_time_augmentation": True,
-        "warmup_epochs": 4.0,
-        "epochs": 2,
-        "width": 96,
-        "height": 96,
+        "backbone_weights": None, "optimizer": "muon", "lr": 3e-3, "batch_size": 32, "width": 96,
+        "height": 96, "test_time_augmentation": True, "warmup_epochs": 4.0, "epochs": 2,
         "precision": "bfloat16",
-    }
+    }  # fmt: skip
     defaults = {name: getattr(config, name) for name in config.__annotations__}
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(defaults | ours | other))
 
 
 @pytest.mark.parametrize("other", [{"random_seed": 1}, {"average_decay": 0.9}, {"epochs": 3}])
-def test_a_run_of_other_settings_is_not_of_the_recipe(dataset, tmp_path, other):
+def test_a_run_of_other_settings_is_not_of_the_recipe(study, tmp_path, other):
     settings_of_run(tmp_path / "ours-2", **{"random_seed": 2} | other)
     name, value = next(iter(other.items()))
-    words = [*study(dataset, tmp_path), "--recipes", "ours", "--seeds", "2"]
     with pytest.raises(ValueError, match=f"ours-2/config.json: {name} is {value}; expected "):
-        run(words)
+        study("ours", "--seeds", "2")
 
 
 def test_an_unknown_recipe_is_one_line(tmp_path):
@@ -586,11 +562,12 @@ def test_every_rival_is_one_of_the_recipes():
     assert set(rivals.RECIPES) == set(variants.RIVALS)
 
 
+FAST = replace(rivals.RECIPES["plain"], optimizer=partial(torch.optim.AdamW, lr=0.03))
+
+
 def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_path, monkeypatch):
     use_network(monkeypatch)
-    fast = partial(torch.optim.AdamW, lr=0.03)
-    recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
-    rivals.train(recipe, easy, tmp_path, seed=1, size=32, epochs=12)
+    rivals.train(FAST, easy, tmp_path, seed=1, size=32, epochs=12)
     history = pd.read_csv(tmp_path / "history.csv")
     content = load_checkpoint(tmp_path / "best.pth")
     assert content["epoch"] == 1 + history["val_macro_f1"].idxmax()
@@ -602,9 +579,7 @@ def test_a_rival_learns_and_leaves_a_checkpoint_that_evaluation_reads(easy, tmp_
 
 def test_a_rival_has_the_temperature_that_train_would_give_it(dataset, tmp_path, monkeypatch):
     use_network(monkeypatch)
-    fast = partial(torch.optim.AdamW, lr=0.03)
-    recipe = replace(rivals.RECIPES["plain"], optimizer=fast)
-    rivals.train(recipe, dataset, tmp_path, seed=1, size=32, epochs=3)
+    rivals.train(FAST, dataset, tmp_path, seed=1, size=32, epochs=3)
     content = load_checkpoint(tmp_path / "best.pth")
     logits, targets = (content["validation"][name] for name in ("logits", "targets"))
     assert content["prior"] == pytest.approx([1 / 3] * 3)  # its loss has the weights of counts

@@ -44,6 +44,12 @@ def script(in_one_process, script):
     return script
 
 
+@pytest.fixture
+def both(sources):
+    """The flags of the shared dataset."""
+    return ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
+
+
 def test_every_raw_row_is_kept_or_dropped_with_a_reason(sources, dataset):
     splits, dropped = tables(dataset)
     kept = pd.concat(splits.values())
@@ -81,25 +87,20 @@ def test_images_are_8_bit_grayscale_of_the_size_and_one_per_row(dataset):
 
 
 def test_the_same_arguments_give_the_same_bytes_whatever_the_workers(
-    sources, script, dataset, tmp_path
+    both, script, dataset, tmp_path
 ):
-    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
-    script(generate_dataset, tmp_path / "again", *flags)
+    script(generate_dataset, tmp_path / "again", *both)
     of_two = {name: data for name, data in content(dataset).items() if "decoded" not in name}
     assert content(tmp_path / "again") == of_two  # which two processes read
 
 
-def test_another_seed_gives_another_split(sources, script, dataset, tmp_path):
-    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
-    script(generate_dataset, tmp_path / "other", *flags, "--seed", 1)
+def test_another_seed_gives_another_split(both, script, dataset, tmp_path):
+    script(generate_dataset, tmp_path / "other", *both, "--seed", 1)
     assert content(tmp_path / "other")["val_metadata.csv"] != content(dataset)["val_metadata.csv"]
 
 
-def test_what_is_printed_and_written_says_what_metadata_alone_would_score(
-    sources, script, tmp_path
-):
-    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
-    printed = script(generate_dataset, tmp_path / "set", *flags)
+def test_what_is_printed_and_written_says_what_metadata_alone_would_score(both, script, tmp_path):
+    printed = script(generate_dataset, tmp_path / "set", *both)
     about = json.loads((tmp_path / "set/dataset.json").read_text())
     splits, _ = tables(tmp_path / "set")
     assert "covid-chestxray" in printed
@@ -189,16 +190,15 @@ def test_exact_copies_are_kept_once_and_all_copies_stay_on_one_side(twice, scrip
     assert f"{near} groups of near copies" in printed
 
 
-def test_a_source_held_out_is_all_of_test_and_nothing_else(sources, script, tmp_path):
-    flags = ("--covid-chestxray", sources[0], "--rsna", sources[1], "--size", 64)
-    script(generate_dataset, tmp_path / "set", *flags, "--hold-out-source", "rsna")
+def test_a_source_held_out_is_all_of_test_and_nothing_else(both, script, tmp_path):
+    script(generate_dataset, tmp_path / "set", *both, "--hold-out-source", "rsna")
     splits, _ = tables(tmp_path / "set")
     assert set(splits["test"]["source"]) == {"rsna"}
     assert set(splits["train"]["source"]) == set(splits["val"]["source"]) == {"covid-chestxray"}
     with pytest.raises(ValueError, match="found siim; expected one of covid-chestxray, rsna"):
-        script(generate_dataset, tmp_path / "no", *flags, "--hold-out-source", "siim")
+        script(generate_dataset, tmp_path / "no", *both, "--hold-out-source", "siim")
     with pytest.raises(ValueError, match="no image is left to train on"):
-        script(generate_dataset, tmp_path / "no", *flags[2:], "--hold-out-source", "rsna")
+        script(generate_dataset, tmp_path / "no", *both[2:], "--hold-out-source", "rsna")
 
 
 def test_patients_of_an_earlier_dataset_stay_where_they_were(sources, script, dataset, tmp_path):
@@ -208,14 +208,10 @@ def test_patients_of_an_earlier_dataset_stay_where_they_were(sources, script, da
         generate_dataset, tmp_path / "new", *flags, "--rsna", sources[1], "--seed", 6,
         "--split-from", tmp_path / "old",
     )  # fmt: skip
-    old, new, other = (
-        {
-            row["original"]: (split, row["source"])
-            for split, table in tables(folder)[0].items()
-            for _, row in table.iterrows()
-        }
-        for folder in (tmp_path / "old", tmp_path / "new", dataset)
-    )
+    old, new, other = ({}, {}, {})
+    for found, folder in ((old, tmp_path / "old"), (new, tmp_path / "new"), (other, dataset)):
+        for split, table in tables(folder)[0].items():
+            found |= {row["original"]: (split, row["source"]) for _, row in table.iterrows()}
     assert {name: new[name] for name in old} == old
     assert {name: other[name] for name in old} != old
     assert {split for split, source in new.values() if source == "rsna"} == set(SPLITS)
@@ -288,10 +284,7 @@ def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):
             "--hold-out-source and --split-from contradict each other",
         ),
         (["--sample", "--size", "5"], "--size: found 5; expected 16 to 4096"),
-        (
-            ["--sample", "--test-size", "1"],
-            "nothing is left to train on",
-        ),
+        (["--sample", "--test-size", "1"], "nothing is left to train on"),
         (["--sample", "--test-size", "0.5", "--val-size", "0.5"], "nothing is left to train on"),
     ],
 )

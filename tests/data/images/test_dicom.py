@@ -39,36 +39,46 @@ def lut(first, bits, values, vr="US"):
     return item
 
 
+def voi(*words):
+    return {"VOILUTSequence": [lut(*words)]}
+
+
+def modality(*words):
+    return {"ModalityLUTSequence": [lut(*words)]}
+
+
+def window(centre, width):
+    return {"WindowCenter": centre, "WindowWidth": width}
+
+
+def rescale(slope, intercept):
+    return {"RescaleSlope": slope, "RescaleIntercept": intercept}
+
+
 U8, I8, U16, I16 = np.uint8, np.int8, np.uint16, np.int16
-FULL = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}  # x -> 255 x / 4095
-VOI = lut(10, 8, [0, 85, 170, 255])
+BITS, THIRDS = {"BitsStored": 12}, [0, 1365, 2730, 4095]
+FULL = BITS | window(2048, 4096)  # x -> 255 x / 4095
+VOI = voi(10, 8, [0, 85, 170, 255])
+INVERTED = {"PhotometricInterpretation": "MONOCHROME1"}
 
 TABLE = {
     # name: (type of the stored values, the values, header, expected)
     "8 bit": (U8, [0, 100, 255], {}, [0, 100, 255]),
     "8 bit in 16": (U16, [0, 100, 255], {"BitsStored": 8}, [0, 100, 255]),
     "8 bit that use half the range": (U8, [10, 60, 120], {}, [10, 60, 120]),
-    "8 bit inverted": (
-        U8, [0, 100, 255], {"PhotometricInterpretation": "MONOCHROME1"}, [255, 155, 0],
-    ),
+    "8 bit inverted": (U8, [0, 100, 255], INVERTED, [255, 155, 0]),
     "8 bit signed": (I8, [-128, 0, 127], {}, [0, 128, 255]),
-    "12 in 16 bit, window": (U16, [0, 1365, 2730, 4095], FULL, [0, 85, 170, 255]),
-    "12 in 16 bit, window, inverted": (
-        U16, [0, 1365, 2730, 4095], FULL | {"PhotometricInterpretation": "MONOCHROME1"},
-        [255, 170, 85, 0],
-    ),
+    "12 in 16 bit, window": (U16, THIRDS, FULL, [0, 85, 170, 255]),
+    "12 in 16 bit, window, inverted": (U16, THIRDS, FULL | INVERTED, [255, 170, 85, 0]),
     # ((x - (c - 0.5)) / (w - 1) + 0.5) 255, PS3.3 C.11.2.1.2.1
     "narrow window": (
-        U16, [0, 899, 1000, 1050, 1100, 4095],
-        {"BitsStored": 12, "WindowCenter": 1000, "WindowWidth": 201}, [0, 0, 128, 192, 255, 255],
+        U16, [0, 899, 1000, 1050, 1100, 4095], BITS | window(1000, 201), [0, 0, 128, 192, 255, 255],
     ),
     "narrow window on 8 bit": (
-        U8, [0, 99, 100, 150, 200, 255], {"WindowCenter": 150, "WindowWidth": 101},
-        [0, 0, 1, 129, 255, 255],
+        U8, [0, 99, 100, 150, 200, 255], window(150, 101), [0, 0, 1, 129, 255, 255],
     ),
     "the first of two windows": (
-        U16, [0, 1365, 4095],
-        {"BitsStored": 12, "WindowCenter": [2048, 40], "WindowWidth": [4096, 400]}, [0, 85, 255],
+        U16, [0, 1365, 4095], BITS | window([2048, 40], [4096, 400]), [0, 85, 255],
     ),
     # ((x - c) / w + 0.5) 255, PS3.3 C.11.2.1.3.2
     "window, exactly linear": (
@@ -78,78 +88,36 @@ TABLE = {
     "window, sigmoid": (
         U16, [0, 1024, 2048, 4095], FULL | {"VOILUTFunction": "SIGMOID"}, [30, 69, 128, 225],
     ),
-    "12 in 16 bit signed, window": (
-        I16, [-2048, 0, 2047], {"BitsStored": 12, "WindowCenter": 0, "WindowWidth": 4096},
-        [0, 128, 255],
-    ),
-    "rescale, 8 bit": (
-        U8, [0, 100, 255], {"RescaleSlope": 2, "RescaleIntercept": -10}, [0, 100, 255],
-    ),
+    "12 in 16 bit signed, window": (I16, [-2048, 0, 2047], BITS | window(0, 4096), [0, 128, 255]),
+    "rescale, 8 bit": (U8, [0, 100, 255], rescale(2, -10), [0, 100, 255]),
     "rescale, window of the rescaled values": (
-        U16, [0, 1365, 2730, 4095],
-        {
-            "BitsStored": 12, "RescaleSlope": 2, "RescaleIntercept": -1000,
-            "WindowCenter": 3095.5, "WindowWidth": 8191,
-        },
-        [0, 85, 170, 255],
+        U16, THIRDS, BITS | rescale(2, -1000) | window(3095.5, 8191), [0, 85, 170, 255],
     ),
-    "negative slope": (
-        U8, [0, 100, 255], {"RescaleSlope": -1, "RescaleIntercept": 255}, [255, 155, 0],
-    ),
-    "negative slope, window": (
-        U16, [0, 1365, 2730, 4095], FULL | {"RescaleSlope": -1, "RescaleIntercept": 4095},
-        [255, 170, 85, 0],
-    ),
+    "negative slope": (U8, [0, 100, 255], rescale(-1, 255), [255, 155, 0]),
+    "negative slope, window": (U16, THIRDS, FULL | rescale(-1, 4095), [255, 170, 85, 0]),
     "negative slope, window, inverted": (
-        U16, [0, 1365, 2730, 4095],
-        FULL
-        | {
-            "RescaleSlope": -1, "RescaleIntercept": 4095,
-            "PhotometricInterpretation": "MONOCHROME1",
-        },
-        [0, 85, 170, 255],
+        U16, THIRDS, FULL | INVERTED | rescale(-1, 4095), [0, 85, 170, 255],
     ),
     "slope without intercept is no rescale": (
         U8, [0, 100, 255], {"RescaleSlope": 2}, [0, 100, 255],
     ),
-    "VOI LUT": (
-        U16, [0, 10, 11, 12, 13, 4095], {"BitsStored": 12, "VOILUTSequence": [VOI]},
-        [0, 0, 85, 170, 255, 255],
-    ),
-    "VOI LUT of 12 bits": (
-        U8, [0, 1, 2], {"VOILUTSequence": [lut(0, 12, [0, 1365, 4095])]}, [0, 85, 255],
-    ),
+    "VOI LUT": (U16, [0, 10, 11, 12, 13, 4095], BITS | VOI, [0, 0, 85, 170, 255, 255]),
+    "VOI LUT of 12 bits": (U8, [0, 1, 2], voi(0, 12, [0, 1365, 4095]), [0, 85, 255]),
     # As many values as 12 bits have, each of 8 bits.
     "VOI LUT of more values than 8 bits have": (
-        U16, [0, 255, 256, 2048, 4095],
-        {"BitsStored": 12, "VOILUTSequence": [lut(0, 8, [k // 16 for k in range(4096)])]},
+        U16, [0, 255, 256, 2048, 4095], BITS | voi(0, 8, [k // 16 for k in range(4096)]),
         [0, 15, 16, 128, 255],
     ),
     "VOI LUT of signed values": (
-        I16, [-5, -2, -1, 0, 1, 9],
-        {"BitsStored": 12, "VOILUTSequence": [lut(-2, 8, [0, 85, 170, 255], "SS")]},
+        I16, [-5, -2, -1, 0, 1, 9], BITS | voi(-2, 8, [0, 85, 170, 255], "SS"),
         [0, 0, 85, 170, 255, 255],
     ),
-    "VOI LUT of rescaled values": (
-        U8, [0, 5, 6, 7, 9],
-        {"RescaleSlope": 2, "RescaleIntercept": 0, "VOILUTSequence": [VOI]}, [0, 0, 170, 255, 255],
-    ),
-    "VOI LUT, inverted": (
-        U8, [10, 11, 13],
-        {"VOILUTSequence": [VOI], "PhotometricInterpretation": "MONOCHROME1"}, [255, 170, 0],
-    ),
-    "VOI LUT before a window": (U16, [10, 11, 13], FULL | {"VOILUTSequence": [VOI]}, [0, 85, 255]),
-    "modality LUT": (
-        U8, [0, 1, 2, 9], {"ModalityLUTSequence": [lut(0, 16, [0, 30000, 65535])]},
-        [0, 117, 255, 255],
-    ),
+    "VOI LUT of rescaled values": (U8, [0, 5, 6, 7, 9], VOI | rescale(2, 0), [0, 0, 170, 255, 255]),
+    "VOI LUT, inverted": (U8, [10, 11, 13], VOI | INVERTED, [255, 170, 0]),
+    "VOI LUT before a window": (U16, [10, 11, 13], FULL | VOI, [0, 85, 255]),
+    "modality LUT": (U8, [0, 1, 2, 9], modality(0, 16, [0, 30000, 65535]), [0, 117, 255, 255]),
     "modality LUT, window of its values": (
-        U8, [0, 1, 2],
-        {
-            "ModalityLUTSequence": [lut(0, 16, [999, 2000, 3001])],
-            "WindowCenter": 2000.5, "WindowWidth": 2001,
-        },
-        [0, 128, 255],
+        U8, [0, 1, 2], modality(0, 16, [999, 2000, 3001]) | window(2000.5, 2001), [0, 128, 255],
     ),
 }  # fmt: skip
 
@@ -196,11 +164,6 @@ def test_lossless_compression_gives_the_same_values(tmp_path, syntax, bits):
     np.testing.assert_array_equal(
         read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
     )
-
-
-def test_jpeg_baseline_gives_nearly_the_same_values(tmp_path):
-    write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
-    np.testing.assert_allclose(read_gray(tmp_path / "a.dcm"), SMOOTH, atol=4)
 
 
 def test_jpeg_baseline_is_within_one_gray_level_of_the_reference_decoder(tmp_path):
@@ -261,14 +224,9 @@ def test_of_more_frames_than_the_header_says_the_first_is_read(tmp_path):
         np.testing.assert_array_equal(read_gray(tmp_path / name), SMOOTH, err_msg=name)
 
 
-def test_a_deflated_file_gives_its_values(tmp_path):
-    path = deflated(tmp_path / "a.dcm", SMOOTH)
-    np.testing.assert_array_equal(read_gray(path), SMOOTH)
-
-
-def test_what_would_inflate_without_end_is_not_inflated(tmp_path, monkeypatch):
+def test_a_deflated_file_gives_its_values_but_is_not_inflated_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr("data.images.dicom.MAX_BYTES", 10_000)
-    read_radiograph(deflated(tmp_path / "a.dcm", SMOOTH))
+    np.testing.assert_array_equal(read_gray(deflated(tmp_path / "a.dcm", SMOOTH)), SMOOTH)
     path = deflated(tmp_path / "b.dcm", np.zeros((128, 128), np.uint8))
     assert path.stat().st_size < 1000
     with pytest.raises(UnreadableImageError, match="more than 10,000 bytes once inflated"):
@@ -310,23 +268,18 @@ def test_real_files_of_one_scan_in_several_syntaxes_give_the_same_image(name):
     np.testing.assert_array_equal(other, plain)
 
 
-def colour(path):
-    write_dicom(path, np.zeros((4, 4, 3), np.uint8))
+def with_header(values=SMOOTH, **header):
+    return lambda path: write_dicom(path, values, **header)
 
 
-def indexed(path):
-    write_dicom(path, SMOOTH, PhotometricInterpretation="PALETTE COLOR")
+def without(keyword):
+    def write(path):
+        write_dicom(path, SMOOTH)
+        dataset = dcmread(path)
+        del dataset[keyword]
+        dataset.save_as(path)
 
-
-def multi_frame(path):
-    write_dicom(path, np.zeros((3, 4, 4), np.uint8))
-
-
-def without_pixels(path):
-    write_dicom(path, SMOOTH)
-    dataset = dcmread(path)
-    del dataset.PixelData
-    dataset.save_as(path)
+    return write
 
 
 def unknown_syntax(path):
@@ -353,10 +306,6 @@ def broken_jpeg_2000(path):
     path.write_bytes(content)
 
 
-def oversized(path):
-    write_dicom(path, SMOOTH, Rows=20000, Columns=20000)
-
-
 def more_inside_the_frame_than_the_header_says(path):
     write_dicom(path, SMOOTH, JPEG2000Lossless)
     content = bytearray(path.read_bytes())
@@ -379,20 +328,6 @@ def nested(path):
     content = path.read_bytes()
     meta = 144 + struct.unpack("<I", content[140:144])[0]
     path.write_bytes(content[:meta] + start * 1000 + content[meta:])
-
-
-def with_header(**header):
-    return lambda path: write_dicom(path, SMOOTH, **header)
-
-
-def without(keyword):
-    def write(path):
-        write_dicom(path, SMOOTH)
-        dataset = dcmread(path)
-        del dataset[keyword]
-        dataset.save_as(path)
-
-    return write
 
 
 def without_header(path):
@@ -421,10 +356,13 @@ def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (colour, "a colour DICOM (RGB); expected grayscale"),
-        (indexed, "a colour DICOM (PALETTE COLOR); expected grayscale"),
-        (multi_frame, "3 frames; expected one radiograph"),
-        (without_pixels, "DICOM without pixel data, or cut off; expected a radiograph"),
+        (with_header(np.zeros((4, 4, 3), np.uint8)), "a colour DICOM (RGB); expected grayscale"),
+        (
+            with_header(PhotometricInterpretation="PALETTE COLOR"),
+            "a colour DICOM (PALETTE COLOR); expected grayscale",
+        ),
+        (with_header(np.zeros((3, 4, 4), np.uint8)), "3 frames; expected one radiograph"),
+        (without("PixelData"), "DICOM without pixel data, or cut off; expected a radiograph"),
         (
             unknown_syntax,
             "no decoder for transfer syntax JPIP Referenced Deflate;"
@@ -433,7 +371,10 @@ def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
         (truncated, "less than expected"),
         (truncated_jpeg, "cut off"),
         (broken_jpeg_2000, "the compressed image is 0 x 0; expected 64 x 64, as the header says"),
-        (oversized, "20000 x 20000 pixels; expected at most 100,000,000"),
+        (
+            with_header(Rows=20000, Columns=20000),
+            "20000 x 20000 pixels; expected at most 100,000,000",
+        ),
         (
             more_inside_the_frame_than_the_header_says,
             "the compressed image is 60000 x 60000; expected 64 x 64, as the header says",
@@ -483,20 +424,13 @@ def test_a_missing_codec_is_named_with_the_packages_that_bring_it(tmp_path, monk
         (("LL", "O", "148"), ("LL", "", "")),
         (("", "", ""), ("", "", "")),
         ((None, None, None), ("", "", "")),
+        ((), ("", "", "")),
         (("AP", "M", "old"), ("AP", "M", "")),
     ],
 )
 @pytest.mark.filterwarnings("error")
 def test_header_facts_are_clean(tmp_path, header, facts):
     names = ("ViewPosition", "PatientSex", "PatientAge")
-    write_dicom(tmp_path / "a.dcm", SMOOTH, **dict(zip(names, header, strict=True)))
-    assert told(tmp_path / "a.dcm") == dict(zip(("view", "sex", "age"), facts, strict=True))
-
-
-def test_a_header_without_the_facts_gives_none(tmp_path):
-    write_dicom(tmp_path / "a.dcm", SMOOTH)
-    assert told(tmp_path / "a.dcm") == {"view": "", "sex": "", "age": ""}
-
-
-def told(path):
-    return read_radiograph(path).info["dicom"]
+    write_dicom(tmp_path / "a.dcm", SMOOTH, **dict(zip(names, header, strict=False)))
+    told = read_radiograph(tmp_path / "a.dcm").info["dicom"]
+    assert told == dict(zip(("view", "sex", "age"), facts, strict=True))

@@ -49,15 +49,10 @@ def read(folder):
 
 def test_each_image_is_one_record_and_its_further_boxes_are_dropped_rows(tmp_path):
     records, dropped = read(make(tmp_path / "rsna", ORDINARY | {"b": ("Lung Opacity", 3)}))
-    assert {record.path.stem: record.label for record in records} == {
-        "a": "normal",
-        "b": "pneumonia",
-        "d": "normal",
-    }
-    assert [(item.row, item.reason) for item in dropped[:2]] == [
-        (3, "a further box of the image in row 2"),
-        (4, "a further box of the image in row 2"),
-    ]
+    labels = {record.path.stem: record.label for record in records}
+    assert labels == {"a": "normal", "b": "pneumonia", "d": "normal"}
+    reason = "a further box of the image in row 2"
+    assert [(item.row, item.reason) for item in dropped[:2]] == [(3, reason), (4, reason)]
 
 
 def test_the_third_class_is_neither_normal_nor_pneumonia(tmp_path):
@@ -69,16 +64,10 @@ def test_the_third_class_is_neither_normal_nor_pneumonia(tmp_path):
 
 def test_a_record_says_where_it_comes_from(tmp_path):
     folder = make(tmp_path / "rsna", ORDINARY, NIH)
-    record = read(folder)[0][1]
-    assert record == rsna.Record(
-        source="rsna",
-        row=2,
-        path=folder / "stage_2_train_images" / "b.dcm",
-        label="pneumonia",
-        patient_id="rsna:00000009",
-        finding="Lung Opacity",
-        original="stage_2_train_images/b.dcm",
-    )
+    assert read(folder)[0][1] == rsna.Record(
+        "rsna", 2, folder / "stage_2_train_images/b.dcm", "pneumonia", patient_id="rsna:00000009",
+        finding="Lung Opacity", original="stage_2_train_images/b.dcm",
+    )  # fmt: skip
 
 
 def test_images_of_one_nih_patient_are_one_patient_and_nothing_is_said(tmp_path, caplog):
