@@ -406,7 +406,7 @@ def test_what_is_no_radiograph_is_named_in_one_line(tmp_path, write, reason):
 def test_a_missing_codec_is_named_with_the_packages_that_bring_it(tmp_path, monkeypatch):
     write_dicom(tmp_path / "a.dcm", SMOOTH, JPEGBaseline8Bit)
     without = SimpleNamespace(is_available=False)
-    monkeypatch.setattr("data.images.dicom.get_decoder", lambda syntax: without)
+    monkeypatch.setattr("data.images.dicom_frame.get_decoder", lambda syntax: without)
     with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(tmp_path / "a.dcm")
     assert str(caught.value) == (
