@@ -90,8 +90,17 @@ def _check_inflated(content: bytes) -> None:
 
 
 def _check(dataset: pydicom.Dataset) -> None:
+    """Refuses what is not a single image; fills in what a header may lack."""
     if "PixelData" not in dataset:
         raise UnreadableImageError("DICOM without pixel data, or cut off; expected a radiograph")
+    for name in ("Rows", "Columns", "BitsAllocated"):
+        if not isinstance(dataset.get(name), int):
+            raise UnreadableImageError(
+                f"no {name} in the DICOM header, without which no pixel is read"
+            )
+    for name, usual in (("BitsStored", dataset.BitsAllocated), ("PixelRepresentation", 0)):
+        if not isinstance(dataset.get(name), int):
+            setattr(dataset, name, usual)
     kind = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
     if not kind:
         raise UnreadableImageError(

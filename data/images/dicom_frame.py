@@ -1,6 +1,7 @@
 """The frame of a DICOM file -> its stored values, by whichever of the installed decoders can."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 
@@ -48,11 +49,12 @@ def read_frame(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
     as in read_radiograph.
     """
     kind = dataset.PhotometricInterpretation
-    stored = _decode(dataset, enough)
+    with _all_bits(dataset) as bits:
+        stored = _decode(dataset, enough)
     if kind == "PALETTE COLOR":
-        stored = apply_color_lut(stored, dataset)
+        stored = _coloured(stored, dataset)
     if stored.ndim == 2:
-        return _shifted(stored, dataset)
+        return _in_lowest(stored, bits, dataset)
     stored = (stored >> max(0, 8 * stored.itemsize - 8)).astype(np.uint8)
     dataset.BitsAllocated = dataset.BitsStored = 8
     return _gray(stored, kind)
@@ -83,7 +85,7 @@ def _describe(dataset: pydicom.Dataset, frame: bytes) -> None:
     dataset.Columns, dataset.Rows, dataset.SamplesPerPixel = columns, rows, samples
     dataset.BitsAllocated = 8 if bits <= 8 else 16
     if dataset.BitsStored > dataset.BitsAllocated:
-        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+        dataset.BitsStored = bits
     if (samples == 1) != dataset.PhotometricInterpretation.startswith("MONOCHROME"):
         dataset.PhotometricInterpretation = "MONOCHROME2" if samples == 1 else "RGB"
 
@@ -118,18 +120,34 @@ def _by_pillow(frame: bytes, enough: int | None) -> np.ndarray:
         return np.asarray(image if image.mode in {"L", "RGB"} else image.convert("L"))
 
 
-def _shifted(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
-    """Moves values that do not end in the lowest bit there, as HighBit says (PS3.5, 8.1.1)."""
-    bits, high_bit = dataset.BitsStored, dataset.get("HighBit")
-    if high_bit is None or high_bit < bits or stored.dtype.kind not in "iu":
-        return stored
-    if high_bit >= 8 * stored.itemsize:
+@contextmanager
+def _all_bits(dataset: pydicom.Dataset) -> Iterator[int]:
+    """The bits up to the highest one, within; beyond BitsStored pydicom's decoders clear them."""
+    stored, allocated = dataset.BitsStored, dataset.BitsAllocated
+    bits = max(stored, (dataset.get("HighBit") or 0) + 1)
+    if bits > max(stored, allocated):
         raise UnreadableImageError(
-            f"HighBit {high_bit} in values of {8 * stored.itemsize} bits; expected {bits - 1}"
+            f"HighBit {bits - 1} in values of {allocated} bits; expected {stored - 1}"
         )
-    if stored.max() < 2**bits:  # they do end there, whatever HighBit says
+    dataset.BitsStored = bits
+    yield bits
+    if dataset.BitsStored == bits:  # the frame did not say otherwise
+        dataset.BitsStored = stored
+
+
+def _in_lowest(stored: np.ndarray, bits: int, dataset: pydicom.Dataset) -> np.ndarray:
+    """Values that end above the lowest bit, moved there (PS3.5, 8.1.1); some only claim to."""
+    above, largest = bits - dataset.BitsStored, 2**dataset.BitsStored
+    if above <= 0 or max(int(stored.max()), -int(stored.min())) < largest:
         return stored
-    return stored >> (high_bit + 1 - bits)
+    return stored >> above
+
+
+def _coloured(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+    try:
+        return apply_color_lut(stored, dataset)
+    except Exception:  # of any type, for what a header may lack
+        raise UnreadableImageError("a palette of colours that is not there or broken") from None
 
 
 def _gray(pixels: np.ndarray, kind: str) -> np.ndarray:

@@ -56,7 +56,7 @@ class _Table(NamedTuple):
         return 2 ** max(8, int(self.entries.max()).bit_length()) - 1
 
     def look_up(self, values: np.ndarray) -> np.ndarray:
-        places = np.clip(np.floor(values) - self.first, 0, len(self.entries) - 1)
+        places = np.clip(values.astype(float) - self.first, 0, len(self.entries) - 1)
         return self.entries[places.astype(np.intp)]
 
 
@@ -88,7 +88,7 @@ def _by_range(
 
 
 def _present(stored: np.ndarray, convert: Convert, table: _Table) -> np.ndarray:
-    """A Presentation LUT has its first entry for black and its last one for white (PS3.3 C.11.6)."""
+    """A Presentation LUT goes from black to white, however many entries it has (PS3.3 C.11.6)."""
     places = convert(stored) / 255 * (len(table.entries) - 1)
     return to_8bit(table.entries[np.rint(places).astype(np.intp)], 0, table.white)
 
