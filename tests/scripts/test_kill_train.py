@@ -75,7 +75,7 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
 
 @pytest.mark.parametrize(
     ("method", "number"),
-    itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM]),
+    list(itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM])),
 )
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
     begin, whole, tmp_path, method, number

@@ -57,7 +57,7 @@ def test_weights_that_broke_in_the_last_step_of_an_epoch_are_in_no_checkpoint(
                 descent.parameters[0].fill_(1e30)
 
     monkeypatch.setattr(Descent, "step", breaking)
-    with pytest.raises(ValueError, match=f"step {end}: the loss is no number") as error:
+    with pytest.raises(ValueError, match=f"step {end}: the loss is not finite") as error:
         fit("a", "--epochs", 2)
     assert "of epoch 1; its best.pth has no temperature and no gate" in str(error.value)
     assert "\n" not in str(error.value)

@@ -168,7 +168,6 @@ WORLDS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch, world):
     size, shares, of_a, of_b, known = WORLDS[world]
