@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import config
 from util.flags import Parser, add_config
-from util.script import quit_on_ctrl_c, run
+from util.script import draw_without_display, quit_on_ctrl_c, run
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("train.py")
+    draw_without_display()
 
 import numpy as np
 import torch
