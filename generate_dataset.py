@@ -95,7 +95,7 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     from data.sample import NOTE, write_sample
     from data.split import SPLITS, check_splits, split_patients
     from data.split_rules import allowed_splits, earlier_splits, is_part_of, split_rules
-    from util.files import require_folder, write_json
+    from util.files import errors_name, require_folder, write_json
     from util.plots.dataset import plot_dataset
     from util.versions import versions
 
@@ -163,7 +163,8 @@ def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
             raise FileExistsError(f"{raw}: exists and was not drawn by --sample; move it away")
         shutil.rmtree(raw)
     log.info("Drawing synthetic radiographs into %s", raw)
-    return {name: str(folder) for name, folder in write_sample(raw, seed).items()}
+    with errors_name(raw):
+        return {name: str(folder) for name, folder in write_sample(raw, seed).items()}
 
 
 def read_sources(

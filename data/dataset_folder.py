@@ -22,7 +22,7 @@ import pandas as pd
 
 from data.images.preparation import Preparation
 from data.prepare import Prepared
-from data.record import Dropped, printable
+from data.record import Dropped, csv_text
 from data.sources.tables import read_table_text
 from data.split import SPLITS
 from util.files import errors_name, half_written, locked, require_folder
@@ -113,9 +113,9 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _escaped(row: dict) -> dict:
-    """The row with its texts printable."""
+    """The row with `csv_text` for its texts."""
     return {
-        name: printable(value) if isinstance(value, str) else value for name, value in row.items()
+        name: csv_text(value) if isinstance(value, str) else value for name, value in row.items()
     }
 
 

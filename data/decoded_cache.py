@@ -75,7 +75,7 @@ def _elsewhere(folder: Path) -> Path:
 
 
 def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:

@@ -54,7 +54,7 @@ def drop(record: Record, reason: str) -> Dropped:
     return Dropped(record.source, record.row, record.original, record.finding, reason)
 
 
-def printable(text: str) -> str:
+def csv_text(text: str) -> str:
     """A file name with carriage returns and invalid UTF-8 escaped, which a CSV cannot hold."""
     return text.replace("\r", r"\r").encode(errors="backslashreplace").decode()
 

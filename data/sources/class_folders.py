@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple, NoReturn
 
-from data.record import Dropped, Record, clean_label, printable
+from data.record import Dropped, Record, clean_label, csv_text
 from data.sources.tables import Mismatch, own_splits
 from util.files import ARCHIVES, require_folder
 
@@ -48,8 +48,8 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     records, dropped = [], []
     for number, path in enumerate(files, start=1):
         name = path.relative_to(folder)
-        original = printable(name.as_posix())
-        split, label, patient = map(printable, _place(name, splits))
+        original = csv_text(name.as_posix())
+        split, label, patient = map(csv_text, _place(name, splits))
         if reason := (
             (original.lower().endswith(ARCHIVES) and Mismatch("an archive; unzip it"))
             or (not label and Mismatch("not in a class folder"))

@@ -46,6 +46,14 @@ def test_rows_are_the_images_as_they_are_read_one_by_one(folder, form):
     assert not array.flags.writeable
 
 
+def test_the_folder_may_have_a_name_that_is_not_utf_8(folder):
+    try:
+        odd = folder.rename(folder.with_name("caf\udce9"))
+    except OSError:
+        pytest.skip("a file system of valid names")
+    assert np.array_equal(np.load(decode_once(odd, "train", NAMES, FORM)), expected(odd))
+
+
 def test_it_is_made_once(folder, monkeypatch):
     path = decode_once(folder, "train", NAMES, FORM)
     assert path.parent == folder / "decoded"

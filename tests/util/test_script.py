@@ -45,6 +45,11 @@ def test_an_error_in_a_loader_process_keeps_the_name_of_the_file(make_dataset, c
     assert error.count("\n") == 1
 
 
+def test_a_file_name_that_is_not_utf_8_can_be_printed(capfd):
+    run(lambda: print("caf\udce9"), "tool")
+    assert capfd.readouterr().out == "caf\\udce9\n"
+
+
 def test_a_fault_of_ours_is_not_hidden():
     def main():
         raise KeyError("bug")
@@ -118,6 +123,18 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
+
+
+@pytest.mark.parametrize("script", ["generate_dataset.py", "train.py", "evaluate.py"])
+def test_plots_need_no_display_whatever_backend_a_notebook_names(script, tmp_path):
+    (tmp_path / "numpy.py").write_text("import os\nprint(os.environ['MPLBACKEND'])\nexit()")
+    words = {"train.py": [], "generate_dataset.py": ["x", "--sample"]}.get(script, ["x"])
+    notebook = {"PYTHONPATH": str(tmp_path), "MPLBACKEND": "module://matplotlib_inline"}
+    done = subprocess.run(
+        [sys.executable, script, *words], cwd=ROOT, env={**os.environ, **notebook},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "agg\n", done.stderr
 
 
 @pytest.mark.usefixtures("_hears_ctrl_c")

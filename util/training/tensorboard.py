@@ -36,12 +36,17 @@ def open_writer(
 
 def show_start(writer: SummaryWriter, settings: dict, pixels: Tensor) -> None:
     """The settings, also as hyper-parameters to compare runs by, and a batch (N, 1, H, W) uint8."""
-    table = "\n".join(f"|{name}|{value}|" for name, value in settings.items())
+    plain = {k: v if isinstance(v, int | float) else _text(v) for k, v in settings.items()}
+    table = "\n".join(f"|{name}|{value}|" for name, value in plain.items())
     writer.add_text("settings", f"|name|value|\n|---|---|\n{table}")
     writer.add_images("train/batch", pixels)
-    plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in settings.items()}
     for summary in hparams(plain, {BEST: 0.0})[:2]:  # the third would say that the run is over
         writer.file_writer.add_summary(summary)
+
+
+def _text(value: object) -> str:
+    """The name of a folder may not be valid UTF-8, as what TensorBoard writes must be."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def show_epoch(writer: SummaryWriter, history: list[dict], confusion: Figure, step: int) -> None:

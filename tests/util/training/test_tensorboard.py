@@ -1,10 +1,11 @@
-"""TensorBoard events where they cannot be written."""
+"""TensorBoard events where they cannot be written, and of names that are not valid text."""
 
 import threading
 
 import pytest
+import torch
 
-from util.training.tensorboard import errors_name_folder, open_writer
+from util.training.tensorboard import errors_name_folder, open_writer, show_start
 
 
 @pytest.fixture
@@ -46,3 +47,11 @@ def test_an_error_of_something_else_gets_no_folder(tmp_path):
     with pytest.raises(OSError, match="elsewhere") as other, errors_name_folder(tmp_path):
         raise OSError(5, "elsewhere")
     assert other.value.filename is None
+
+
+def test_the_settings_may_hold_a_file_name_that_is_not_utf_8(tmp_path):
+    writer = open_writer(tmp_path, [], None, 0)
+    show_start(writer, {"dataset": "caf\udce9"}, torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+    writer.close()
+    (events,) = tmp_path.iterdir()
+    assert b"caf\\udce9" in events.read_bytes()
