@@ -121,7 +121,8 @@ def read_about(folder: Path) -> dict:
     """`dataset.json` of a finished dataset folder; FileNotFoundError or ValueError for others."""
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder; make it with generate_dataset.py {folder}"
+            f"{folder}: no such folder; give the dataset's with --dataset, or make it with"
+            f" generate_dataset.py {folder}"
         )
     path = folder / "dataset.json"
     if not path.exists():

@@ -261,7 +261,10 @@ def test_a_folder_that_is_not_there_is_reported_with_the_command_that_makes_it(t
     path = tmp_path / "set"
     with pytest.raises(FileNotFoundError) as caught:
         read_split(path, "train")
-    assert str(caught.value) == f"{path}: no such folder; make it with generate_dataset.py {path}"
+    assert str(caught.value) == (
+        f"{path}: no such folder; give the dataset's with --dataset, or make it with"
+        f" generate_dataset.py {path}"
+    )
 
 
 def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):
