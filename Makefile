@@ -1,11 +1,10 @@
-# make demo: the whole job on drawn sample data. make test: the tests that are not slow.
-# make test-all: all tests. Each makes .venv first.
+# make demo: the whole job on drawn sample data. make test: all tests. Each makes .venv first.
 PYTHON ?= python3
 PY := .venv/bin/python
 DEMO := dataset/demo
 RUN := experiments/demo
 
-.PHONY: demo test test-all
+.PHONY: demo test
 
 demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
@@ -19,11 +18,10 @@ demo: .venv/installed
 		$$(ls $(DEMO)/test/*.png | awk 'NR % 18 == 1')
 	@echo "Report: $(RUN)/evaluation-test/report.html"
 
-test: TESTS = -m "not slow"
-test test-all: .venv/installed-dev
+test: .venv/installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -n auto --dist worksteal $(TESTS)
+	$(PY) -m pytest -n auto --dist worksteal
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

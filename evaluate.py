@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from util.flags import Parser, add_prevalence, demand, load_config
-from util.script import NOTICE, quit_on_ctrl_c, run
+from util.script import NOTICE, draw_without_display, quit_on_ctrl_c, run
 
 config = load_config("evaluate.py")
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("evaluate.py")
+    draw_without_display()
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -67,14 +68,14 @@ import torch
 from tqdm import tqdm
 
 from data.audit import age_band, chances_by
-from data.dataset import read_used
+from data.dataset_folder import read_split
 from data.loader import make_loader
 from data.sampling import in_order
 from data.subject import Subject, class_folders, dataset_split
 from model.inference import Examined
 from model.predictor import Predictor
 from util.device import torch_errors_explained
-from util.files import atomic_path, make_folder, write_json
+from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare
 from util.metrics.operating_points import Thresholds, choose, measure
@@ -85,7 +86,7 @@ from util.metrics.subgroups import subgroups
 from util.plots.evaluation import draw_all
 from util.plots.gallery import gallery
 from util.report.model_card import model_card
-from util.report.terminal import comparison_summary, summary
+from util.report.terminal import comparison_summary, sample_size, summary
 from util.report.write import write_report
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import PROBES, outside_box
@@ -115,10 +116,12 @@ def main(args: argparse.Namespace) -> None:
         other = Predictor.load(args.other, args.device)
         models = (predictor, subject), (other, open_subject(other, folder, args.split))
         check_comparable(*models)
-        out = args.out or Path(other.path).parent / f"comparison-{subject.title}"
-        compare_checkpoints(models, examine, args.seed, make_folder(out))
+        out = Path(args.out or Path(other.path).parent / f"comparison-{subject.title}")
+        check_folder(out)
+        compare_checkpoints(models, examine, args.seed, out)
         return
-    out = make_folder(args.out or Path(predictor.path).parent / f"evaluation-{subject.title}")
+    out = Path(args.out or Path(predictor.path).parent / f"evaluation-{subject.title}")
+    check_folder(out)
     truth = truth_of(predictor, subject, args.seed)
     score_there = predictor.scorer(args.prevalence)  # fails before the long work, if it does
     examined = examine(predictor, subject, "Images")
@@ -147,6 +150,7 @@ def main(args: argparse.Namespace) -> None:
     metrics |= shortcuts(metrics, examined, subject.images.table["source"], truth)
     table = predictions(subject.images.table, truth, probabilities, there)
 
+    make_folder(out)
     write_json(out / "metrics.json", metrics)
     with atomic_path(out / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False)
@@ -221,8 +225,11 @@ def cheats(
     if subject.split is None:
         return {}  # one source, and a file seldom says its view
     mapping, classes = predictor.checkpoint["mapping"], predictor.classes
-    train, used = read_used(subject.folder, "train", mapping)
-    train = train[used].replace({"label": {label: classes[k] for label, k in mapping.items()}})
+    train = read_split(subject.folder, "train")
+    train = train[train["label"].isin(mapping)]
+    if train.empty:
+        return {}
+    train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
     scored = {}
     for column in ("source", "view"):
         guesses = chances_by(column, train, subject.images.table, classes)
@@ -353,8 +360,8 @@ def compare_checkpoints(
         scores = overall(probabilities[-1], truth)
         comparison[letter] = {"checkpoint": predictor.path, **scores}
     comparison |= compare(*probabilities, *truth)
-    write_json(out / "comparison.json", comparison)
-    print(f"{len(truth.targets)} images of {len(set(truth.patients))} patients, 95 % intervals")
+    write_json(make_folder(out) / "comparison.json", comparison)
+    print(sample_size(len(truth.targets), len(set(truth.patients))))
     print(comparison_summary(comparison))
     for warning in {text for _, subject in models for text in subject.warnings}:
         print(warning)

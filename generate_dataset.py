@@ -18,7 +18,7 @@ from pathlib import Path
 from data.record import clean_view
 from data.sources import SOURCES, read
 from util.flags import Parser, demand
-from util.script import quit_on_ctrl_c, run
+from util.script import draw_without_display, quit_on_ctrl_c, run
 
 # The arguments that determine the dataset, saved in dataset.json.
 ARGUMENTS = (
@@ -78,6 +78,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("generate_dataset.py")
+    draw_without_display()
 
 if __name__ != "__mp_main__":  # workers run this script under that name; these imports are slow
     import numpy as np
@@ -94,7 +95,7 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     from data.sample import NOTE, write_sample
     from data.split import SPLITS, check_splits, split_patients
     from data.split_rules import allowed_splits, earlier_splits, is_part_of, split_rules
-    from util.files import write_json
+    from util.files import require_folder, write_json
     from util.plots.dataset import plot_dataset
     from util.versions import versions
 
@@ -149,6 +150,7 @@ def read_earlier(folder: str | None) -> dict[str, str]:
     """The splits of an earlier dataset's patients and images, see `earlier_splits`."""
     if folder is None:
         return {}
+    require_folder(folder, "expected an earlier dataset folder")
     tables = {split: read_split(Path(folder), split).to_dict("records") for split in SPLITS}
     return earlier_splits(tables, read_about(Path(folder)).get("duplicates", []))
 

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from util.flags import Parser, add_config, load_config
-from util.script import quit_on_ctrl_c, run
+from util.script import draw_without_display, quit_on_ctrl_c, run
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("train.py")
+    draw_without_display()
 
 import numpy as np
 import torch
@@ -124,7 +125,7 @@ def train(
         return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 
-    # Data and model
+    # Data, model, optimizer
     about, classes = read_about(Path(cfg.dataset)), class_names(cfg.mapping)
     check_same_dataset(cfg.dataset, about["fingerprint"], saved)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
@@ -135,7 +136,6 @@ def train(
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
 
-    # Optimizer
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
     costs = torch.tensor(weights, dtype=torch.float32, device=device)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from data.record import Dropped
 from util.metrics.intervals import clustered_wilson
+from util.words import counted
 
 # These may give the class away if the classes come from different places.
 SHORTCUTS = ("source", "view", "file shape")
@@ -128,13 +129,16 @@ def summary(about: Mapping, tables: Mapping[str, pd.DataFrame]) -> str:
     dropped, images = (sum(about[name].values()) for name in ("dropped", "images"))
     lines = [
         str(counts(tables)),
-        f"\n{images} images kept, {dropped} rows left out (dropped.csv has each):",
+        f"\n{counted(images, 'image')} kept, {counted(dropped, 'row')} left out"
+        + (" (dropped.csv has each):" if dropped else "."),
         *(f"{rows:6d}  {kind}" for kind, rows in list(about["dropped"].items())[:MOST_SHOWN]),
     ]
     if len(about["dropped"]) > MOST_SHOWN:
-        lines.append(f"        and {len(about['dropped']) - MOST_SHOWN} more kinds of reasons")
+        more = counted(len(about["dropped"]) - MOST_SHOWN, "more kind")
+        lines.append(f"        and {more} of reasons")
     near = sum(group["kind"] == "near" for group in about["duplicates"])
-    lines.append(f"\n{near} groups of near copies, each on one side (dataset.json has them).")
+    sides = f"\n{counted(near, 'group')} of near copies, each in one split (dataset.json has them)."
+    lines.append(sides if near else "\nNo near copies found.")
     lines.append("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
     for column, scores in about["alone"].items():
         row = (

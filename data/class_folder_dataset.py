@@ -42,6 +42,8 @@ class ClassFolders(Dataset):
         progress: Callable[[Iterable], Iterable] = iter,
     ):
         records, self.dropped = read("folder", Path(root))
+        # A folder that is called like a class of the model is that class, however others spell it.
+        records = [replace(r, label=r.finding) if r.finding in mapping else r for r in records]
         self.unused = Counter(r.label for r in records if r.label not in mapping)
         used = [record for record in records if record.label in mapping]
         if not used:

@@ -19,6 +19,7 @@ from data.decoded_cache import decode_once
 from data.sampling import Draw
 from data.transforms import InputFormat
 from util.class_names import check_mapping
+from util.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class RadiographDataset(VisionDataset):
     augmentation is drawn from.
 
     Raises at construction, not at item 0: a folder that is missing or half written, a split without
-    a usable image, a mapping with a label that the dataset does not have, a broken image.
+    a usable image, a broken image.
     """
 
     def __init__(
@@ -63,11 +64,14 @@ class RadiographDataset(VisionDataset):
         self.targets = [mapping[label] for label in self.table["label"]]
         self.augmentation = augmentation
         self._rows = np.flatnonzero(used)
-        self._file = decode_once(folder, split, list(table["filename"]), form, progress)
+        self._decode = partial(decode_once, folder, split, list(table["filename"]), form)
+        self._file = self._decode(progress)
 
     @cached_property
     def _pixels(self) -> np.ndarray:
         """All images of the split, (rows of the metadata, C, H, W)."""
+        if not self._file.exists():  # deleted since
+            self._file = self._decode()
         return np.load(self._file, mmap_mode="r")
 
     def __getstate__(self) -> dict:
@@ -104,8 +108,9 @@ def load_splits(
     """The training split, varied, and the validation split as it is, both at the size of `form`.
 
     progress: wraps the images that are decoded, under a title. The log says which labels are not
-    used.
+    used. ValueError for a mapping with a label that the dataset does not have.
     """
+    check_mapping(mapping, read_about(Path(root))["labels"], str(root))
     sets, varied = [], replace(augmentation, size=form.size)
     fine = form.finer() if augmentation.moves else form
     for split, read, vary in (("train", fine, varied), ("val", form, None)):
@@ -114,7 +119,8 @@ def load_splits(
         if len(set(images.targets)) == 1:
             raise ValueError(f"{root}: {split} has images of one class only; expected two or more")
         for label, number in images.unused.items():
-            log.info("%s: mapping leaves out %s, %d images", split, label, number)
+            text = "%s: mapping leaves out %s, %s"
+            log.info(text, split, label, counted(number, "image"))
         sets.append(images)
     return sets
 
@@ -135,9 +141,8 @@ def read_some(
 def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.DataFrame, pd.Series]:
     """A split's metadata, and of each row whether the mapping knows its label.
 
-    ValueError if there is none, or if the mapping has a label that the dataset does not have.
+    ValueError if there is none.
     """
-    check_mapping(mapping, read_about(folder)["labels"], str(folder))
     table = read_split(folder, split)
     used = table["label"].isin(mapping)
     if not used.any():

@@ -9,9 +9,9 @@ dataset/
 """
 
 import hashlib
+import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +22,10 @@ import pandas as pd
 
 from data.images.preparation import Preparation
 from data.prepare import Prepared
-from data.record import Dropped
+from data.record import Dropped, printable
+from data.sources.tables import read_table_text
 from data.split import SPLITS
-from util.files import locked
+from util.files import errors_name, half_written, locked, require_folder
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
 # All names in a dataset folder, finished or not; a killed run may leave half-written files too.
@@ -70,9 +71,8 @@ def staging(path: Path) -> Iterator[Path]:
 def _check_remains(folder: Path) -> None:
     if not folder.exists():
         return
-    half_written = re.compile(r"\.(audit\.\w+\.png|dataset\.\w+\.json)")
     names = {entry.name for entry in folder.iterdir()} - OURS
-    if foreign := sorted(name for name in names if not half_written.fullmatch(name)):
+    if foreign := sorted(name for name in names if half_written(name) not in OURS):
         raise FileExistsError(
             f"{folder}: found {foreign[0]} in it; expected the remains of a dataset, or no such"
             " folder. Move it"
@@ -98,32 +98,31 @@ def write_tables(
             (images / item.filename).rename(folder / split / item.filename)
         rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in of_split]
         table = pd.DataFrame(rows, columns=COLUMNS)
-        table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
+        _write_csv(table, folder / f"{split}_metadata.csv")
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in of_split).encode())
     rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
-    table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
+    _write_csv(table, folder / "dropped.csv")
     return fingerprint.hexdigest()
 
 
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    with errors_name(path):
+        table.to_csv(path, index=False, lineterminator="\n")
+
+
 def _escaped(row: dict) -> dict:
-    """Escapes carriage returns and invalid UTF-8: file names can have them, a CSV cannot."""
+    """The row with its texts printable."""
     return {
-        name: value.replace("\r", r"\r").encode(errors="backslashreplace").decode()
-        if isinstance(value, str)
-        else value
-        for name, value in row.items()
+        name: printable(value) if isinstance(value, str) else value for name, value in row.items()
     }
 
 
 def read_about(folder: Path) -> dict:
     """`dataset.json` of a finished dataset folder; FileNotFoundError or ValueError for others."""
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder}: no such folder; give the dataset's with --dataset, or make it with"
-            f" generate_dataset.py {folder}"
-        )
+    remedy = f"make it with generate_dataset.py {folder}, or give --dataset if it is elsewhere"
+    require_folder(folder, remedy)
     path = folder / "dataset.json"
     if not path.exists():
         raise FileNotFoundError(
@@ -154,8 +153,11 @@ def read_table(folder: Path, split: str) -> pd.DataFrame:
     path = folder / f"{split}_metadata.csv"
     if not path.exists():
         raise FileNotFoundError(f"{folder}: no {path.name}; run generate_dataset.py again")
+    text, separator = read_table_text(path, COLUMNS)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(
+            io.StringIO(text, newline=""), sep=separator, dtype=str, keep_default_na=False
+        )
     except ValueError as error:  # pandas' parser and encoding errors, an empty file
         reason = " ".join(str(error).split())  # pandas' messages end with a line break
         raise ValueError(f"{path}: {reason}; expected a CSV with a header") from None

@@ -24,7 +24,7 @@ import numpy as np
 
 from data.dataset_folder import read_about
 from data.transforms import InputFormat
-from util.files import atomic_path
+from util.files import atomic_path, half_written
 
 AHEAD = 256  # images that are decoded ahead
 ABANDONED = 3600  # seconds after which a half-written file that does not grow has lost its writer
@@ -89,7 +89,7 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
 def _remove_half_written(place: Path) -> None:
     for file in place.glob(".*.npy"):
         with suppress(OSError):  # another process was faster, or we may only read here
-            if time.time() - file.stat().st_mtime > ABANDONED:
+            if half_written(file.name) and time.time() - file.stat().st_mtime > ABANDONED:
                 file.unlink()
 
 

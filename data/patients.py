@@ -1,6 +1,12 @@
 """The person behind each image: ids that share an image are one person, entered twice."""
 
+import logging
+import re
 from collections.abc import Hashable, Sequence
+
+MOST_SHOWN = 3
+
+log = logging.getLogger(__name__)
 
 
 def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[str]:
@@ -26,3 +32,25 @@ def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[s
             )
             parent[second] = first
     return [root(patient) for patient in patients]
+
+
+def join_equal_numbers(ids: Sequence[str], where: str) -> list[str]:
+    """The ids of a table's rows; those of one number, such as `5`, `5.0` and `0005`, as the first.
+
+    Spreadsheets rewrite numbers. Two people who are taken for one stay in one split, which does no
+    harm; one person taken for two may be in both. A warning names them, and the table, `where`.
+    """
+    spellings: dict[str, dict[str, None]] = {}
+    for name in ids:
+        spellings.setdefault(_number(name), {})[name] = None
+    joined = [" = ".join(names) for names in spellings.values() if len(names) > 1]
+    if joined:
+        some = ", ".join(joined[:MOST_SHOWN]) + (", ..." if len(joined) > MOST_SHOWN else "")
+        log.warning("%s: patient ids that are one number count as one patient: %s", where, some)
+    return [next(iter(spellings[_number(name)])) for name in ids]
+
+
+def _number(name: str) -> str:
+    """An id without what does not change its number; another text as it is."""
+    number = re.fullmatch(r"0*(\d+)(?:[.,]0*)?", name, re.ASCII)
+    return number[1] if number else name

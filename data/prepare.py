@@ -10,6 +10,7 @@ from pathlib import Path
 from data.images.gray import UnreadableImageError
 from data.images.preparation import Preparation
 from data.record import Dropped, Record, drop
+from util.files import errors_name
 from util.workers import NoResult, map_in_processes
 
 
@@ -68,7 +69,8 @@ def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prep
     filename = f"{record.source}-{record.row:05d}.png"
     # Radiographs have no repeats for zlib to find: without the search files are 5 % smaller than
     # at the default, and written in a quarter of the time.
-    image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
+    with errors_name(folder / filename):
+        image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     marks = signature(shrink_for_search(image)).tobytes()
     return Prepared(record, filename, digest, marks, *raw.info["size"])

@@ -1,9 +1,16 @@
 """A raw row becomes a record that is used, or is left out with a reason."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LABELS = ("normal", "pneumonia", "COVID-19")
+SPELLINGS = {  # as `bare` leaves them
+    "normal": ("normal", "nofinding", "nofindings"),
+    "pneumonia": ("pneumonia",),
+    "COVID-19": ("covid19", "covid", "covid2019", "sarscov2", "2019ncov", "ncov2019", "ncov"),
+}
+LABELS = tuple(SPELLINGS)
+LABEL_OF = {spelling: label for label, names in SPELLINGS.items() for spelling in names}
 SPLITS = ("train", "val", "test")
 
 
@@ -45,6 +52,21 @@ class Dropped:
 
 def drop(record: Record, reason: str) -> Dropped:
     return Dropped(record.source, record.row, record.original, record.finding, reason)
+
+
+def printable(text: str) -> str:
+    """A file name with carriage returns and invalid UTF-8 escaped, which a CSV cannot hold."""
+    return text.replace("\r", r"\r").encode(errors="backslashreplace").decode()
+
+
+def bare(text: str) -> str:
+    """The lower-case letters and digits, by which spellings of one name are alike."""
+    return re.sub(r"[\W_]+", "", text).lower()
+
+
+def clean_label(text: str) -> str | None:
+    """The one of LABELS that `covid_19`, `SARS-CoV-2` or `No findings` spells; None for no one."""
+    return LABEL_OF.get(bare(text))
 
 
 def clean_view(text: str) -> str:

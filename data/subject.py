@@ -10,6 +10,8 @@ from data.class_folder_dataset import ClassFolders
 from data.dataset import RadiographDataset
 from data.dataset_folder import read_about
 from data.transforms import InputFormat
+from util.class_names import class_names
+from util.words import counted
 
 log = logging.getLogger(__name__)
 # Why the numbers of a split are too good, where the model was trained on the same dataset.
@@ -47,7 +49,7 @@ def dataset_split(
     about = read_about(folder)
     own = checkpoint["fingerprint"] == about["fingerprint"]
     images = RadiographDataset(folder, split, checkpoint["mapping"], form, None, progress)
-    _log_unused(images)
+    _log_classes(images, checkpoint["mapping"])
     title = split if own else f"{split}-of-{folder.resolve().name}"
     return Subject(images, folder, title, split, about, own)
 
@@ -62,10 +64,15 @@ def class_folders(
     images = ClassFolders(folder, checkpoint["mapping"], form, progress)
     for item in images.dropped:
         log.warning("%s: left out: %s", item.original, item.reason)
-    _log_unused(images)
+    _log_classes(images, checkpoint["mapping"])
     return Subject(images, folder, f"folder-{folder.resolve().name}")
 
 
-def _log_unused(images: RadiographDataset | ClassFolders) -> None:
+def _log_classes(images: RadiographDataset | ClassFolders, mapping: Mapping[str, int]) -> None:
+    """Labels that the model does not know, and classes of the model without an image."""
     for label, number in images.unused.items():
-        log.info("%s: not a class of the model, %d images", label, number)
+        log.info("%s: not a class of the model, %s", label, counted(number, "image"))
+    present = set(images.targets)
+    if lacking := [name for k, name in enumerate(class_names(mapping)) if k not in present]:
+        text = "no image of %s, which the model knows: evaluated on its other classes"
+        log.warning(text, " and ".join(lacking))

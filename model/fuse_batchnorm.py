@@ -15,9 +15,6 @@ def fuse_for_inference(
     Each BatchNorm is folded into the convolution before it (Jacob et al., arXiv:1712.05877,
     section 3.2). The convolutions run in dtype, channels last; maps, features, head and logits are
     float32 whatever dtype is, so that no autocast is due. Images are given as to any network.
-
-    On a CPU with native bfloat16, 16 images of 256 pixels take 0.38 of the time of the plain
-    network in float32; only bfloat16 takes 0.45.
     """
     network = network.eval().requires_grad_(False)
     trunk = [getattr(network, name) for name in network.BLOCKS if name != "logits"]

@@ -1,19 +1,21 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and folders."""
 
 import errno
 import json
 import math
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a file system
+ARCHIVES = (*(end for _, ends, _ in shutil.get_unpack_formats() for end in ends), ".7z", ".rar")
 
 
 @contextmanager
@@ -21,30 +23,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; it replaces `path` when the block ends well.
 
     A reader, or a run that is killed, sees the old file or the new one, never half of one. When the
-    block raises, what it wrote is removed and `path` stays as it was; an error of the disk, such as
-    that it is full, names `path`. The suffix is kept, for writers that choose a format by it. The
-    folder must exist. PermissionError on Windows while `path` is open somewhere.
+    block raises, what it wrote is removed and `path` stays as it was; errors are named as by
+    `errors_name`. The suffix is kept, for writers that choose a format by it. The folder must
+    exist. PermissionError on Windows while `path` is open somewhere.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:  # the bytes must be on the disk before the name is
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:  # a write that fails does not say to what
-            error.filename = str(path)
-        raise
+        with errors_name(path):
+            yield temporary
+            with temporary.open("rb+") as file:  # the bytes must be on the disk before the name is
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def half_written(name: str) -> str | None:
+    """The file that `atomic_path` was writing if a killed process left one of this name, or None.
+
+    `.last.0a1b2c3d.pth` was to become `last.pth`.
+    """
+    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}(\.\w+)?", name)
+    return match and match[1] + (match[2] or "")
+
+
+@contextmanager
+def errors_name(path: str | Path) -> Iterator[None]:
+    """An error of the disk in the block, such as that it is full, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:  # a write that fails does not say to what
+            error.filename = str(path)
+        raise
+
+
 def check_folder(path: str | Path) -> None:
-    """NotADirectoryError if `path` or what should be a folder above it is a file. Makes nothing."""
+    """NotADirectoryError if `path` or what should be a folder above it is a file, PermissionError
+    if nothing can be written there. Makes nothing.
+    """
     there = next(p for p in (Path(path), *Path(path).parents) if os.path.lexists(p))
     if not there.is_dir():
         raise NotADirectoryError(f"{there}: found a file; expected a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there}: no permission to write here; choose another folder")
 
 
 def make_folder(path: str | Path) -> Path:
@@ -52,6 +75,22 @@ def make_folder(path: str | Path) -> Path:
     check_folder(path)
     Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
+
+
+def require_folder(path: str | Path, remedy: str) -> None:
+    """FileNotFoundError unless `path` is a folder, PermissionError unless it may be read.
+
+    remedy: the end of the message. An archive in the place of the folder is to be unzipped.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise PermissionError(f"{path}: no permission to read this folder; change that")
+    elif path.name.lower().endswith(ARCHIVES) and path.exists():
+        raise FileNotFoundError(f"{path}: found an archive; expected a folder. Unzip it")
+    else:
+        found = "found a file" if path.exists() else "no such folder"
+        raise FileNotFoundError(f"{path}: {found}; {remedy}")
 
 
 @contextmanager
@@ -96,14 +135,17 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as JSON, atomically. Numpy values become plain ones, NaN and infinity null."""
+    """Write `value` as JSON, atomically. Numpy values become plain ones, NaN and infinity null.
+
+    A file name that is not valid UTF-8 is escaped as JSON does it, and is read as it was.
+    """
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # numpy's
         value = value.tolist()
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

@@ -22,6 +22,7 @@ def run(main: Callable[[], None], prog: str) -> None:
     exception is a fault of ours and shows its traceback; `python3 -X dev` shows that of every one.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file may not be valid text
     _on_ctrl_c(signal.default_int_handler)
     try:
         main()
@@ -49,6 +50,13 @@ def quit_on_ctrl_c(prog: str) -> None:
         os._exit(130)
 
     _on_ctrl_c(leave)
+
+
+def draw_without_display() -> None:
+    """Before matplotlib is imported, which fails over the backend that a notebook's kernel names to
+    the programs it starts.
+    """
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def leave_at_once(status: int) -> NoReturn:

@@ -1,53 +1,29 @@
-"""DICOM -> 8-bit grayscale, in the order of the standard (PS3.4 N.2) and by pydicom's functions.
-
-Modality LUT or rescale; VOI LUT or window; 0 .. 255 by the range that the window or the stored bits
-define, or by percentiles where neither says; MONOCHROME1 inverted, so that dense is bright.
-"""
+"""A DICOM file -> an 8-bit radiograph, and what its header tells of the patient."""
 
 import logging
 import zlib
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pydicom
 from PIL import Image
-from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset, read_preamble
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from data.images.frame_size import frame_size
-from data.images.gray import (
-    MAX_BYTES,
-    UnreadableImageError,
-    by_table,
-    check_size,
-    to_8bit,
-    usual_range,
-)
+from data.images.dicom_frame import check_syntax, read_frame
+from data.images.dicom_gray import to_gray
+from data.images.gray import MAX_BYTES, UnreadableImageError, check_size
 from data.images.warnings_off import warnings_off
 from data.record import clean_age, clean_sex, clean_view
 
-# Transfer syntaxes whose frames state their size; RLE goes by the header.
-FRAMED = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
-CODECS = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 
 def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
     """A DICOM file's radiograph, 8-bit gray; `enough` and `info["size"]` as in read_radiograph.
 
     `info["dicom"]` has `view`, `sex`, `age` (years), empty where the header does not tell. Raises
-    UnreadableImageError with the reason for what is not a single grayscale frame, and whatever
+    UnreadableImageError with the reason for what is not a single frame in grayscale, and whatever
     pydicom and its codecs raise for a broken file.
     """
     _mute_log()
@@ -58,13 +34,7 @@ def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
         # Without a file header it is in the standard's default syntax (PS3.5, 10.1).
         dataset.file_meta.setdefault("TransferSyntaxUID", ImplicitVRLittleEndian)
         _check(dataset)
-        stored = _decode(dataset, enough)
-        low, high = _value_range(dataset)
-        if low is None:
-            low, high = sorted(apply_modality_lut(np.array(usual_range(stored)), dataset))
-        for table in dataset.get("VOILUTSequence") or ():
-            table.LUTDescriptor[2] = 16  # of 8-bit tables pydicom counts the entries in 8 bits
-        gray = by_table(stored, partial(_to_gray, dataset=dataset, low=low, high=high))
+        gray = to_gray(read_frame(dataset, enough), dataset)
         view, sex, age = _tags(dataset, "ViewPosition", "PatientSex", "PatientAge")
     image = Image.fromarray(gray)
     image.info["size"] = (dataset.Columns, dataset.Rows)
@@ -120,73 +90,29 @@ def _check_inflated(content: bytes) -> None:
 
 
 def _check(dataset: pydicom.Dataset) -> None:
+    """Refuses what is not a single image; fills in what a header may lack."""
     if "PixelData" not in dataset:
         raise UnreadableImageError("DICOM without pixel data, or cut off; expected a radiograph")
-    kind = dataset.get("PhotometricInterpretation", "of unknown kind")
-    if dataset.get("SamplesPerPixel", 1) != 1 or kind not in {"MONOCHROME1", "MONOCHROME2"}:
-        raise UnreadableImageError(f"a colour DICOM ({kind}); expected grayscale")
+    for name in ("Rows", "Columns", "BitsAllocated"):
+        if not isinstance(dataset.get(name), int):
+            raise UnreadableImageError(
+                f"no {name} in the DICOM header, without which no pixel is read"
+            )
+    for name, usual in (("BitsStored", dataset.BitsAllocated), ("PixelRepresentation", 0)):
+        if not isinstance(dataset.get(name), int):
+            setattr(dataset, name, usual)
+    kind = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
+    if not kind:
+        raise UnreadableImageError(
+            "no PhotometricInterpretation; expected MONOCHROME1 or MONOCHROME2, which say whether"
+            " bright is dense"
+        )
+    dataset.PhotometricInterpretation = kind
+    samples = dataset.setdefault("SamplesPerPixel", 1).value
+    if samples != (1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3):
+        raise UnreadableImageError(f"{samples} samples a pixel, but {kind}; expected grayscale")
+    dataset.setdefault("PlanarConfiguration", 0)
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise UnreadableImageError(f"{dataset.NumberOfFrames} frames; expected one radiograph")
     check_size(dataset.Rows, dataset.Columns)
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    if not _has_decoder(syntax):
-        raise UnreadableImageError(f"no decoder for transfer syntax {syntax.name}; {CODECS}")
-
-
-def _has_decoder(syntax: UID) -> bool:
-    try:
-        return get_decoder(syntax).is_available
-    except NotImplementedError:
-        return False
-
-
-def _decode(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
-    """The stored values (H, W), as integers or, of odd kinds, floats."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax in FRAMED:  # a codec allocates what the frame claims, however much that is
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        columns, rows = frame_size(frame)
-        if (columns, rows) != (dataset.Columns, dataset.Rows):
-            raise UnreadableImageError(
-                f"the compressed image is {columns} x {rows}; expected {dataset.Columns} x"
-                f" {dataset.Rows}, as the header says"
-            )
-    if syntax == JPEGBaseline8Bit and not dataset.PixelRepresentation:
-        # Pillow is 8 times as fast here as pylibjpeg, and within one gray level of it.
-        with Image.open(BytesIO(frame), formats=["JPEG"]) as image:
-            if enough:
-                image.draft(None, (enough, enough))
-            return np.asarray(image if image.mode == "L" else image.convert("L"))
-    dataset.pixel_array_options(index=0)
-    return dataset.pixel_array
-
-
-def _to_gray(values: np.ndarray, dataset: pydicom.Dataset, low: float, high: float) -> np.ndarray:
-    """Stored values -> 0 .. 255; low and high are black and white after both steps of pydicom."""
-    values = apply_voi_lut(apply_modality_lut(values, dataset), dataset, prefer_lut=True)
-    gray = to_8bit(values, low, high)
-    return 255 - gray if dataset.PhotometricInterpretation == "MONOCHROME1" else gray
-
-
-def _value_range(dataset: pydicom.Dataset) -> tuple[float | None, float | None]:
-    """What is black and what is white after pydicom's last step; (None, None) where nothing says.
-
-    Black is the higher number after a window and a negative slope: pydicom maps so.
-    """
-    if voi := dataset.get("VOILUTSequence"):
-        return 0, 2 ** int(voi[0].LUTDescriptor[2]) - 1
-    windowed = None not in (dataset.get("WindowWidth"), dataset.get("WindowCenter"))
-    if not windowed and dataset.BitsStored > 8:
-        return None, None
-    if modality := dataset.get("ModalityLUTSequence"):
-        return 0, 2 ** int(modality[0].LUTDescriptor[2]) - 1
-    bits = dataset.BitsStored
-    low, high = (
-        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        if dataset.PixelRepresentation
-        else (0, 2**bits - 1)
-    )
-    slope, shift = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope is not None and shift is not None:
-        low, high = slope * low + shift, slope * high + shift
-    return (low, high) if windowed else (min(low, high), max(low, high))
+    check_syntax(dataset)

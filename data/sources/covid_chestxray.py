@@ -5,37 +5,48 @@ images/         jpg and png of every mode
 volumes/        CT, left out
 """
 
+import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
-from data.patients import join_patients
-from data.record import Dropped, Record, clean_age, clean_sex, clean_view
+from data.patients import join_equal_numbers, join_patients
+from data.record import Dropped, Record, bare, clean_age, clean_label, clean_sex, clean_view
 from data.sources.tables import Mismatch, find_file, read_rows, require
+from util.words import counted
 
 NAME = "covid-chestxray"
 DESCRIPTION = "github.com/ieee8023/covid-chestxray-dataset: metadata.csv, images/"
 
-# What the flat findings of the first half of 2020 call a pneumonia without saying so.
+log = logging.getLogger(__name__)
+
+# As `bare` leaves them: what the flat findings of the first half of 2020 call a pneumonia without
+# saying so, and what else the later paths have below Pneumonia.
 PNEUMONIAS = {
-    "pneumonia", "ards", "sars", "mers", "mers-cov", "influenza", "varicella", "lipoid",
-    "bacterial", "streptococcus", "pneumocystis", "klebsiella", "legionella", "e.coli",
-    "chlamydophila", "mycoplasma bacterial pneumonia",
+    "pneumonia", "ards", "sars", "sarscov", "mers", "merscov", "influenza", "varicella", "lipoid",
+    "bacterial", "streptococcus", "pneumocystis", "klebsiella", "legionella", "ecoli",
+    "chlamydophila", "mycoplasmabacterialpneumonia",
 }  # fmt: skip
-OTHERS = {"tuberculosis", "unknown", "todo", "no finding", ""}
+PARTS = {
+    "viral", "fungal", "herpes", "h1n1", "aspergillosis", "aspiration", "mycoplasma", "nocardia",
+    "staphylococcus", "mrsa",
+}  # fmt: skip
+OTHERS = {"tuberculosis", "unknown", "todo", "nofinding", ""}
 
 
 def label_of(finding: str) -> str | None:
     """The label of a finding, flat (`COVID-19, ARDS`) or a path (`Pneumonia/Viral/COVID-19`).
 
-    None for any other finding: tuberculosis, unknown, todo, blank.
+    Spellings of one name are alike, see `clean_label`. None for any other finding: tuberculosis,
+    unknown, todo, blank.
     """
     parts = _parts(finding)
-    if "covid-19" in parts:
+    labels = {clean_label(part) for part in parts}
+    if "COVID-19" in labels:
         return "COVID-19"
     if parts & PNEUMONIAS:
         return "pneumonia"
-    return "normal" if parts == {"no finding"} else None
+    return "normal" if labels == {"normal"} else None
 
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
@@ -45,7 +56,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     rows = read_rows(table, ["patientid", "finding", "view", "filename"])
     files = [row["filename"] for row in rows]
     ids = [row["patientid"] or f"file {name}" for row, name in zip(rows, files, strict=True)]
-    patients = join_patients(ids, files)
+    patients = join_patients(join_equal_numbers(ids, str(table)), files)
     labels = defaultdict(set)
     for row in rows:
         labels[row["filename"]].add(label_of(row["finding"]))
@@ -77,11 +88,21 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 age=clean_age(row.get("age", "")),
             )
         )
+    _warn_of_unknown(Counter(record.finding for record in records))
     return records, dropped
 
 
 def _parts(finding: str) -> set[str]:
-    return {part.strip().lower() for part in re.split(r"[/,]", finding)}
+    return {bare(part) for part in re.split(r"[/,;|]", finding)}
+
+
+def _warn_of_unknown(findings: Counter[str]) -> None:
+    """A finding that is pneumonia only by the names before its last one may be misspelt."""
+    for finding, images in findings.items():
+        leaf = bare(re.split(r"[/,;|]", finding)[-1])
+        if label_of(finding) == "pneumonia" and leaf not in PNEUMONIAS | PARTS:
+            text = "%s: finding '%s' of %s is not known and counts as pneumonia"
+            log.warning(text, NAME, finding, counted(images, "image"))
 
 
 def _other(finding: str) -> str:

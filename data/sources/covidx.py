@@ -23,19 +23,18 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from data.patients import join_patients
-from data.record import SPLITS, Dropped, Record
+from data.patients import join_equal_numbers, join_patients
+from data.record import SPLITS, Dropped, Record, clean_label
 from data.sources.rsna import MAPPING, nih_patients
 from data.sources.tables import Mismatch, contents, find_file, own_splits, read_text, require
+from util.files import require_folder
+from util.words import counted
 
 NAME = "covidx"
 DESCRIPTION = "COVIDx v1 - v9 or CXR-2 - CXR-4: label files of one version, train/ val/ test/"
-LABEL_OF = {
-    "normal": "normal",
-    "pneumonia": "pneumonia",
+LABEL_OF = {  # beside those that `clean_label` knows
     "viral": "pneumonia",
     "bacteria": "pneumonia",
-    "covid-19": "COVID-19",
     "negative": "negative",
     "positive": "positive",
 }
@@ -54,14 +53,18 @@ class Line(NamedTuple):
     source: str
 
 
+def label_of(finding: str) -> str | None:
+    return clean_label(finding) or LABEL_OF.get(finding.lower())
+
+
 def parse(text: str) -> Line | None:
     """Reads from the right, as ids have spaces: `COVID 1 COVID(1).png COVID-19 sirm`.
 
     None for what is not a line of COVIDx.
     """
     words = text.split()
-    source = words.pop() if words and words[-1].lower() not in LABEL_OF else ""
-    if len(words) < 3 or words[-1].lower() not in LABEL_OF:
+    source = words.pop() if words and not label_of(words[-1]) else ""
+    if len(words) < 3 or not label_of(words[-1]):
         return None
     *patient, file, finding = words
     return Line(" ".join(patient), file, finding, SPELLINGS.get(source, source))
@@ -83,7 +86,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     patients = join_patients(ids, [file for *_, file, _ in rows])
     labels = defaultdict(set)
     for _, _, file, line in rows:
-        labels[file].add(LABEL_OF[line.finding.lower()])
+        labels[file].add(label_of(line.finding))
     splits = own_splits(tables)
     records, first = [], {}
     for (number, split, file, line), patient in zip(rows, patients, strict=True):
@@ -104,7 +107,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 source=source,
                 row=number,
                 path=path,
-                label=LABEL_OF[line.finding.lower()],
+                label=label_of(line.finding),
                 patient_id=f"{NAME}:{patient}",
                 finding=line.finding,
                 original=file,
@@ -118,20 +121,20 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
 def _nih_ids(lines: list[Line], folder: Path) -> list[str]:
     """The patient of each line; for the RSNA part, whose ids name images, the NIH patient."""
     nih = nih_patients(folder / MAPPING)
+    ids = join_equal_numbers([line.patient for line in lines], str(folder))
     unknown = sum(line.source == "rsna" and line.patient not in nih for line in lines)
     if unknown:
         log.warning(
-            "covidx: %d lines of its RSNA part name an image, not a patient; one patient may be in"
-            " two splits. Put %s into %s",
-            unknown, MAPPING, folder,
+            "covidx: %s of its RSNA part without the patient, only an image's name; one patient may"
+            " be in two splits. Put %s into %s",
+            counted(unknown, "line"), MAPPING, folder,
         )  # fmt: skip
-    return [nih.get(line.patient, line.patient) for line in lines]
+    return [nih.get(name, name) for name in ids]
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
     """The label file of each split that has one; they are of one version."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected the download of COVIDx")
+    require_folder(folder, "expected the download of COVIDx")
     pattern = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
     tables = [match for path in sorted(folder.iterdir()) if (match := pattern.fullmatch(path.name))]
     if not tables:

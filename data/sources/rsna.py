@@ -16,6 +16,7 @@ from pathlib import Path
 
 from data.record import Dropped, Record
 from data.sources.tables import Mismatch, find_file, read_rows, require
+from util.words import counted
 
 NAME = "rsna"
 DESCRIPTION = "kaggle.com/c/rsna-pneumonia-detection-challenge, stage 2: the CSVs and DICOM images"
@@ -69,7 +70,8 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
             )
         first.setdefault(image, number)
     if strangers := opaque.keys() - findings.keys():
-        log.warning("rsna: %s has no class for %d images of %s", classes, len(strangers), boxes)
+        images = counted(len(strangers), "image")
+        log.warning("rsna: %s has no class for %s of %s", classes, images, boxes)
     unknown = sum(record.path.stem not in patients for record in records)
     if unknown:
         log.warning(

@@ -2,8 +2,15 @@
 
 import csv
 import io
-from collections.abc import Collection, Sequence
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+from data.record import bare
+from util.files import ARCHIVES, require_folder
+
+SEPARATORS = ",;\t|"
 
 
 class Mismatch(str):
@@ -15,14 +22,15 @@ class Mismatch(str):
 
 def require(folder: Path, name: str, source: str) -> Path:
     """`folder/name` of a source's download; FileNotFoundError says what is there instead."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected the download of {source}")
+    require_folder(folder, f"expected the download of {source}")
     path = folder / name
     if not path.exists():
-        raise FileNotFoundError(
-            f"{folder}: found {contents(folder)}; expected {name}. Give the folder of {source} as"
-            " downloaded"
-        )
+        remedy = f"Give the folder of {source} as downloaded"
+        if packed := [there for end in ARCHIVES if (there := folder / f"{name}{end}").exists()]:
+            remedy = f"Unzip {packed[0].name}"
+        raise FileNotFoundError(f"{folder}: found {contents(folder)}; expected {name}. {remedy}")
+    if path.is_dir():
+        require_folder(path, "")  # which may be read
     return path
 
 
@@ -34,28 +42,56 @@ def contents(folder: Path) -> str:
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file, each a dict of stripped texts by lower-case column name.
 
-    The file is UTF-8 or Latin-1. ValueError names the missing ones of `columns`.
+    The file is as `read_table_text` reads it. A name in `columns` also stands for other spellings:
+    `patientid` for `Patient ID`. ValueError names the missing ones.
     """
-    text = read_text(path)
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
-    except csv.Error as error:
-        raise ValueError(f"{path}: {error}; expected a CSV table") from None
-    header = ["_".join(name.lower().split()) for name in (lines[0] if lines else [])]
+    text, separator = read_table_text(path, columns)
+    lines = _lines(path, text, separator)
+    header = _header(next(lines, []), columns)
     missing = [name for name in columns if name not in header]
     if missing:
         there = ", ".join(name for name in header if name)[:200] or "an empty file"
-        raise ValueError(f"{path}: found columns {there}; expected also {', '.join(missing)}")
+        how = " separated by commas, semicolons or tabs" if len(header) == 1 else ""
+        raise ValueError(f"{path}: found columns {there}; expected also {', '.join(missing)}{how}")
     padding = [""] * len(header)
-    return [
-        dict(zip(header, [*map(str.strip, line), *padding], strict=False)) for line in lines[1:]
-    ]
+    return [dict(zip(header, [*map(str.strip, line), *padding], strict=False)) for line in lines]
+
+
+def read_table_text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
+    """The text of a CSV file and its separator, such as Excel writes them in any country.
+
+    The separator is the one that a first line `sep=;` names, or else the first of SEPARATORS that
+    splits the header into names which hold `columns`; if none does, the one that gives most names.
+    The first line of the text is the header.
+    """
+    text = read_text(path)
+    if named := re.match(r'"?sep=([^\w\s"]|\t)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
+        return text[named.end() :], named[1]
+    headers = {mark: _header(next(_lines(path, text, mark), []), columns) for mark in SEPARATORS}
+    fits = [mark for mark in SEPARATORS if set(columns) <= set(headers[mark])]
+    return text, fits[0] if fits else max(SEPARATORS, key=lambda mark: len(headers[mark]))
+
+
+def _lines(path: Path, text: str, separator: str) -> Iterator[list[str]]:
+    """The cells of each line that is not empty."""
+    try:
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        yield from (line for line in table if line)
+    except csv.Error as error:
+        raise ValueError(f"{path}: {error}; expected a CSV table") from None
+
+
+def _header(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    header = ["_".join(name.lower().split()) for name in names]
+    wanted = {bare(name): name for name in columns if name not in header}
+    return [wanted.get(bare(name), name) for name in header]
 
 
 def read_text(path: Path) -> str:
+    """UTF-8, UTF-16 or UTF-32 with or without a byte order mark, else Latin-1."""
     raw = path.read_bytes()
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(json.detect_encoding(raw))
     except UnicodeDecodeError:
         return raw.decode("latin-1")
 

@@ -136,8 +136,20 @@ def test_the_summary_shows_twelve_reasons_and_how_many_more_there_are():
         "alone": {"source": {"test": {"value": 0.5, "low": 0.25, "high": 0.75}}},
     }
     text = summary(about, {"train": TRAIN})
-    assert "11 images kept, 14 rows left out" in text
+    assert "11 images kept, 14 rows left out (dropped.csv has each):" in text
     assert text.count("  reason ") == 12
     assert "and 2 more kinds of reasons" in text
-    assert "1 groups of near copies" in text
+    assert "1 group of near copies, each in one split" in text
     assert text.endswith("      source  test 0.50 (0.25 - 0.75)")
+
+
+def test_the_summary_counts_one_and_none_in_words():
+    about = {
+        "images": {"train": 1},
+        "dropped": {},
+        "duplicates": [],
+        "alone": {"source": {}},
+    }
+    text = summary(about, {"train": TRAIN})
+    assert "\n1 image kept, 0 rows left out.\n" in text
+    assert "No near copies found." in text

@@ -52,6 +52,20 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(folder):
     assert str(folder) not in reasons["normal/cut.png"]
 
 
+@pytest.mark.parametrize(
+    ("mapping", "targets"),
+    [
+        ({"normal": 0, "COVID-19": 1}, [1, 0, 0, 0]),
+        ({"normal": 0, "covid-19": 1}, [1, 0, 0, 0]),  # as the model spells it
+    ],
+)
+def test_a_class_folder_may_be_spelt_as_the_model_spells_it_or_otherwise(folder, mapping, targets):
+    assert ClassFolders(folder, mapping, FORM).targets == targets
+    (folder / "covid-19").rename(folder / "SARS_CoV_2")
+    if "COVID-19" in mapping:
+        assert sorted(ClassFolders(folder, mapping, FORM).targets) == sorted(targets)
+
+
 def test_a_folder_that_is_no_class_is_counted_and_not_used(folder):
     (folder / "other").mkdir()
     (folder / "normal" / "a.png").rename(folder / "other" / "a.png")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_the_splits_of_a_training_are_varied_and_as_they_are(folder, caplog):
     assert (train.augmentation, val.augmentation) == (replace(ORDINARY, size=(16, 16)), None)
     assert (len(train), len(val)) == (4, 1)
     assert titles == ["Decoding train", "Decoding val"]
-    assert "train: mapping leaves out COVID-19, 1 images" in caplog.text
+    assert "train: mapping leaves out COVID-19, 1 image" in caplog.text
 
 
 def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(folder):
@@ -132,17 +133,6 @@ def test_some_images_are_those_of_the_dataset_evenly_through_it(folder, most, fo
     ("split", "mapping", "message"),
     [
         (
-            "train",
-            {"normal": 0, "covid": 1},
-            "mapping: found covid; expected labels of {folder}, which are"
-            " COVID-19, normal, pneumonia",
-        ),
-        (
-            "train",
-            {"normal": 0, "COVID-19": 2},
-            "mapping: found indices [0, 2]; expected 0, 1, ... without a gap",
-        ),
-        (
             "val",
             {"pneumonia": 0, "COVID-19": 1},
             "{folder}: val has normal; expected an image of pneumonia, COVID-19",
@@ -158,6 +148,41 @@ def test_what_does_not_fit_fails_at_construction(folder, split, mapping, message
     with pytest.raises(ValueError, match="expected") as caught:
         RadiographDataset(folder, split, mapping, FORM)
     assert str(caught.value) == message.format(folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (
+            {"normal": 0, "covid": 1},
+            "mapping: found covid; expected labels of {folder}, which are COVID-19, normal,"
+            " pneumonia",
+        ),
+        (
+            {"normal": 0, "COVID-19": 2},
+            "mapping: found indices [0, 2]; expected 0, 1, ... without a gap",
+        ),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_not_trained_on(folder, mapping, message):
+    with pytest.raises(ValueError, match="expected") as caught:
+        load_splits(folder, mapping, FORM, ORDINARY, lambda images, title: images)
+    assert str(caught.value) == message.format(folder=folder)
+
+
+def test_a_label_that_the_dataset_lacks_is_a_class_without_an_image(folder):
+    images = RadiographDataset(folder, "train", {"normal": 0, "tb": 1, "COVID-19": 2}, FORM)
+    assert images.targets == [0, 2, 0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_decoded_images_that_were_deleted_are_made_again(folder, workers):
+    images = RadiographDataset(folder, "train", MAPPING, FORM)
+    wanted = np.load(images._file)
+    shutil.rmtree(folder / "decoded")
+    (pixels, _), *_ = make_loader(images, in_order(5, 5), workers, pin=False)
+    assert np.array_equal(pixels, wanted)
+    assert images._file.exists()
 
 
 def test_a_missing_image_fails_at_construction(folder):

@@ -262,9 +262,41 @@ def test_a_folder_that_is_not_there_is_reported_with_the_command_that_makes_it(t
     with pytest.raises(FileNotFoundError) as caught:
         read_split(path, "train")
     assert str(caught.value) == (
-        f"{path}: no such folder; give the dataset's with --dataset, or make it with"
-        f" generate_dataset.py {path}"
+        f"{path}: no such folder; make it with generate_dataset.py {path}, or give --dataset if it"
+        " is elsewhere"
     )
+
+
+def test_a_zip_in_its_place_is_to_be_unzipped(tmp_path):
+    (tmp_path / "set.zip").touch()
+    with pytest.raises(FileNotFoundError, match=r"set\.zip: found an archive; .* Unzip it$"):
+        read_split(tmp_path / "set.zip", "train")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda text: text.replace(",", ";").encode(),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: b"sep=;\n" + text.replace(",", ";").encode("latin-1"),
+    ],
+    ids=["semicolons", "tabs, UTF-16", "sep=, Latin-1"],
+)
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path, saved):
+    odd = Record("source", 1, tmp_path / "raw.png", "normal", "source:007", "Zürich, NA", "a.png")
+    folder = write(tmp_path, [odd, replace(odd, row=2, finding="é")], ["train"] * 2)
+    wanted = read_split(folder, "train")
+    text = (folder / TABLE).read_text(encoding="utf-8").replace("Zürich, ", "Zürich ")
+    (folder / TABLE).write_bytes(saved(text.replace('"', "")))
+    table = read_split(folder, "train")
+    assert list(table["finding"]) == ["Zürich NA", "é"]
+    pd.testing.assert_frame_equal(table.drop(columns="finding"), wanted.drop(columns="finding"))
+
+
+def test_a_full_disk_names_the_table(tmp_path, small_files):
+    rows = [Dropped("source", k, "images/x", "", "no file " * 20) for k in range(200)]
+    with pytest.raises(OSError, match=r"File too large: '.*/dropped\.csv'$"):
+        write(tmp_path, [], [], dropped=rows)
 
 
 def test_what_a_killed_run_left_half_written_is_cleared(tmp_path):

@@ -105,7 +105,7 @@ def test_an_array_that_is_not_whole_is_made_again(folder, cut):
 
 def test_what_killed_processes_left_half_written_goes_after_an_hour(folder):
     path = decode_once(folder, "train", NAMES, FORM)
-    dead, alive = (path.with_name(f".{word}{path.name}") for word in ("0123abcd", "89abcdef"))
+    dead, alive = (path.with_name(f".{path.stem}.{k}.npy") for k in ("0123abcd", "89abcdef"))
     for file, age in ((dead, 4000), (alive, 3000)):
         file.write_bytes(b"half")
         os.utime(file, (time.time() - age,) * 2)
@@ -129,7 +129,7 @@ def test_where_the_dataset_cannot_be_written_to_it_lies_in_the_temporary_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     locked = folder / "decoded" if kept else folder
     locked.mkdir(exist_ok=True)
-    monkeypatch.setattr(os, "access", lambda path, mode: path != locked)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked or mode != os.W_OK)
     path = decode_once(folder, "train", NAMES, FORM)
     assert path.is_relative_to(tmp_path)
     assert not list(folder.glob("decoded/*"))
@@ -147,7 +147,7 @@ def test_datasets_that_cannot_be_written_to_leave_each_others_arrays_alone(
         (folders[-1] / "dataset.json").write_text(text)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr(os, "access", lambda path, mode: path not in folders)
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in folders or mode != os.W_OK)
     paths = [decode_once(folder, "train", NAMES, FORM) for folder in folders]
     assert all(path.is_file() and path.is_relative_to(tmp_path / "temporary") for path in paths)
 

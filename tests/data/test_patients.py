@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.patients import join_patients
+from data.patients import join_equal_numbers, join_patients
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,18 @@ def test_a_chain_that_closes_late_still_gives_the_first_id():
     patients = ["a", "b", "c", "d", "d", "c", "b"]
     images = [1, 2, 3, 4, 3, 2, 1]
     assert join_patients(patients, images) == ["a"] * 7
+
+
+@pytest.mark.parametrize(
+    ("ids", "joined", "warning"),
+    [
+        (["0005", "6", "5", "5.0", "5,"], ["0005", "6", "0005", "0005", "0005"], "5 = 5.0 = 5,"),
+        (["0", "00", "000.00"], ["0", "0", "0"], "0 = 00 = 000.00"),
+        (["5", "5", "50", "5.5", "5a", "p5", "p05", "-5", ""], None, ""),
+        (["\u0665", "5"], None, ""),  # another script's digit
+    ],
+)
+def test_ids_of_one_number_are_one_patient_with_a_warning(ids, joined, warning, caplog):
+    assert join_equal_numbers(ids, "table.csv") == (joined or ids)
+    assert warning in caplog.text
+    assert bool(caplog.text) == bool(warning)

@@ -157,3 +157,13 @@ def test_a_picture_cannot_pass_its_own_text_for_a_dicom_header(tmp_path):
     Image.fromarray(scan.astype(np.uint8)).save(tmp_path / "a.png", pnginfo=text)
     (item,) = prepare([record(1, tmp_path / "a.png")], tmp_path, Preparation(16), 0)
     assert item.record.view == ""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_full_disk_is_an_error_that_names_the_image(tmp_path, small_files, workers):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "1.bmp")
+    (tmp_path / "out").mkdir()
+    items = prepare([record(1, tmp_path / "1.bmp")], tmp_path / "out", Preparation(256), workers)
+    with pytest.raises(OSError, match=r"File too large: '.*/out/source-00001\.png'$"):
+        list(items)

@@ -369,6 +369,85 @@ def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message)
     assert message in capsys.readouterr().err
 
 
+def without(label, dataset, folder):
+    """A copy that has no image of the label."""
+    shutil.copytree(dataset, folder, ignore=shutil.ignore_patterns("decoded"))
+    for split in ("train", "val", "test"):
+        table = pd.read_csv(folder / f"{split}_metadata.csv", dtype=str, keep_default_na=False)
+        table[table["label"] != label].to_csv(folder / f"{split}_metadata.csv", index=False)
+    about = json.loads((folder / "dataset.json").read_text())
+    about["labels"].remove(label)
+    (folder / "dataset.json").write_text(json.dumps(about | {"fingerprint": label}))
+    return folder
+
+
+def test_a_dataset_without_a_class_of_the_model_is_evaluated_on_the_others(
+    evaluated, validated, dataset, measured, pictures, tmp_path, caplog
+):
+    whole = measured[1]
+    change(validated, prior=[0.3, 0.3, 0.4])
+    other = without("COVID-19", dataset, tmp_path / "other")
+    shares = ("--prevalence", "normal=0.8", "pneumonia=0.2", "COVID-19=0")
+    metrics, rows, _ = evaluated(validated, "--dataset", other, *shares)
+    lines = [r.message for r in caplog.records if r.message.startswith("no image of")]
+    assert lines == ["no image of COVID-19, which the model knows: evaluated on its other classes"]
+    assert list(rows["filename"]) == list(whole["filename"][whole["label"] != "COVID-19"])
+    truth = rows["truth"]
+    assert metrics["accuracy"]["value"] == pytest.approx((truth == rows["predicted"]).mean())
+    scores = [roc_auc_score(truth == name, rows[f"p({name})"]) for name in CLASSES[:2]]
+    assert metrics["macro_auroc"]["value"] == pytest.approx(np.mean(scores))
+    assert metrics["per_class"]["COVID-19"]["recall"]["value"] is None
+    assert any(text.startswith("COVID-19: no images") for text in metrics["warnings"])
+    assert {"the source alone", "the view alone"} == set(metrics["cheats"])
+    out = validated.parent / "evaluation-test-of-other"
+    assert {"report.html", "report.md", "roc.png", "subgroups.png"} <= {
+        path.name for path in out.iterdir()
+    }
+
+
+def test_a_dataset_with_one_class_and_none_to_train_on_is_evaluated(
+    evaluated, validated, dataset, pictures, tmp_path
+):
+    folder = without("COVID-19", dataset, tmp_path / "two")
+    folder = without("pneumonia", folder, tmp_path / "one")
+    table = folder / "train_metadata.csv"
+    table.write_text(table.read_text().splitlines()[0])
+    metrics, rows, _ = evaluated(validated, "--dataset", folder)
+    assert set(rows["truth"]) == {"normal"}
+    assert (metrics["cheats"], metrics["macro_auroc"]["value"]) == ({}, None)
+
+
+def test_checkpoints_are_compared_where_a_class_is_lacking(script, checkpoint, dataset, tmp_path):
+    other = without("normal", dataset, tmp_path / "other")
+    printed = script(
+        evaluate, checkpoint, checkpoint, "--dataset", other, "--n-threads", 0, "--out", tmp_path
+    )
+    assert "No difference is shown" in printed
+
+
+def test_an_evaluation_that_is_stopped_leaves_no_folder(script, checkpoint, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "probes", stop)
+    with pytest.raises(KeyboardInterrupt):
+        script(evaluate, checkpoint, "--n-threads", 0)
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["best.pth"]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_evaluated(evaluated, checkpoint, dataset, tmp_path):
+    place = tmp_path / "caf\udce9" / "normal"
+    try:
+        place.mkdir(parents=True)
+    except OSError:
+        pytest.skip("a file system of valid names")
+    for k, path in enumerate(sorted((dataset / "test").iterdir())[:4]):
+        shutil.copy(path, place / f"{k}\udcff.png")
+    _, rows, _ = evaluated(checkpoint, "--folder", place.parent, "--out", tmp_path / "out")
+    assert list(rows["filename"]) == [f"normal/{k}\\udcff.png" for k in range(4)]
+    assert "caf\\udce9" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
 def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, checkpoint):
     with pytest.raises(NotADirectoryError, match=r"best\.pth: found a file; expected a folder"):
         script(evaluate, checkpoint, "--out", checkpoint)
@@ -376,5 +455,5 @@ def test_a_file_where_the_results_shall_go_is_said_before_the_work(script, check
 
 def test_a_dataset_that_is_gone_says_how_to_make_it(script, checkpoint):
     change(checkpoint, config={"dataset": "gone"})
-    with pytest.raises(FileNotFoundError, match=r"gone: no such folder; make it with"):
+    with pytest.raises(FileNotFoundError, match=r"gone: .* or give --dataset if it is elsewhere"):
         script(evaluate, checkpoint)

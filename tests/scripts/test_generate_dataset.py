@@ -278,7 +278,10 @@ def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):
     ("words", "message"),
     [
         ([], "no source given; expected --sample or one or more of --covid-chestxray, --rsna"),
-        (["--sample", "--rsna", "x"], "--sample makes its own sources; give it alone"),
+        (
+            ["--sample", "--rsna", "x"],
+            "--sample makes its own sources; give no source flag with it",
+        ),
         (
             ["--sample", "--hold-out-source", "rsna", "--split-from", "x"],
             "--hold-out-source and --split-from contradict each other",

@@ -96,7 +96,7 @@ def test_a_killed_process_that_reads_ends_the_run_with_one_line_and_it_goes_on(
 
 @pytest.mark.parametrize(
     ("method", "number"),
-    itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM]),
+    list(itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM])),
 )
 def test_ctrl_c_saves_reports_the_best_so_far_and_is_status_130(
     begin, whole, tmp_path, method, number

@@ -314,12 +314,9 @@ def torch_leaves(value):
     return [torch.as_tensor(value, dtype=torch.float64)] if value is not None else []
 
 
-NEEDS_COMPILER = (
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        sys.platform != "linux" or shutil.which("g++") is None,
-        reason="needs Linux and g++, with which torch compiles",
-    ),
+NEEDS_COMPILER = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("g++") is None,
+    reason="needs Linux and g++, with which torch compiles",
 )
 
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from util.files import atomic_path, locked_folder, write_json
+from util.files import (
+    atomic_path,
+    check_folder,
+    half_written,
+    locked_folder,
+    require_folder,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -64,6 +71,31 @@ def test_the_new_file_is_readable_by_others_as_any_file_is(tmp_path):
 def test_a_disk_that_is_full_is_reported_with_the_name_of_the_file(tmp_path, small_files):
     with pytest.raises(OSError, match=r"last.txt'$"), atomic_path(tmp_path / "last.txt") as path:
         path.write_bytes(bytes(2 * small_files))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        (".last.0a1b2c3d.pth", "last.pth"), (".a.b.0a1b2c3d.npy", "a.b.npy"),
+        (".notes.0a1b2c3d", "notes"), ("last.pth", None), (".last.pth", None),
+        (".last.0a1b.pth", None), ("last.0a1b2c3d.pth", None),
+    ],
+)  # fmt: skip
+def test_what_is_half_written_is_known_by_its_name(tmp_path, name, whole):
+    assert half_written(name) == whole
+    if whole:
+        with atomic_path(tmp_path / whole) as temporary:
+            temporary.touch()
+        assert half_written(temporary.name) == whole
+
+
+def test_a_folder_that_cannot_be_written_to_or_read_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(PermissionError, match="no permission to write here; choose another"):
+        check_folder(tmp_path / "new" / "folder")
+    with pytest.raises(PermissionError, match="no permission to read this folder"):
+        require_folder(tmp_path, "")
     assert names(tmp_path) == []
 
 
@@ -152,6 +184,12 @@ def test_json_holds_null_for_what_is_not_a_number_and_plain_values_for_numpys(tm
     }
     assert "NaN" not in text
     assert "Müller" in text
+
+
+def test_json_holds_a_file_name_that_is_not_utf_8(tmp_path):
+    write_json(tmp_path / "a.json", {"folder": "caf\udce9"})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"folder": "caf\udce9"}
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):

@@ -16,6 +16,7 @@ from util.metrics.intervals import (
 )
 from util.metrics.ranking import auroc
 from util.metrics.scores import accuracy, check_table, confusion_matrix, f1, macro_average
+from util.words import counted
 
 METRICS = ("accuracy", "macro_f1", "macro_auroc")
 DRAWS = 1000
@@ -131,8 +132,10 @@ def _verdict(difference: dict, votes: dict) -> str:
     else:
         start = "No difference is shown"
     voters = votes["a_better"] + votes["b_better"]
-    return (
-        f"{start}: B's accuracy is {abs(value):.1f} percentage points {more} than A's "
-        f"({low:.1f} to {high:.1f}), and of the {voters} patients on whom they differ "
-        f"{votes['b_better']} speak for B (p = {votes['p']:.2g})."
-    )
+    vote = "on no patient is one of them better"
+    if voters:
+        speaks = "speaks" if votes["b_better"] == 1 else "speak"
+        vote = f"of the {counted(voters, 'patient')} on whom they differ {votes['b_better']}"
+        vote += f" {speaks} for B (p = {votes['p']:.2g})"
+    gap = f"{abs(value):.1f} percentage points {more} than A's" if value else "that of A"
+    return f"{start}: B's accuracy is {gap} ({low:.1f} to {high:.1f}), and {vote}."

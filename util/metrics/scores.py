@@ -20,6 +20,7 @@ from util.metrics.intervals import (
     row_counts,
 )
 from util.metrics.ranking import auroc, rank_scores, ratio
+from util.words import counted
 
 RANKINGS = ("auroc", "average_precision")
 MISTAKE = 8  # of an AUROC, for bootstrap_interval; 5 and 12 cover less well in simulations
@@ -227,10 +228,8 @@ def _warnings(classes: Sequence[str], seen: np.ndarray, predicted: np.ndarray) -
             undefined = "its recall, F1, AUROC and average precision are undefined"
             warnings.append(f"{label}: no images; {undefined}, macro values leave it out.")
         elif patients < FEW_PATIENTS:
-            people = "patient" if patients == 1 else "patients"
-            warnings.append(
-                f"{label}: {patients} {people}; intervals are wide below {FEW_PATIENTS}."
-            )
+            people = counted(patients, "patient")
+            warnings.append(f"{label}: {people}; intervals are wide below {FEW_PATIENTS}.")
         if times == 0:
             warnings.append(f"{label}: never predicted; its precision counts as 0.")
     return warnings

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from util.class_names import class_names
+from util.words import counted
 
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",
@@ -108,7 +109,7 @@ def data_facts(about: Mapping) -> dict[str, str]:
         "Images": join(about["images"].items()),
         "Patients": join(about["patients"].items()),
         "Split": _split(arguments),
-        "One radiograph in several files": f"{len(copies)} groups, each on one side of the split",
+        "One radiograph in several files": f"{counted(len(copies), 'group')}, each in one split",
         "Rows left out": "; ".join(f"{why} ({n:,})" for why, n in about.get("dropped", {}).items()),
         "Fingerprint": about["fingerprint"],
         "Made with": join(about["versions"].items()),

@@ -9,6 +9,7 @@ Radiology: Artificial Intelligence 2:e200029. The numbers of the items are those
 from collections.abc import Mapping
 
 from util.report.facts import count_table, data_facts, join, limits, model_facts, people_table
+from util.words import counted
 
 TITLES = {
     10: "Selection of data subsets",
@@ -56,7 +57,8 @@ def model_card(
 
 
 def _answers_of_data(about: Mapping, metrics: Mapping) -> dict[int, str]:
-    included = f"{metrics['images']:,} images of {metrics['patients']:,} patients were evaluated."
+    images, patients = counted(metrics["images"], "image"), counted(metrics["patients"], "patient")
+    included = f"Evaluated: {images} of {patients}."
     if not about:
         return {35: included}
     people = people_table(about)["rows"]
@@ -68,9 +70,9 @@ def _answers_of_data(about: Mapping, metrics: Mapping) -> dict[int, str]:
         + (f" ({join(unknown)} of {sum(about['images'].values()):,} images)." if unknown else "."),
         13: f"Only the view is known: {join(views)}.",
         20: "Patients: all images of one are in one split, and so are the copies of one radiograph "
-        f"({len(about.get('duplicates', ()))} groups found).",
+        f"({counted(len(about.get('duplicates', ())), 'group')} found).",
         35: f"{included} In all splits: {join(about['images'].items())} images of "
-        f"{join(about['patients'].items())} patients; {rows:,} rows were left out.",
+        f"{join(about['patients'].items())} patients; left out: {counted(rows, 'row')}.",
     }
 
 

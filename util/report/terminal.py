@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from util.metrics.intervals import Metric
+from util.words import counted
 
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
 BY_CLASS = ("recall", "specificity", "precision", "auroc")
@@ -16,9 +17,13 @@ def line(name: str, metric: Metric) -> str:
     return f"{name:<{WIDTH}} {metric['value']:.3f}  ({metric['low']:.3f} - {metric['high']:.3f})"
 
 
+def sample_size(images: int, patients: int) -> str:
+    return f"{counted(images, 'image')} of {counted(patients, 'patient')}, 95 % intervals"
+
+
 def summary(metrics: Mapping) -> str:
     """What metrics.json says first: the model, what a cheat would score, the probes, the doubts."""
-    lines = [f"{metrics['images']} images of {metrics['patients']} patients, 95 % intervals"]
+    lines = [sample_size(metrics["images"], metrics["patients"])]
     lines += [line(name, metrics[name]) for name in OVERALL]
     for label, scores in metrics["per_class"].items():
         lines += [line(f"{label}: {name}", scores[name]) for name in BY_CLASS]

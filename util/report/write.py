@@ -66,7 +66,9 @@ def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Pa
     )
     path = folder / template.removesuffix(".jinja")
     with atomic_path(path) as temporary:
-        temporary.write_text(environment.get_template(template).render(content), encoding="utf-8")
+        page = environment.get_template(template).render(content)
+        # The name of a folder may not be valid UTF-8.
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from util.checkpoint import RESUMABLE, load_checkpoint, save_checkpoint
-from util.files import locked_folder, write_json
+from util.files import half_written, locked_folder, write_json
 from util.plots.confusion_matrix import draw_confusion_matrix
 from util.training.history import log_epoch, write_history
 from util.training.progress import Progress
@@ -21,8 +20,7 @@ from util.training.resume import settings_differ
 from util.training.state import Training
 from util.training.tensorboard import open_writer, show_end, show_epoch, show_start
 
-# What a killed process leaves of a file that it was writing, see util.files.atomic_path.
-HALF_WRITTEN = re.compile(r"\.(last|best|config|history|curves)\.[0-9a-f]{8}\.\w+")
+OURS = {"last.pth", "best.pth", "config.json", "history.csv", "curves.png"}
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 
 log = logging.getLogger(__name__)
@@ -93,7 +91,7 @@ class RunFolder:
         """Removes what killed processes of the run left half written."""
         if self.writes:
             for path in self.path.iterdir():
-                if HALF_WRITTEN.fullmatch(path.name):
+                if half_written(path.name) in OURS:
                     path.unlink(missing_ok=True)
 
     def begin(

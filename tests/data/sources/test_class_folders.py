@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from data.sources import class_folders
@@ -23,7 +26,8 @@ def read(folder):
     ("name", "label"),
     [
         ("normal", "normal"), ("NORMAL", "normal"), ("Pneumonia", "pneumonia"),
-        ("covid-19", "COVID-19"), ("COVID-19", "COVID-19"), ("COVID", "COVID"),
+        ("covid-19", "COVID-19"), ("COVID-19", "COVID-19"), ("COVID", "COVID-19"),
+        ("covid_19", "COVID-19"), ("SARS-CoV-2", "COVID-19"), ("No findings", "normal"),
         ("Viral Pneumonia", "Viral Pneumonia"), ("Müller", "Müller"),
     ],
 )  # fmt: skip
@@ -92,11 +96,37 @@ def test_a_split_beside_a_class_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("wrapped", ["train/normal/a.png", "COVID-19/a.png", "Normal/a.png"])
-def test_a_folder_one_too_high_gives_no_image_of_a_wrong_class(tmp_path, wrapped):
-    records, (left_out,) = read(make(tmp_path / "set", f"chest_xray/{wrapped}"))
-    assert not records
-    assert left_out.reason == f"'{wrapped.split('/')[0]}' is no patient's folder"
+@pytest.mark.parametrize(
+    ("above", "names"),
+    [
+        ("chest_xray", ("train/normal/a.png", "test/covid/a.png")),
+        ("archive/chest_xray", ("train/normal/a.png", "test/covid/a.png")),
+        ("archive", ("COVID/images/a.png", "Lung_Opacity/images/a.png", "Normal/images/a.png")),
+        ("normal", ("covid19/a.png", "tb/a.png")),
+        ("films", ("cats/a.png", "dogs/b.png")),
+        ("films", ("sets2020/cats/a.png", "sets2020/dogs/b.png")),
+    ],
+)
+def test_a_folder_that_is_too_high_is_refused_with_the_one_to_give(tmp_path, above, names):
+    folder = make(tmp_path / "set", *(f"{above}/{name}" for name in names))
+    with pytest.raises(ValueError, match="expected") as caught:
+        class_folders.read(folder)
+    assert str(caught.value).startswith(f"{folder}: found ")
+    assert f"ive {folder / above}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names", [("tb/a.png",), ("tb/p1/a.png", "tb/p2/a.png"), ("normal/anna/a.png",)]
+)
+def test_a_single_class_is_taken(tmp_path, names):
+    records, dropped = read(make(tmp_path / "set", *names))
+    assert (len(records), dropped) == (len(names), [])
+
+
+def test_two_folders_above_the_classes_are_refused(tmp_path):
+    folder = make(tmp_path / "set", "a/normal/1.png", "a/tb/1.png", "b/tb/2.png")
+    with pytest.raises(ValueError, match=r"found normal in a; expected .* Give .*/set/a$"):
+        class_folders.read(folder)
 
 
 def test_what_is_no_image_or_in_no_class_is_left_out_with_its_reason(tmp_path):
@@ -125,14 +155,56 @@ def test_what_is_hidden_is_passed_over_wherever_it_is(tmp_path):
 
 
 @systems.posix
-def test_a_link_to_a_folder_elsewhere_is_not_followed_and_comes_back(tmp_path):
-    make(tmp_path / "elsewhere", "a.png")
-    folder = make(tmp_path / "set", "normal/b.png")
-    (folder / "normal" / "p1").symlink_to(tmp_path / "elsewhere")
-    (folder / "normal" / "loop").symlink_to(folder)
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
+    make(tmp_path / "elsewhere", "normal/a.png", "covid/p1/a.png")
+    folder = make(tmp_path / "set", "tb/b.png")
+    for name in ("normal", "covid"):
+        (folder / name).symlink_to(tmp_path / "elsewhere" / name)
+    for place, target in (("tb", folder), ("../elsewhere/covid", tmp_path / "elsewhere/normal")):
+        (folder / place / "loop").symlink_to(target)
+    (tmp_path / "elsewhere/normal/loop").symlink_to(tmp_path)
     records, dropped = read(folder)
-    assert [record.original for record in records] == ["normal/b.png"]
-    assert [item.original for item in dropped] == ["normal/loop", "normal/p1"]
+    assert [r.original for r in records] == ["covid/p1/a.png", "normal/a.png", "tb/b.png"]
+    assert [d.original for d in dropped] == ["covid/loop", "normal/loop", "tb/loop"]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+    folder = make(tmp_path / "set", "normal/a.png", "covid/b.png")
+    scan = os.scandir
+
+    def closed(path):
+        if str(path).endswith("covid"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(PermissionError, match="set/covid'"):
+        class_folders.read(folder)
+
+
+def test_a_folder_without_an_image_beside_the_splits_is_passed_over(tmp_path):
+    names = ("train/normal/a.png", "test/normal/b.png", "__MACOSX/train/normal/._a.png", "x/y.txt")
+    records, dropped = read(make(tmp_path / "set", *names))
+    assert [record.splits for record in records] == [("test",), ("train", "val")]
+    assert [(d.original, d.reason) for d in dropped] == [("x/y.txt", "not in a class folder")]
+
+
+@pytest.mark.parametrize("name", ["covid.zip", "normal/covid.tar.gz"])
+def test_an_archive_is_named(tmp_path, name):
+    _, (left_out,) = read(make(tmp_path / "set", "normal/a.png", name))
+    assert (left_out.original, left_out.reason) == (name, "an archive; unzip it")
+
+
+@systems.posix
+def test_names_that_are_not_utf_8_are_escaped(tmp_path):
+    try:
+        folder = make(tmp_path / "set", "M\udcfcll/p\udcff/a.png", "tb/a.png")
+    except OSError:
+        pytest.skip("a file system of valid names")
+    (record, _), _ = read(folder)
+    assert (record.label, record.patient_id) == ("M\\udcfcll", "folder:p\\udcff")
+    assert record.original == "M\\udcfcll/p\\udcff/a.png"
+    assert record.path.exists()
 
 
 def test_rows_are_in_the_order_of_the_names_whatever_that_of_the_disk(tmp_path):

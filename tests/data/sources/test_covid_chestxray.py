@@ -62,13 +62,15 @@ def read(folder, rows, **options):
 
 
 FINDINGS = {  # flat, to June 2020; paths, since then; case and spaces say nothing
-    "COVID-19": "COVID-19; COVID-19, ARDS; Pneumonia/Viral/COVID-19; pneumonia/viral/covid-19 ",
+    "COVID-19": "COVID-19; COVID-19, ARDS; Pneumonia/Viral/COVID-19; pneumonia/viral/covid-19 ;"
+    " Pneumonia/Viral/Covid19; COVID 19; covid_19; SARS-CoV-2; 2019-nCoV; COVID; COVID\u201119",
     "pneumonia": "ARDS; SARS; Streptococcus; Pneumocystis; Klebsiella; Legionella; E.Coli;"
     " Chlamydophila; Influenza; Varicella; Lipoid; Bacterial; Pneumonia; Pneumonia/Viral/SARS;"
     " Mycoplasma Bacterial Pneumonia; Pneumonia/Viral/MERS-CoV; Pneumonia/Viral/Influenza/H1N1;"
     " Pneumonia/Viral/Herpes ; Pneumonia/Bacterial/Streptococcus; Pneumonia/Aspiration;"
-    " Pneumonia/Bacterial/Staphylococcus/MRSA; Pneumonia/Fungal/Pneumocystis; Pneumonia/Lipoid",
-    "normal": "No Finding; no finding",
+    " SARS-CoV; E. coli; Pneumonia/Bacterial/Staphylococcus/MRSA;"
+    " Pneumonia/Fungal/Pneumocystis; Pneumonia/Lipoid",
+    "normal": "No Finding; no finding; no_finding; No findings; Normal",
     # No name is taken for a part of another.
     None: "Tuberculosis; Unknown; todo; ; No Finding, Tuberculosis; Not COVID-19",
 }
@@ -195,11 +197,24 @@ def test_patient_ids_that_share_a_file_are_one_patient(tmp_path):
     assert len(set(patients.values())) == 2
 
 
-def test_patient_ids_are_text(tmp_path):
-    records, _ = read(tmp_path, [row("311a", "a.jpg"), row("311", "b.jpg"), row("0311", "c.jpg")])
-    assert [record.patient_id for record in records] == [
-        "covid-chestxray:311a", "covid-chestxray:311", "covid-chestxray:0311",
-    ]  # fmt: skip
+def test_patient_ids_are_text_and_those_of_one_number_are_one_patient(tmp_path, caplog):
+    ids = ("311a", "0311", "311", "311.0")
+    records, _ = read(tmp_path, [row(patient, f"{patient}.jpg") for patient in ids])
+    patients = [record.patient_id.removeprefix("covid-chestxray:") for record in records]
+    assert patients == ["311a", "0311", "0311", "0311"]
+    assert "metadata.csv: patient ids that are one number" in caplog.text
+
+
+def test_a_finding_that_is_not_known_is_named_once_with_its_images(tmp_path, caplog):
+    findings = [*2 * ["Pneumonia/Viral/Corona"], "Pneumonia/Mould", "Pneumonia/Viral/Sars", "ARDS"]
+    records, _ = read(tmp_path, [row("1", f"{k}.jpg", name) for k, name in enumerate(findings)])
+    assert {record.label for record in records} == {"pneumonia"}
+    assert [record.message for record in caplog.records] == [
+        "covid-chestxray: finding 'Pneumonia/Viral/Corona' of 2 images is not known and counts as"
+        " pneumonia",
+        "covid-chestxray: finding 'Pneumonia/Mould' of 1 image is not known and counts as"
+        " pneumonia",
+    ]
 
 
 def test_rows_without_a_patient_are_patients_of_their_own(tmp_path):

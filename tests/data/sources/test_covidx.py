@@ -40,6 +40,8 @@ def read(folder):
         ("id id.png normal rnsa", ("id", "id.png", "normal", "rsna")),
         ("ANON5 CR.1.2.png negative actmed", ("ANON5", "CR.1.2.png", "negative", "actmed")),
         ("  7\ta.png   positive  bimcv \r", ("7", "a.png", "positive", "bimcv")),
+        ("3 a.png Covid19 cohen", ("3", "a.png", "Covid19", "cohen")),
+        ("3 a.png no_finding", ("3", "a.png", "no_finding", "")),
         ("positive normal normal positive", ("positive normal", "normal", "positive", "")),
         *dict.fromkeys([
             "a.png normal", "a.png normal cohen", "7 a.png tuberculosis", "7", "normal", " ",
@@ -214,10 +216,28 @@ def test_the_rsna_part_is_grouped_by_nih_patient_where_the_mapping_is_there(tmp_
         tmp_path / "covidx", train="u1 u1.png normal rsna\nu2 u2.png normal rsna\n1 c.png normal"
     )
     assert [r.patient_id for r in read(folder)[0]] == ["covidx:u1", "covidx:u2", "covidx:1"]
-    assert "2 lines of its RSNA part name an image, not a patient" in caplog.text
+    assert "2 lines of its RSNA part without the patient" in caplog.text
     caplog.clear()
     rows = [{"subset_img_id": f"u{k}", "img_id": f"00000007_00{k}.png"} for k in (1, 2)]
     (folder / MAPPING).write_text(json.dumps(rows))
     found = [record.patient_id for record in read(folder)[0]]
     assert found == ["covidx:00000007", "covidx:00000007", "covidx:1"]
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("finding", "label"),
+    [("Covid_19", "COVID-19"), ("SARS-CoV-2", "COVID-19"), ("No_Finding", "normal")],
+)
+def test_other_spellings_of_a_class_are_known(tmp_path, finding, label):
+    (record,), _ = read(make(tmp_path / "set", train=f"1 a.png {finding}"))
+    assert (record.label, record.finding) == (label, finding)
+
+
+def test_ids_of_one_number_are_one_patient(tmp_path):
+    folder = make(
+        tmp_path / "set", train="0012 a.png normal", test="12 b.png normal\n13 c.png viral"
+    )
+    records, _ = read(folder)
+    patients = [record.patient_id for record in records]
+    assert patients == ["covidx:0012", "covidx:0012", "covidx:13"]

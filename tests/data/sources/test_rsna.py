@@ -134,7 +134,7 @@ def test_an_image_that_only_one_table_has_is_not_used_or_is_said(tmp_path, caplo
     write_csv(folder / "stage_2_train_labels.csv", ("patientId", "Target"), [("a", 0), ("z", 1)])
     _, (left_out,) = read(folder)
     assert (left_out.row, left_out.reason) == (2, "not in stage_2_train_labels.csv")
-    assert "has no class for 1 images of" in caplog.text
+    assert "has no class for 1 image of" in caplog.text
 
 
 def test_an_image_with_two_classes_is_not_used(tmp_path):

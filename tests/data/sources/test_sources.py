@@ -184,10 +184,75 @@ def test_a_file_name_never_reaches_outside_its_folder(raw, tmp_path, name, targe
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_folder_that_is_not_there_or_a_file_is_named(tmp_path, name):
     (tmp_path / "file").write_bytes(b"")
-    for path in (tmp_path / "none", tmp_path / "file"):
+    (tmp_path / "films.ZIP").write_bytes(b"")
+    said = {
+        "none": "no such folder; expected",
+        "file": "found a file; expected",
+        "films.ZIP": "found an archive; expected a folder. Unzip it",
+    }
+    for path, message in said.items():
         with pytest.raises(FileNotFoundError) as caught:
-            sources.read(name, path)
-        assert str(caught.value).startswith(f"{path}: no such folder; expected ")
+            sources.read(name, tmp_path / path)
+        assert str(caught.value).startswith(f"{tmp_path / path}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [("rsna", "stage_2_train_images.zip"), ("siim", "train_study_level.csv.zip")],
+)
+def test_what_is_still_packed_is_named(raw, name, packed):
+    folder = raw(name)
+    (folder / packed.removesuffix(".zip")).rename(folder / packed)
+    with pytest.raises(FileNotFoundError, match=f"Unzip {packed}$"):
+        sources.read(name, folder)
+
+
+# Spreadsheets write tables in their own ways.
+
+SPREADSHEETS = {
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "tabs, UTF-16": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "UTF-16, big end first": lambda text: ("\ufeff" + text).encode("utf-16-be"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "a line that names it": lambda text: b"sep=;\r\n" + text.replace(",", ";").encode(),
+    "a byte order mark": lambda text: text.encode("utf-8-sig"),
+    "another": lambda text: b"\xef\xbb\xbfSEP=^\n" + text.replace(",", "^").encode(),
+}
+
+
+@pytest.mark.parametrize("saved", SPREADSHEETS.values(), ids=SPREADSHEETS)
+@pytest.mark.parametrize("name", ["covid-chestxray", "rsna", "siim"])
+def test_a_table_is_read_as_a_spreadsheet_saves_it(raw, name, saved):
+    folder = raw(name)
+    if name == "covid-chestxray":  # whose cells may hold a comma
+        rows = [METADATA, ("1", "COVID-19", "PA", "é.png"), ("2", "No Finding", "AP", "b.png")]
+        (folder / "metadata.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+        for *_, file in rows[1:]:
+            (folder / "images" / file).write_bytes(b"")
+    wanted = SOURCES[name].read(folder)
+    for table in folder.glob("*.csv"):
+        table.write_bytes(saved(table.read_text(encoding="utf-8")))
+    assert SOURCES[name].read(folder) == wanted
+    assert wanted[0]
+
+
+def test_a_column_is_known_by_its_letters(raw):
+    folder = raw("siim")
+    wanted = SOURCES["siim"].read(folder)
+    table = folder / "train_study_level.csv"
+    header, *rows = table.read_text().splitlines()
+    for spelling in ("NegativeForPneumonia", "negative_for-pneumonia"):
+        other = header.replace("Negative for Pneumonia", spelling)
+        assert other != header
+        table.write_text("\n".join([other, *rows]))
+        assert SOURCES["siim"].read(folder) == wanted
+
+
+def test_cells_that_nothing_known_separates_are_said_to_be_so(raw):
+    table = raw("rsna") / "stage_2_train_labels.csv"
+    table.write_text("patientId:Target\n1:0\n")
+    with pytest.raises(ValueError, match=r"separated by commas, semicolons or tabs$"):
+        sources.read("rsna", table.parent)
 
 
 @pytest.mark.parametrize(("name", "lacks"), REQUIRED, ids=str)
@@ -282,7 +347,7 @@ def test_a_flat_folder_of_images_is_no_folder_of_class_folders(tmp_path):
 @pytest.mark.parametrize(
     ("name", "table", "columns"),
     [
-        ("covid-chestxray", "metadata.csv", "patientid, finding, filename"),
+        ("covid-chestxray", "metadata.csv", "patientid, finding, view, filename"),
         ("rsna", "stage_2_detailed_class_info.csv", "patientid, class"),
         ("rsna", "stage_2_train_labels.csv", "patientid, target"),
         ("siim", "train_image_level.csv", "id, studyinstanceuid"),
@@ -295,14 +360,17 @@ def test_a_flat_folder_of_images_is_no_folder_of_class_folders(tmp_path):
     ],
     ids=lambda value: value.split(",")[0],
 )
-@pytest.mark.parametrize(("header", "named"), [("image,view", "image, view"), ("", "an empty")])
+@pytest.mark.parametrize(
+    ("header", "named"), [("image,view", "image, view"), ("", "an empty file")]
+)
 def test_the_columns_that_a_table_lacks_are_named(raw, name, table, columns, header, named):
     path = raw(name) / table
     path.write_text(header)
     with pytest.raises(ValueError, match="expected also") as caught:
         sources.read(name, path.parent)
     message = str(caught.value)
-    assert message == f"{path}: found columns {named}; expected also {columns}"
+    lacks = ", ".join(column for column in columns.split(", ") if column not in header.split(","))
+    assert message == f"{path}: found columns {named}; expected also {lacks}"
 
 
 def test_a_cell_longer_than_csv_allows_is_one_line(tmp_path):

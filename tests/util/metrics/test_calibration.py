@@ -206,7 +206,6 @@ def report(seed: int, patients: int, **world: float) -> dict:
     return calibration(*population(seed, patients, **world), draws=draws)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", SHARPNESS.values(), ids=SHARPNESS)
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(sharpness):
     found = coverage(partial(report, sharpness=sharpness))
@@ -215,7 +214,6 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(sharpness):
     assert outside(found) == {}
 
 
-@pytest.mark.slow
 def test_of_more_patients_intervals_hold_the_truth_in_93_to_97_of_100_samples():
     assert outside(coverage(report, patients=200)) == {}
 

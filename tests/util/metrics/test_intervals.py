@@ -192,7 +192,6 @@ def beta_patients(generator, n_patients: int, rate: float, likeness: float):
     return generator.random(len(patients)) < rates[patients], patients
 
 
-@pytest.mark.slow
 def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
     generator = np.random.default_rng(0)
     clustered = plain = 0
@@ -206,7 +205,6 @@ def test_clustered_wilson_covers_the_truth_where_plain_wilson_does_not():
     assert plain < 870
 
 
-@pytest.mark.slow
 def test_bootstrap_over_patients_covers_the_truth():
     generator = np.random.default_rng(0)
     covered = 0

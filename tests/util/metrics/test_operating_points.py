@@ -77,7 +77,6 @@ def test_intervals_count_patients():
     assert (found["sensitivity"]["low"], found["sensitivity"]["high"]) == expected
 
 
-@pytest.mark.slow
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples_or_a_little_more():
     """Wilson's intervals of high rates are a little too wide."""
     known = {"pneumonia sensitivity", "COVID-19 specificity"}

@@ -85,7 +85,6 @@ def test_intervals_hold_their_values_within_0_and_1(seed):
 
 # What the model sees of the class, and what covers a little less. At 3.2 false alarms are a few in
 # a thousand.
-@pytest.mark.slow
 @pytest.mark.parametrize(("signal", "known"), [(2.2, set()), (3.2, {"normal"})])
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(signal, known):
     def report(seed: int, patients: int) -> dict:

@@ -260,7 +260,6 @@ WORLDS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS)
 def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(world):
     """Of 200 bootstrap draws, whose spread is within 5 % of that of many; it saves minutes."""

@@ -74,7 +74,6 @@ def test_the_seed_fixes_the_intervals():
     assert measured(*table, seed=1) != measured(*table, seed=2)
 
 
-@pytest.mark.slow
 def test_intervals_of_forty_patients_hold_the_truth_in_93_to_97_of_100_samples_or_more():
     """Those of the macro F1 are too wide, as one class has ten patients."""
     known = {"sex F macro_f1", "sex M macro_f1"}

@@ -247,7 +247,7 @@ def test_the_original_and_a_folder_without_a_data_set_are_reported(write):
 def test_claim_items_that_the_sections_leave_open_are_answered(write):
     html, markdown = write()
     for report in (Page(html).text, markdown):
-        assert "102 images of 77 patients were evaluated." in report
+        assert "Evaluated: 102 images of 77 patients." in report
     assert "| 10 | Selection of data subsets | Images with another label than" in markdown
 
 

@@ -42,7 +42,6 @@ def test_features_that_hold_nothing_are_at_chance():
     assert auroc["low"] < 0.5 < auroc["high"]
 
 
-@pytest.mark.slow
 def test_of_features_that_hold_nothing_19_of_20_intervals_have_chance():
     sources, patients = people(a=14, b=10)
     found = [probe(noise(48, 12, seed=k), sources, patients, seed=k)["auroc"] for k in range(40)]
