@@ -14,10 +14,10 @@ import shlex
 import sys
 from pathlib import Path
 
-import config
-from util.flags import Parser, add_prevalence, demand
+from util.flags import Parser, add_prevalence, demand, load_config
 from util.script import NOTICE, draw_without_display, quit_on_ctrl_c, run
 
+config = load_config("evaluate.py")
 log = logging.getLogger(__name__)
 
 
@@ -74,6 +74,7 @@ from data.sampling import in_order
 from data.subject import Subject, class_folders, dataset_split
 from model.inference import Examined
 from model.predictor import Predictor
+from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare
@@ -104,6 +105,7 @@ class Truth(NamedTuple):
     seed: int  # of the bootstrap samples of patients
 
 
+@torch_errors_explained()
 def main(args: argparse.Namespace) -> None:
     predictor = Predictor.load(args.checkpoint, args.device)
     trained_on = predictor.checkpoint["config"].get("dataset")
@@ -114,11 +116,11 @@ def main(args: argparse.Namespace) -> None:
         other = Predictor.load(args.other, args.device)
         models = (predictor, subject), (other, open_subject(other, folder, args.split))
         check_comparable(*models)
-        out = Path(args.out or Path(args.other).parent / f"comparison-{subject.title}")
+        out = Path(args.out or Path(other.path).parent / f"comparison-{subject.title}")
         check_folder(out)
         compare_checkpoints(models, examine, args.seed, out)
         return
-    out = Path(args.out or Path(args.checkpoint).parent / f"evaluation-{subject.title}")
+    out = Path(args.out or Path(predictor.path).parent / f"evaluation-{subject.title}")
     check_folder(out)
     truth = truth_of(predictor, subject, args.seed)
     score_there = predictor.scorer(args.prevalence)  # fails before the long work, if it does

@@ -15,10 +15,10 @@ import logging
 import sys
 from pathlib import Path
 
-import config
-from util.flags import Parser, add_prevalence, demand
+from util.flags import Parser, add_prevalence, demand, load_config
 from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
 
+config = load_config("minimal_prediction.py")
 log = logging.getLogger(__name__)
 
 

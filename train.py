@@ -20,8 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-import config
-from util.flags import Parser, add_config
+from util.flags import Parser, add_config, load_config
 from util.script import draw_without_display, quit_on_ctrl_c, run
 from util.training.settings import check_settings
 
@@ -32,7 +31,7 @@ BATCHNORM_IMAGES = 8  # of a step on a device; with fewer, BatchNorm statistics 
 
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="train.py", description=__doc__)
-    add_config(parser, config)
+    add_config(parser, load_config(parser.prog))
     cfg = parser.parse_args()
     check_settings(parser, cfg)
     return cfg
@@ -72,11 +71,11 @@ from util.device import (
 from util.distributed import Ranks, ranks_of_run
 from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
-from util.script import stop_asked, until_stopped
+from util.script import stop_asked, until, until_stopped
 from util.training.class_weights import class_prior, class_weights
 from util.training.early_stopping import stalled
 from util.training.loss import batch_loss, stop_heard
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.progress import Progress
 from util.training.resume import (
     check_same_dataset,
@@ -88,6 +87,7 @@ from util.training.resume import (
 from util.training.run_folder import RunFolder
 from util.training.schedule import cosine_schedule, plateau_schedule
 from util.training.state import Training
+from util.training.step import Descent
 from util.training.tensorboard import errors_name_folder
 from util.training.weight_average import RunningAverage
 from util.versions import versions
@@ -115,23 +115,27 @@ def train(
     folder.save_minutes = cfg.save_minutes
     device = pick_device(cfg.device)
     check_shared(folder.path, ranks.collect(saved["step"] if saved else -1, device))
+    folder.remove_half_written()
     auto = saved["auto_precision"] if saved else asked["precision"] == "auto"
     dtype = training_dtype(cfg.precision, device, auto)
     cfg.precision = precision_name(dtype)  # the run keeps what auto was
+    if saved and folder.has_ended(vars(cfg)):
+        text = "%s: the run has ended. To train on, begin another: --name OTHER --weights %s"
+        log.info(text, folder.path, shlex.quote(str(folder.best)))
+        return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 
-    # Data
+    # Data, model, optimizer
     about, classes = read_about(Path(cfg.dataset)), class_names(cfg.mapping)
     check_same_dataset(cfg.dataset, about["fingerprint"], saved)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
         model, form = build_model(cfg, preparation(about), saved)
+        model = place_model(model, cfg, device, ranks)
         train_set, val_set = open_splits(cfg, form, stop)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
 
-    # Model and optimizer
-    model = place_model(model, cfg, device, ranks)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
     costs = torch.tensor(weights, dtype=torch.float32, device=device)
@@ -148,7 +152,6 @@ def train(
         training.load_state_dict(saved)
     changed = saved is None or settings_differ(vars(cfg), saved["config"])
     saved = None  # its tensors take memory
-    folder.remove_half_written()
     if changed:  # so that a run killed before its next save goes on with these settings
         folder.save_last(training)
     batches.begin(cfg.epochs - 1)  # when the augmentation is at its strongest
@@ -266,6 +269,10 @@ def make_loaders(
     """The batches of a training epoch, what reads them, and what reads the validation images."""
     part, pin = (ranks.rank, ranks.size), device.type == "cuda"
     batches = EpochBatches(len(train_set), cfg.batch_size, chances, cfg.random_seed, *part)
+    smallest = len(train_set) // batches.batches // ranks.size
+    if smallest < 2 and max(cfg.width, cfg.height) <= 32 and not cfg.sync_batchnorm:
+        text = "batch_size: found a batch with one image on a device, which at this size has no"
+        raise ValueError(f"{text} variance for BatchNorm; raise it, or --width and --height")
     in_turn = in_order(len(val_set), cfg.batch_size, *part)
     train_loader = make_loader(train_set, batches, cfg.n_threads, pin)
     return batches, train_loader, make_loader(val_set, in_turn, 0, pin)
@@ -316,7 +323,7 @@ def facts_of_run(
     return {
         "mapping": cfg.mapping,
         "input": asdict(form),
-        "config": vars(cfg),
+        "config": dict(vars(cfg)),
         "prior": prior.tolist(),
         "temperature": 1.0,
         "test_time_augmentation": cfg.test_time_augmentation,
@@ -347,14 +354,6 @@ def leave(training: Training, folder: RunFolder, ranks: Ranks) -> NoReturn:
 def with_bar(items: Iterable, title: str, unit: str, stop: Stop) -> Iterator:
     """The items under a progress bar; KeyboardInterrupt if the run is asked to stop."""
     return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
-
-
-def until(items: Iterable, stop: Stop) -> Iterator:
-    """The items, until the run is asked to stop."""
-    for item in items:
-        yield item
-        if stop():
-            return
 
 
 if __name__ == "__main__":

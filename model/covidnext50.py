@@ -38,13 +38,15 @@ class COVIDNext50(nn.Module):
         self.logits = Block(nn.Linear(512, n_classes))
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Freezes the named blocks; ValueError for a name that is not in BLOCKS."""
+        """Freezes the named blocks; ValueError for a name that is not in BLOCKS, or for all."""
         names = list(names)
         unknown = [name for name in names if name not in self.BLOCKS]
         if unknown:
             raise ValueError(
                 f"freeze: found {', '.join(unknown)}; expected some of {', '.join(self.BLOCKS)}"
             )
+        if set(names) == set(self.BLOCKS):
+            raise ValueError("freeze: found every block; expected at least one that is trained")
         for name in names:
             getattr(self, name).freeze()
 

@@ -49,11 +49,17 @@ def last_look(
     logits, (_, targets) = seen["val"].logits, sets["val"]
     prior = np.array(predictor.checkpoint["prior"])
     weights = prior / class_frequencies(targets, len(prior)).clip(1e-12)  # classes as in training
+    gate = Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy())
+    if gate.edges is None:
+        text = (
+            "%d training images are too few for a gate: no image will be doubted for its outlines"
+        )
+        log.warning(text, len(sets["train"][0]))
     changes = {
         "temperature": fit_temperature(logits.numpy(), targets, weights),
         "config": settings,
         "test_time_augmentation": augmented,
         "validation": {"logits": logits, "targets": targets},
-        "gate": Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy()).state(),
+        "gate": gate.state(),
     }
     save_checkpoint(best, load_checkpoint(best) | changes)

@@ -15,7 +15,7 @@ from model.fuse_batchnorm import fuse_for_inference
 from model.gate import Gate
 from model.inference import Examined, examine
 from model.weights import load_network
-from util.checkpoint import load_checkpoint, short_hash
+from util.checkpoint import checkpoint_file, load_checkpoint, short_hash
 from util.class_names import class_names
 from util.device import pick_device, pick_precision
 from util.metrics.probabilities import shares_of, tempered, to_prevalence
@@ -41,17 +41,17 @@ class Predictor:
     ) -> "Predictor":
         """The predictor of a checkpoint; FileNotFoundError or ValueError for another file.
 
-        device: auto, cpu, cuda, cuda:1 or mps. dtype: of the convolutions; None is bfloat16 where
-        the device has it natively, else float32.
+        path: as in `checkpoint_file`. device: auto, cpu, cuda, cuda:1 or mps. dtype: of the
+        convolutions; None is bfloat16 where the device has it natively, else float32.
         """
-        device = pick_device(str(device))
+        device, path = pick_device(str(device)), checkpoint_file(path)
         checkpoint = load_checkpoint(path)
         classes = class_names(checkpoint["mapping"])
         network = load_network(checkpoint.pop("state_dict"), len(classes), str(path))
         checkpoint["parameters"] = sum(tensor.numel() for tensor in network.parameters())
         return cls(
             str(path),
-            f"{Path(path).name}@{short_hash(path)}",
+            f"{path.name}@{short_hash(path)}",
             checkpoint,
             fuse_for_inference(network, device, dtype or pick_precision("auto", device)),
             InputFormat.of(checkpoint["input"]),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model.covidnext50 import COVIDNext50
 from model.resnext import ResNeXt50
+from util.checkpoint import state_dict_of
 
 if TYPE_CHECKING:
     from torchvision.models import ResNeXt50_32X4D_Weights
@@ -30,12 +31,13 @@ def trunk_state(weights: str) -> dict[str, Tensor]:
             f"backbone weights: found '{weights}', no file; expected one, or {known}, none"
         )
     try:
-        state = _without_head(torch.load(path, map_location="cpu", weights_only=True))
+        state = state_dict_of(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # pickle, zip and torch each have their own
         raise ValueError(f"{path}: not a file of weights ({type(error).__name__})") from None
     with torch.device("meta"):
         trunk = ResNeXt50()
     trunk.fc = nn.Identity()
+    state = _without_head(state or {})
     check_fit(trunk, state, f"{path}: torchvision's resnext50_32x4d")
     return state
 
@@ -51,6 +53,8 @@ def load_network(state: dict[str, Tensor], n_classes: int, where: str) -> COVIDN
     with torch.device("meta"):  # no time spent on random weights
         network = COVIDNext50(n_classes)
     check_fit(network, state, where)
+    dtypes = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+    state = {name: tensor.to(dtypes[name]) for name, tensor in state.items()}  # halves, for example
     network.load_state_dict(state, assign=True)
     return network.eval()
 
@@ -58,13 +62,12 @@ def load_network(state: dict[str, Tensor], n_classes: int, where: str) -> COVIDN
 def check_fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
     """ValueError with what of the model `state` lacks, and what is foreign or of another shape."""
     wanted = model.state_dict()
-    tensors = state if isinstance(state, dict) else {}
-    missing = [name for name in wanted if not isinstance(tensors.get(name), Tensor)]
-    foreign = [str(name) for name in tensors if name not in wanted]
+    missing = [name for name in wanted if not isinstance(state.get(name), Tensor)]
+    foreign = [str(name) for name in state if name not in wanted]
     misshapen = [
-        f"{name} {tuple(tensors[name].shape)} for {tuple(wanted[name].shape)}"
+        f"{name} {tuple(state[name].shape)} for {tuple(wanted[name].shape)}"
         for name in wanted
-        if isinstance(tensors.get(name), Tensor) and tensors[name].shape != wanted[name].shape
+        if isinstance(state.get(name), Tensor) and state[name].shape != wanted[name].shape
     ]
     kinds = {"missing": missing, "not of it": foreign, "of another shape": misshapen}
     faults = [f"{len(some)} {kind}, such as {some[0]}" for kind, some in kinds.items() if some]
@@ -84,7 +87,5 @@ def _download(weights: "ResNeXt50_32X4D_Weights") -> dict[str, Tensor]:
         ) from None
 
 
-def _without_head(state: Any) -> Any:
-    if not isinstance(state, dict):
-        return state
-    return {name: tensor for name, tensor in state.items() if not str(name).startswith("fc.")}
+def _without_head(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}

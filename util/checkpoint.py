@@ -2,11 +2,14 @@
 
 import _codecs
 import hashlib
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from util.files import atomic_path
 
@@ -34,6 +37,14 @@ RESUMABLE = (
     *("history", "running", "matrix", "auto_precision"),
 )
 
+# What one of our checkpoints must say of itself.
+REQUIRED = {"mapping", "input"}
+ELSEWHERE = {"epoch", "step", "metrics"}  # which checkpoints of other programs have, too
+
+# Where other programs keep the network's tensors, and what stands before their names there.
+NESTED = ("state_dict", "model_state_dict", "model")
+WRAPPERS = r"^((module|_orig_mod|model)\.)+"
+
 # The original's clf_report holds numpy scalars: these names may be called to build them, no others.
 _SCALAR = np.float64(0).__reduce__()[0]
 _ALLOWED = [
@@ -43,6 +54,9 @@ _ALLOWED = [
     (_codecs.encode, "_codecs.encode"),
     *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64)),
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -83,16 +97,25 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """The path; of a run's folder its best.pth. FileNotFoundError if there is no file."""
+    path = Path(path)
+    file = path / "best.pth" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file}: no such file; expected a checkpoint such as best.pth of a run"
+        )
+    return file
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, see `save_checkpoint`, on the CPU.
 
-    FileNotFoundError, or ValueError for a file that is not a checkpoint.
+    path: as in `checkpoint_file`. Files of other programs that hold the network's tensors are taken
+    for the original's, which the log says. FileNotFoundError, or ValueError for a file that is not
+    a checkpoint, or only a part of one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; expected a checkpoint such as best.pth of a run"
-        )
+    path = checkpoint_file(path)
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -101,9 +124,18 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: not a checkpoint ({type(error).__name__}); expected one that train.py wrote"
         ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+    state = state_dict_of(content)
+    if state is None:
         raise ValueError(f"{path}: no state_dict in it; expected a checkpoint that train.py wrote")
-    content = {**ORIGINAL, "step": content.get("global_step"), **content}
+    if lost := REQUIRED - content.keys():
+        if said := ORIGINAL.keys() & content.keys() - ELSEWHERE:
+            raise ValueError(
+                f"{path}: found {', '.join(sorted(said))} but no {', '.join(sorted(lost))};"
+                " expected a whole checkpoint, as train.py wrote it"
+            )
+        if "clf_report" not in content:
+            log.warning("%s: says nothing of classes and input; taken for the original's", path)
+    content = {**ORIGINAL, "step": content.get("global_step"), **content, "state_dict": state}
     for name in ("mapping", "input", "config"):
         if not isinstance(content[name], dict):
             raise ValueError(f"{path}: {name} is {content[name]!r}; expected a dict")
@@ -111,6 +143,18 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not {"size", "mean", "std"} <= found.keys() <= known:
         raise ValueError(f"{path}: input has {', '.join(found)}; expected {', '.join(known)}")
     return content
+
+
+def state_dict_of(content: Any) -> dict[str, Any] | None:
+    """A network's tensors by name, from what a file holds, itself or in one of NESTED; None if
+    there are none. Without what DistributedDataParallel and torch.compile put before each name."""
+    if not isinstance(content, dict):
+        return None
+    bare = content and all(isinstance(value, Tensor) for value in content.values())
+    state = content if bare else next((content[name] for name in NESTED if name in content), None)
+    if not isinstance(state, dict):
+        return None
+    return {re.sub(WRAPPERS, "", str(name)): tensor for name, tensor in state.items()}
 
 
 def short_hash(path: str | Path) -> str:

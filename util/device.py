@@ -59,25 +59,29 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 @contextmanager
 def torch_errors_explained() -> Iterator[None]:
     """ValueError, one line with what to do, in place of torch's errors: memory full, a process that
-    reads images killed, one image for BatchNorm, a network that cannot be compiled."""
+    reads images killed, a network that cannot be compiled."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             text = "device: out of memory; lower --batch-size, or --width and --height"
-        elif str(error).startswith("Expected more than 1 value per channel"):
-            text = "batch_size: found one image on a device, which at this size has no variance for"
-            text += " BatchNorm; raise it, or --width and --height"
-        elif str(error).startswith("DataLoader worker"):
-            text = "n_threads: a process that reads images was killed; memory may be full, or"
-            text += " /dev/shm too small (docker run --shm-size 8g). Lower --n-threads; 0 needs"
-            text += " neither"
+        elif any(str(cause).startswith("DataLoader worker") for cause in _contexts(error)):
+            text = "n_threads: a process that reads images was killed; memory may be full. Lower"
+            text += " --n-threads; 0 needs none"
         elif type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             text = f"--compile: torch could not compile the network ({type(error).__name__}); leave"
             text += " it out, or give torch what it needs, such as a C++ compiler"
         else:
             raise
         raise ValueError(text) from error
+
+
+def _contexts(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those in whose handling it was raised. torch raises that a process has died
+    wherever the program happens to be, as in the middle of a save."""
+    while error:
+        yield error
+        error = error.__context__
 
 
 def _native_bfloat16(device: torch.device) -> bool:

@@ -121,14 +121,17 @@ def locked(lock: str | Path, what: str | Path) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: str | Path) -> Iterator[None]:
-    """`locked` for a folder, which is made if need be, and removed if it stays empty."""
-    lock = make_folder(folder) / ".lock"
+    """`locked` for a folder. It is made if need be, with those above it; those of them that stay
+    empty are removed."""
+    folder = Path(folder)
+    made = [folder, *(path for path in folder.parents if not path.exists())]
     try:
-        with locked(lock, folder):
+        with locked(make_folder(folder) / ".lock", folder):
             yield
     finally:
         with suppress(OSError):  # there is something in it
-            lock.parent.rmdir()
+            for path in made:
+                path.rmdir()
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -3,18 +3,26 @@
 import argparse
 import ast
 import difflib
+import importlib
 import inspect
 import math
 import sys
+import traceback
 import types
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Help with each default as one types it, under a description that keeps its lines."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if " " in (action.metavar or ""):  # a tuple, which is so long and not longer
+            return action.metavar
+        return super()._format_args(action, default_metavar)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         typed = _typed(action.default)
@@ -45,21 +53,41 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """One line, exit status 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')}\n")
 
 
-def add_config(parser: argparse.ArgumentParser, config: types.ModuleType) -> None:
-    """A flag for every annotated name of the module: its type, its value, its comment as help.
+def load_config(prog: str, name: str = "config") -> types.ModuleType:
+    """The module of this name; one line and exit status 2 where its edited lines fail."""
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a slip may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).stem == name]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else 1)
+        why = f"{error.args[0] if error.args else error}; expected NAME: TYPE = VALUE"
+        print(f"{prog}: {name}.py, line {line}: {why}", file=sys.stderr)
+        sys.exit(2)
+
+
+def add_config(parser: Parser, config: types.ModuleType) -> None:
+    """A flag for every name of the module: its type, its value, its comment as help.
 
     A comment `# ---- Title ----` starts a group. The parsed namespace has a set `given` with the
-    names that were on the command line.
+    names that were on the command line. One line and exit status 2 for a name without a type, and
+    for a value that is not of it.
     """
     parser.set_defaults(given=set())
     hints = get_type_hints(config)
     group = parser
-    for name, title, comment in _names(inspect.getsource(config)):
+    for name, (type_, title, comment) in _names(inspect.getsource(config)).items():
+        if not type_:
+            parser.error(f"{config.__name__}.py: {name}: no type; expected {name}: TYPE = VALUE")
+        value = getattr(config, name, None)
         group = parser.add_argument_group(title) if title else group
-        _add_flag(group, name, hints[name], getattr(config, name), comment)
+        try:
+            _add_flag(group, name, hints[name], value, comment)
+        except ValueError:
+            parser.error(f"{config.__name__}.py: {name}: found {value!r}; expected {type_}")
 
 
 def add_prevalence(parser: argparse.ArgumentParser) -> None:
@@ -89,15 +117,18 @@ def demand(
 
 def _typed(value: Any) -> str:
     """A default as it would stand on the command line."""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={number}" for key, number in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(f"'{word}'" if " " in str(word) else str(word) for word in value)
-    if value is None:
-        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return " ".join(f"'{word}'" if " " in word else word for word in _words(value))
+
+
+def _words(value: Any) -> list[str]:
+    """The words on the command line that would give a value."""
+    if isinstance(value, dict):
+        return [f"{key}={number}" for key, number in value.items()]
+    if isinstance(value, list | tuple):
+        return [str(word) for word in value]
+    return ["none" if value is None else str(value)]
 
 
 def _hyphens(word: str) -> str:
@@ -105,23 +136,44 @@ def _hyphens(word: str) -> str:
     return flag.replace("_", "-") + equals + value if flag.startswith("--") else word
 
 
-def _names(source: str) -> list[tuple[str, str, str]]:
-    """(name, title of the group that it begins or "", its comment) in the order of the source."""
+def _names(source: str) -> dict[str, tuple[str, str, str]]:
+    """name -> (its type or "", title of the group that it begins or "", its comment), in the order
+    of the source."""
     lines = source.splitlines()
-    names, last = [], 0
+    names, last = {}, 0
     for node in ast.parse(source).body:
-        if isinstance(node, ast.AnnAssign):
+        if isinstance(node, ast.AnnAssign | ast.Assign):
             above = [line.lstrip("# ") for line in lines[last : node.lineno - 1] if line[:1] == "#"]
             title = [line.strip("- ") for line in above if line.startswith("----")]
             comment = " ".join(line for line in above if not line.startswith("----"))
-            names.append((node.target.id, "".join(title), comment))
+            typed = isinstance(node, ast.AnnAssign)
+            name, type_ = (node.target, node.annotation) if typed else (node.targets[0], None)
+            about = (ast.unparse(type_) if type_ else "", "".join(title), comment)
+            names.setdefault(ast.unparse(name), about)
         last = node.end_lineno
     return names
 
 
 def _add_flag(group: Any, name: str, hint: Any, value: Any, text: str) -> None:
-    settings = {"action": _Switch} if hint is bool else {"action": _Store, **_takes(hint)}
+    """ValueError for a value that the flag would not give."""
+    if hint is bool:
+        settings, fits = {"action": _Switch}, isinstance(value, bool)
+    else:
+        settings = {"action": _Store, **_takes(hint)}
+        given, value = value, _parsed(_words(value), settings["kinds"])
+        both = isinstance(given, list | tuple) and isinstance(value, list | tuple)
+        fits = list(given) == list(value) if both else given == value
+    if not fits:
+        raise ValueError
     group.add_argument(f"--{name.replace('_', '-')}", default=value, help=text, **settings)
+
+
+def _parsed(words: list[str], kinds: Sequence["_Kind"]) -> Any:
+    """The words as the first of the kinds that they fit; ValueError with the kinds if none."""
+    for kind in kinds:
+        with suppress(ValueError, KeyError):
+            return kind.parse(words)
+    raise ValueError("|".join(kind.name for kind in kinds))
 
 
 def _takes(hint: Any) -> dict[str, Any]:
@@ -129,9 +181,7 @@ def _takes(hint: Any) -> dict[str, Any]:
     union = get_origin(hint) in {Union, types.UnionType}
     kinds = [_kind(part) for part in (get_args(hint) if union else (hint,))]
     nargs = next((kind.nargs for kind in kinds if kind.nargs), None)
-    expected = "|".join(kind.name for kind in kinds)
-    metavar = tuple(expected.split()) if isinstance(nargs, int) else expected
-    return {"kinds": kinds, "nargs": nargs, "metavar": metavar}
+    return {"kinds": kinds, "nargs": nargs, "metavar": "|".join(kind.name for kind in kinds)}
 
 
 class _Kind(NamedTuple):
@@ -141,7 +191,7 @@ class _Kind(NamedTuple):
     """
 
     name: str
-    nargs: int | str | None
+    nargs: str | None
     parse: Callable[[list[str]], Any]
 
 
@@ -154,7 +204,7 @@ def _kind(hint: Any) -> _Kind:
     if origin is list:
         return _Kind(names[0], "+", partial(_list, inner[0]))
     if origin is tuple:
-        return _Kind(" ".join(names), len(inner), partial(_tuple, inner))
+        return _Kind(" ".join(names), "+", partial(_tuple, inner))
     if origin is dict:
         return _Kind("=".join(names), "+", partial(_dict, inner))
     return _Kind(names[0], None, partial(_one, hint))
@@ -177,7 +227,7 @@ def _tuple(kinds: tuple[type, ...], words: list[str]) -> tuple:
 
 def _dict(kinds: tuple[type, type], words: list[str]) -> dict:
     pairs = [word.rpartition("=")[::2] for word in words]
-    if not all(key for key, _ in pairs):
+    if not pairs or not all(key for key, _ in pairs):
         raise ValueError
     return {kinds[0](key): kinds[1](value) for key, value in pairs}
 
@@ -199,13 +249,11 @@ class _Store(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         words = values if isinstance(values, list) else [values]
-        for kind in self.kinds:
-            with suppress(ValueError, KeyError):
-                setattr(namespace, self.dest, kind.parse(words))
-                _note(namespace, self.dest)
-                return
-        expected = "|".join(kind.name for kind in self.kinds)
-        parser.error(f"{option_string}: found {' '.join(words)}; expected {expected}")
+        try:
+            setattr(namespace, self.dest, _parsed(words, self.kinds))
+        except ValueError as error:
+            parser.error(f"{option_string}: found {' '.join(words)}; expected {error}")
+        _note(namespace, self.dest)
 
 
 def _note(namespace: argparse.Namespace, name: str) -> None:

@@ -97,6 +97,14 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def until(items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[Item]:
+    """The items, one by one, to the one at which `stop` became true."""
+    for item in items:
+        yield item
+        if stop():
+            return
+
+
 def until_stopped(items: Iterable[Item], stop: Callable[[], bool]) -> Iterator[Item]:
     """The items, one by one; KeyboardInterrupt after the one at which `stop` became true."""
     for item in items:

@@ -1,12 +1,11 @@
 """A function over many items, in processes that may die: in order, in bounded memory."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback
 from time import monotonic
@@ -17,20 +16,22 @@ TIME_LIMIT = 120  # seconds for an item; the largest radiographs take less than 
 
 
 @contextmanager
-def ctrl_c_ignored() -> Iterator[None]:
-    """A process that starts in the block ignores Ctrl-C from the start, except on Windows.
+def ctrl_c_deferred(start_method: str) -> Iterator[None]:
+    """A process that starts in the block never hears Ctrl-C, except on Windows.
 
-    Ctrl-C is for the main process, which stops the others; one that comes in the block is lost.
-    Outside of the main thread, where Python sets no signal handlers, the block does nothing.
+    Ctrl-C is for the main process, which stops the others; one that comes in the block reaches it
+    at the block's end. start_method: of the process, see multiprocessing.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which processes inherit
+    if start_method != "fork":
+        resource_tracker.ensure_running()  # which ends the block of signals if it starts in it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(self.job, theirs), daemon=True)
-        with ctrl_c_ignored():
+        with ctrl_c_deferred("spawn"):
             self.process.start()
         theirs.close()  # so that the pipe ends with the process
         self.started = False
@@ -141,7 +142,7 @@ class _Worker:
 
 
 def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not inherited
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows it is not blocked
     with suppress(EOFError, ConnectionError):  # when the main process is gone
         pipe.send((True, None, None))
         while True:

@@ -38,8 +38,8 @@ from util.files import atomic_path
 from util.metrics.calibration import fit_temperature
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.training.class_weights import class_frequencies, class_prior, class_weights
-from util.training.optimizer import Descent
 from util.training.schedule import plateau_schedule
+from util.training.step import Descent
 from util.versions import versions
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
@@ -137,7 +137,7 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
     descent = Descent(optimizer, schedule)
 
     run.mkdir(parents=True, exist_ok=True)
-    history, last = [], run / "last.pth"
+    history, last = [], run / "rival_state.pth"
     whole = {"model": model, "optimizer": optimizer, "schedule": schedule}
     if last.exists():  # the augmentation draws only from torch's generator
         state = torch.load(last, weights_only=True)

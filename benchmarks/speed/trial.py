@@ -32,8 +32,9 @@ from util.device import autocast, pick_device, pick_precision
 from util.distributed import Ranks
 from util.memory import keep_freed_memory
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.schedule import cosine_schedule
+from util.training.step import Descent
 from util.training.weight_average import RunningAverage
 
 CLASSES = 3

@@ -17,9 +17,10 @@ from tests.helpers.training import draw_nothing
 from util.distributed import Ranks, ranks_of_run
 from util.script import run
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.schedule import plateau_schedule
 from util.training.state import Training
+from util.training.step import Descent
 
 WEIGHTS = torch.tensor([0.5, 1.0, 3.0])
 

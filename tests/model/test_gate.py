@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from data.record import LABELS
 from data.sample.phantom import draw_axial, draw_lateral, draw_phantom
 from model.gate import EDGE_ALARMS, FEATURE_ALARMS, Gate, edges
-from tests.helpers.networks import NarrowNext
+from tests.helpers.networks import MAPPING, NarrowNext, input_form
 from util.checkpoint import load_checkpoint, save_checkpoint
 
 SIZE = 64
@@ -213,7 +213,8 @@ def test_the_features_of_a_network_that_learned_nothing_do_no_harm(seen, new):
 def test_the_gate_is_the_same_from_a_checkpoint(tmp_path, seen, new):
     torch.manual_seed(0)
     gate = Gate.fit(seen, torch.randn(len(seen), 512))
-    save_checkpoint(tmp_path / "a.pth", {"state_dict": {}, "gate": gate.state()})
+    content = {"state_dict": {}, "mapping": MAPPING, "input": input_form((32, 32))}
+    save_checkpoint(tmp_path / "a.pth", content | {"gate": gate.state()})
     assert (tmp_path / "a.pth").stat().st_size < 400_000
     again = Gate.of(load_checkpoint(tmp_path / "a.pth")["gate"])
     mixed, features = np.concatenate([new, 255 - new]), torch.randn(2 * len(new), 512)

@@ -92,3 +92,21 @@ def test_a_network_from_a_checkpoint_is_the_network_that_was_saved(monkeypatch):
     assert not loaded.training
     with pytest.raises(ValueError, match=r"best.pth: .*logits.module.weight \(4, 32\) for \(3, 32"):
         load_network(NarrowNext(4).state_dict(), 3, "best.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_network_of_another_precision_is_cast_to_single(monkeypatch, dtype):
+    monkeypatch.setattr(model.weights, "COVIDNext50", NarrowNext)
+    saved = NarrowNext(3).to(dtype)
+    loaded = load_network(saved.state_dict(), 3, "best.pth")
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x), saved.float().eval()(x))
+
+
+def test_a_trunk_is_found_as_other_programs_save_it(tmp_path, trunk):
+    wrapped = {"state_dict": {f"module.{name}": tensor for name, tensor in trunk.items()}}
+    torch.save(wrapped, tmp_path / "trunk.pth")
+    state = trunk_state(str(tmp_path / "trunk.pth"))
+    assert all(torch.equal(state[name], trunk[name]) for name in state)

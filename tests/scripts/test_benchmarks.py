@@ -376,7 +376,7 @@ def test_a_run_without_its_last_validation_goes_on(study, dataset, tmp_path, see
     study.trained.clear()
     form = InputFormat((96, 96), **PLAIN)
     about = {"input": asdict(form), "fingerprint": read_about(dataset)["fingerprint"]}
-    content = {"state_dict": {}, "validation": seen, **about}
+    content = {"state_dict": {}, "mapping": {}, "validation": seen, **about}
     save_checkpoint(tmp_path / "ours-1" / "best.pth", content)
     study("ours", "--seeds", "1")
     assert len(study.trained) == again
@@ -448,7 +448,7 @@ def test_a_run_of_another_data_set_or_size_is_not_of_the_study(study, dataset, t
     fingerprint = read_about(dataset)["fingerprint"]
     about = {"fingerprint": fingerprint, "size": (96, 96)} | other
     form = InputFormat(about["size"], **PLAIN)
-    content = {"input": asdict(form), "fingerprint": about["fingerprint"]}
+    content = {"input": asdict(form), "mapping": {}, "fingerprint": about["fingerprint"]}
     save_checkpoint(tmp_path / "plain-1" / "best.pth", {"state_dict": {}, "epoch": 1, **content})
     with pytest.raises(ValueError, match=r"plain-1/best.pth: of data .*Move it away"):
         study("plain", "--seeds", "1")
@@ -599,7 +599,7 @@ def test_a_rival_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, tmp_pat
         with write(path) as temporary:
             yield temporary
         saved.append(path.name)
-        if saved.count("last.pth") == 2:
+        if saved.count("rival_state.pth") == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

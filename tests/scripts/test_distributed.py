@@ -23,10 +23,11 @@ from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
 from util.distributed import Ranks, ranks_of_run
 from util.training.loss import batch_loss
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.progress import Progress
 from util.training.schedule import plateau_schedule
 from util.training.state import Training
+from util.training.step import Descent
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 FLAGS = (*training.FLAGS, "--batch-size", 8)

@@ -73,6 +73,27 @@ def test_after_twenty_kills_the_weights_are_those_of_an_unbroken_run(begin, tmp_
     training.assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_a_killed_process_that_reads_ends_the_run_with_one_line_and_it_goes_on(
+    begin, whole, tmp_path
+):
+    """At several moments: while it starts, between steps, in the middle of a batch or a save."""
+    flags = ("--epochs", 4, "--n-threads", 2, "--resume")
+    for moment in (0, 0.05, 0.3):
+        process = begin(tmp_path, "a", *flags)
+        wait_for(lambda pid=process.pid: len(psutil.Process(pid).children()) == 2, process)
+        time.sleep(moment)
+        reader = psutil.Process(process.pid).children()[0]
+        reader.kill()
+        began = time.monotonic()
+        assert process.wait() == 1, process.stderr.read_text()
+        assert time.monotonic() - began < 15
+        said = process.stderr.read_text().splitlines()[-1]
+        assert said.startswith("train.py: n_threads: a process that reads images was killed;")
+    process = begin(tmp_path, "a", *flags)
+    assert process.wait() == 0, process.stderr.read_text()
+    training.assert_same_weights(whole, tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     ("method", "number"),
     list(itertools.product(["fork", "spawn"], [signal.SIGINT, signal.SIGTERM])),

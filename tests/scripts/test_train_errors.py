@@ -1,18 +1,23 @@
 """train.py: runs that diverge, settings and input that make no sense."""
 
 import os
+import shutil
 import signal
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 
+import config
 import train
 from data.dataset import RadiographDataset
 from tests.helpers import systems
 from tests.helpers.training import saves_of, weights
 from util.checkpoint import load_checkpoint
-from util.training.optimizer import Descent
+from util.flags import Parser
+from util.training.settings import check_settings
+from util.training.step import Descent
 
 
 @pytest.mark.parametrize("minutes", [0, 60])
@@ -114,7 +119,6 @@ def test_a_run_that_names_every_image_alike_stops_says_where_and_keeps_the_check
     [
         (("--mapping", "normal=0", "covid=1"), "found covid; expected labels of"),
         (("--mapping", "normal=0", "COVID-19=2"), r"found indices \[0, 2\]; expected 0, 1"),
-        (("--loss-weights", 1, 2), "found 2 numbers; expected 3"),
         (("--freeze", "layer1"), "found layer1; expected some of"),
         (("--freeze", "block0", "backbone_end", "logits"), "found every block"),
         (("--sync-batchnorm",), "--sync-batchnorm: found cpu; expected CUDA"),
@@ -177,6 +181,14 @@ NAME = "expected a folder's name. See --ckpts-dir"
         (("--scale", 1.2, 0.8), f"--scale: found 1.2 0.8; {SCALE}"),
         (("--scale", 1, "inf"), f"--scale: found 1.0 inf; {SCALE}"),
         (("--scale", "nan", 1), f"--scale: found nan 1.0; {SCALE}"),
+        (
+            ("--loss-weights", 1, 2),
+            "--loss-weights: found 2 numbers; expected 3, one for each class of --mapping",
+        ),
+        (
+            ("--mapping", "a=0", "b=1", "c=0", "--loss-weights", 1, 2, 3),
+            "--loss-weights: found 3 numbers; expected 2, one for each class of --mapping",
+        ),
         (("--name", "../a"), f"--name: found '../a'; {NAME}"),
         (("--name", "/a"), f"--name: found '/a'; {NAME}"),
         (("--name", ".."), f"--name: found '..'; {NAME}"),
@@ -214,6 +226,76 @@ def test_a_setting_that_makes_no_sense_is_one_line_and_status_2(
         fit("a", *flags)
     assert (stop.value.code, capsys.readouterr().err) == (2, f"train.py: {message}\n")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": None}, "lr is missing"),
+        ({"learning_rate": 0.1}, "learning_rate is not a setting"),
+        ({"lr": None, "rate": 0.1}, "lr is missing; rate is not a setting"),
+    ],
+)
+def test_a_config_with_other_names_is_one_line(monkeypatch, capsys, change, message):
+    names = {name: value for name, value in vars(config).items() if name in config.__annotations__}
+    names = {
+        name: value
+        for name, value in (names | change).items()
+        if value is not None or name not in change
+    }
+    parser = Parser(prog="train.py")
+    with pytest.raises(SystemExit):
+        check_settings(parser, Namespace(given=set(), **names))
+    wanted = f"train.py: config.py: {message}; expected a line for each setting\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_settings_that_make_no_sense_are_told_before_an_image_is_decoded(fit, dataset, tmp_path):
+    fresh = tmp_path / "fresh"
+    shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns("decoded"))
+    for flags in (("--freeze", "layer1"), ("--sync-batchnorm",), ("--loss-weights", 1, 2)):
+        with pytest.raises((ValueError, SystemExit)):
+            fit("a", "--dataset", fresh, *flags)
+    assert not (fresh / "decoded").exists()
+
+
+def test_a_dataset_that_is_not_there_leaves_no_folder_for_runs(fit, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder; .* give --dataset"):
+        fit("a", "--dataset", "nowhere", "--ckpts-dir", tmp_path / "new" / "runs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_image_at_a_time_is_refused_where_it_has_no_variance_and_nowhere_else(
+    fit, tmp_path, make_dataset
+):
+    three = make_dataset(
+        *((label, split) for label in "AB" for split in ("train", "val")), ("A", "train")
+    )
+    flags = ("--dataset", three, "--mapping", "A=0", "B=1", "--epochs", 1)
+    for size in (1, 2):  # batches of 1, 1, 1 and of 1, 2
+        with pytest.raises(ValueError, match="batch_size: found a batch with one image on a dev"):
+            fit("a", *flags, "--batch-size", size)
+    assert not (tmp_path / "a").exists()
+    fit("a", *flags, "--batch-size", 3)
+    fit("b", *flags, "--batch-size", 1, "--width", 64)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [[("A", "train"), ("A", "val"), ("B", "val")], [("A", "train"), ("B", "train"), ("A", "val")]],
+)
+def test_a_split_of_one_class_is_one_line(fit, make_dataset, images):
+    folder = make_dataset(*images)
+    flags = ("--mapping", "A=0", "B=1", "--loss-weights", "none")
+    with pytest.raises(ValueError, match="has images of one class only; expected two or more"):
+        fit("a", "--dataset", folder, *flags)
+
+
+def test_a_run_of_few_images_says_that_it_has_no_gate(fit, make_dataset, caplog):
+    images = [(label, split) for split in ("train", "train", "val") for label in "AB"]
+    folder = make_dataset(*images)
+    fit("a", "--dataset", folder, "--mapping", "A=0", "B=1", "--epochs", 1)
+    assert "4 training images are too few for a gate: no image will be doubted" in caplog.text
 
 
 @systems.posix

@@ -9,6 +9,7 @@ import torch
 from util.checkpoint import (
     ORIGINAL,
     RESUMABLE,
+    checkpoint_file,
     load_checkpoint,
     rng_state,
     save_checkpoint,
@@ -124,7 +125,9 @@ def test_a_file_cut_short_or_of_something_else_is_one_line(tmp_path):
     ],
 )
 def test_a_field_of_another_kind_is_named(tmp_path, field, value, message):
-    save_checkpoint(tmp_path / "x.pth", {"state_dict": {}, field: value})
+    form = {"size": (96, 64), "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    content = {"state_dict": {}, "mapping": {"A": 0}, "input": form}
+    save_checkpoint(tmp_path / "x.pth", content | {field: value})
     with pytest.raises(ValueError, match=message):
         load_checkpoint(tmp_path / "x.pth")
 
@@ -134,3 +137,57 @@ def test_a_file_without_a_state_dict_is_no_checkpoint(tmp_path, content):
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"no state_dict in it; expected a checkpoint"):
         load_checkpoint(tmp_path / "x.pth")
+
+
+TENSORS = {"block0.module.0.weight": torch.ones(2), "logits.module.bias": torch.zeros(3)}
+
+
+def prefixed(*prefixes):
+    return {"".join(prefixes) + name: tensor for name, tensor in TENSORS.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TENSORS,
+        prefixed("module."),
+        {"state_dict": prefixed("module.")},
+        {"state_dict": prefixed("_orig_mod.")},
+        {"state_dict": prefixed("module.", "_orig_mod.")},
+        {"state_dict": prefixed("_orig_mod.", "module.")},
+        {"model": TENSORS, "epoch": 3},
+        {"model_state_dict": TENSORS, "optimizer_state_dict": {"state": {}}, "loss": 0.1},
+        {"state_dict": prefixed("model."), "pytorch-lightning_version": "2"},
+    ],
+)
+def test_tensors_are_found_as_other_programs_save_them_and_the_log_says_what_is_assumed(
+    tmp_path, caplog, content
+):
+    torch.save(content, tmp_path / "x.pth")
+    loaded = load_checkpoint(tmp_path / "x.pth")
+    assert list(loaded["state_dict"]) == list(TENSORS)
+    assert loaded["mapping"] == ORIGINAL["mapping"]
+    assert "x.pth: says nothing of classes and input; taken for the original's" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"mapping": {"A": 0, "B": 1}}, "found mapping but no input;"),
+        ({"input": {}, "temperature": 1.2, "epoch": 3}, "found input, temperature but no mapping;"),
+        ({"config": {"lr": 1.0}, "step": 5}, "found config but no input, mapping;"),
+    ],
+)
+def test_a_part_of_our_checkpoint_is_not_taken_for_the_originals(tmp_path, kept, message):
+    torch.save({"state_dict": TENSORS, **kept}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=rf"x.pth: {message} expected a whole checkpoint"):
+        load_checkpoint(tmp_path / "x.pth")
+
+
+def test_a_folder_of_a_run_stands_for_its_best(tmp_path):
+    save_checkpoint(tmp_path / "best.pth", {"state_dict": TENSORS, "step": 7})
+    assert load_checkpoint(tmp_path)["step"] == 7
+    assert checkpoint_file(tmp_path) == checkpoint_file(tmp_path / "best.pth")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty/best.pth: no such file; expected a check"):
+        load_checkpoint(tmp_path / "empty")

@@ -21,12 +21,6 @@ def test_a_gpu_whose_memory_is_full_is_one_line():
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
 
-def test_one_image_without_variance_says_what_to_raise():
-    message = r"^batch_size: found one image on a device, which at this size has no variance"
-    with pytest.raises(ValueError, match=message), device.torch_errors_explained():
-        torch.nn.BatchNorm2d(8)(torch.ones(1, 8, 1, 1))
-
-
 def test_any_other_error_stays_what_it_is():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), device.torch_errors_explained():
         torch.ones(2, 3) @ torch.ones(2, 3)

@@ -151,6 +151,16 @@ def test_a_locked_folder_in_which_nothing_was_written_is_removed(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_folders_made_above_a_locked_one_that_stays_empty_are_removed_and_no_others(tmp_path):
+    (tmp_path / "there").mkdir()
+    with locked_folder(tmp_path / "there" / "experiments" / "run"):
+        pass
+    assert names(tmp_path / "there") == []
+    with locked_folder(tmp_path / "a" / "run"):
+        (tmp_path / "a" / "run" / "last.pth").touch()
+    assert names(tmp_path / "a") == ["run"]
+
+
 def test_json_holds_null_for_what_is_not_a_number_and_plain_values_for_numpys(tmp_path):
     value = {
         "nan": float("nan"),

@@ -96,7 +96,7 @@ def test_given_names_what_was_on_the_command_line_even_at_its_default(parser):
         ("--kind sgd", "--kind: found sgd; expected adamw|adam"),
         ("--weights 1 x", "--weights: found 1 x; expected counts|float|none"),
         ("--mapping A", "--mapping: found A; expected str=int"),
-        ("--scale 1", "argument --scale: expected 2 arguments"),
+        ("--scale 1", "--scale: found 1; expected float float"),
         ("--patience 1.5", "--patience: found 1.5; expected int|none"),
     ],
 )
@@ -155,3 +155,92 @@ def test_a_prevalence_is_a_share_of_each_named_class():
     assert parser.parse_args(words).prevalence == {"normal": 0.9, "COVID-19": 0.1}
     with pytest.raises(SystemExit):
         parser.parse_args(["--prevalence", "0.9"])
+
+
+EDITED = """from typing import Literal
+# Rate.
+{}
+# Last.
+last: int = 1
+"""
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch, request):
+    """The parsed settings of a config with this line."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"edited_{len(request.node.name)}_{abs(hash(request.node.name))}"
+
+    def settings(line):
+        (tmp_path / f"{name}.py").write_text(EDITED.format(line))
+        parser = flags.Parser(prog="tool")
+        flags.add_config(parser, flags.load_config("tool", name))
+        return parser.parse_args([])
+
+    settings.file = f"{name}.py"
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('lr: float = "1e-4"', "lr: found '1e-4'; expected float"),
+        ("lr: float = None", "lr: found None; expected float"),
+        ("lr: float = True", "lr: found True; expected float"),
+        ("lr: float", "lr: found None; expected float"),
+        ("epochs: int = 2.5", "epochs: found 2.5; expected int"),
+        ("epochs: int = [2]", "epochs: found [2]; expected int"),
+        ('compile: bool = "False"', "compile: found 'False'; expected bool"),
+        ("compile: bool = 0", "compile: found 0; expected bool"),
+        ('freeze: list[str] | None = "a"', "freeze: found 'a'; expected list[str] | None"),
+        ('freeze: list[str] | None = "none"', "freeze: found 'none'; expected list[str] | None"),
+        ("freeze: list[str] | None = [1]", "freeze: found [1]; expected list[str] | None"),
+        ('kind: Literal["a", "b"] = "c"', "kind: found 'c'; expected Literal['a', 'b']"),
+        ("scale: tuple[float, float] = 1.0", "scale: found 1.0; expected tuple[float, float]"),
+        ("scale: tuple[float, float] = (1, 2, 3)", "scale: found (1, 2, 3); expected tuple[float"),
+        ('mapping: dict[str, int] = {"A": "0"}', "mapping: found {'A': '0'}; expected dict[str"),
+        ("mapping: dict[str, int] = {}", "mapping: found {}; expected dict[str, int]"),
+        ("lr = 1e-4", "lr: no type; expected lr: TYPE = VALUE"),
+    ],
+)
+def test_a_value_of_another_type_in_a_config_is_one_line_with_the_name(
+    edited, capsys, line, message
+):
+    with pytest.raises(SystemExit) as stop:
+        edited(line)
+    assert stop.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"tool: {edited.file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("lr: float = 1e-4x", "line 3: invalid decimal literal"),
+        ("weights: str | None = none", "line 3: name 'none' is not defined"),
+        ("lr: flaot = 1.0", "line 3: name 'flaot' is not defined"),
+        ("lr: float = 1 / 0", "line 3: division by zero"),
+    ],
+)
+def test_a_config_that_is_not_python_is_one_line_with_the_number_of_its_line(
+    edited, capsys, line, message
+):
+    with pytest.raises(SystemExit) as stop:
+        edited(line)
+    assert stop.value.code == 2
+    file = edited.file
+    assert capsys.readouterr().err == f"tool: {file}, {message}; expected NAME: TYPE = VALUE\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("lr: float = 1", "lr", 1.0),
+        ("scale: tuple[float, float] = [1, 2]", "scale", (1.0, 2.0)),
+        ('costs: Literal["a"] | list[float] | None = [1, 2]', "costs", [1.0, 2.0]),
+        ("twice: int = 1\ntwice: int = 2", "twice", 2),
+    ],
+)
+def test_a_value_that_means_the_type_is_taken_as_the_flag_would_give_it(edited, line, name, value):
+    found = getattr(edited(line), name)
+    assert (found, type(found)) == (value, type(value))

@@ -2,15 +2,18 @@
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
 import pytest
 
-from util.workers import WINDOW, NoResult, map_in_processes
+from tests.helpers import systems
+from util.workers import WINDOW, NoResult, ctrl_c_deferred, map_in_processes
 
 
 def double(item):
@@ -124,6 +127,26 @@ def test_ctrl_c_is_for_the_main_process_only():
     before = signal.getsignal(signal.SIGINT)
     assert list(map_in_processes(ignores_ctrl_c, [0, 1], 2)) == [True, True]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@systems.posix
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ctrl_c_while_a_process_starts_reaches_only_the_main_one_and_afterwards(method):
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    process = get_context(method).Process(target=time.sleep, args=(60,), daemon=True)
+    try:
+        with ctrl_c_deferred(method):
+            process.start()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            os.kill(process.pid, signal.SIGINT)
+            assert not heard
+        assert heard == [1]
+        process.join(0.3)
+        assert process.is_alive()
+    finally:
+        process.kill()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_another_thread_than_the_first_may_ask():

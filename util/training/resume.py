@@ -36,7 +36,8 @@ def settings_of_run(
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
                 f"--{name.replace('_', '-')}: found {asked[name]}, but the run has {saved[name]}"
-                " and goes on with its own settings. Leave the flag out, or begin another run"
+                " and goes on with its own settings. Leave the flag out, or begin another run, from"
+                " this one's weights if you like: --name OTHER --weights .../best.pth"
             )
     settings = asked | {name: saved[name] for name in saved.keys() - WHICH - given}
     if n_ranks > 1 and settings["device"] != asked["device"]:

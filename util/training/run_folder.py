@@ -16,10 +16,12 @@ from util.files import half_written, locked_folder, write_json
 from util.plots.confusion_matrix import draw_confusion_matrix
 from util.training.history import log_epoch, write_history
 from util.training.progress import Progress
+from util.training.resume import settings_differ
 from util.training.state import Training
 from util.training.tensorboard import open_writer, show_end, show_epoch, show_start
 
 OURS = {"last.pth", "best.pth", "config.json", "history.csv", "curves.png"}
+EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +46,9 @@ class RunFolder:
     def open(self, resume: bool) -> dict[str, Any] | None:
         """The content of last.pth when the run goes on, None when one begins here.
 
-        FileExistsError if the folder holds a run and `resume` was not asked for, ValueError or
-        FileNotFoundError if it holds something that cannot go on.
+        FileExistsError if the folder holds a run and `resume` was not asked for; a run that never
+        took a step is none. ValueError or FileNotFoundError if it holds something that cannot go
+        on.
         """
         if resume and self.last.exists():
             state = load_checkpoint(self.last)
@@ -64,13 +67,25 @@ class RunFolder:
             raise ValueError(
                 f"{self.path}: found {there[0]} but no last.pth; nothing can go on from that"
             )
-        if there:
+        if there and not self._never_took_a_step(there):
             raise FileExistsError(
                 f"{self.path}: holds a run already; --resume goes on with it, --name begins another"
             )
         if resume:
             log.info("%s: nothing to go on from; a new run begins", self.path)
         return None
+
+    def _never_took_a_step(self, there: list[str]) -> bool:
+        """there: the names of what lies here."""
+        begun = {"last.pth", "config.json"}  # and events, before the first step
+        others = [name for name in there if name not in begun and not name.startswith(EVENTS)]
+        return not others and self.last.is_file() and load_checkpoint(self.last)["step"] == 0
+
+    def has_ended(self, settings: dict[str, Any]) -> bool:
+        """Whether the run that goes on has nothing left to do, with these settings: best.pth has
+        been completed with them."""
+        best = load_checkpoint(self.best) if self.best.is_file() else {"validation": None}
+        return best["validation"] is not None and not settings_differ(settings, best["config"])
 
     def remove_half_written(self) -> None:
         """Removes what killed processes of the run left half written."""
@@ -88,6 +103,9 @@ class RunFolder:
         """
         if self.writes:
             history = progress.history
+            if not progress.step:  # what is there is of a run that never took a step
+                for events in self.path.glob(f"{EVENTS}*"):
+                    events.unlink()
             confusion = draw_confusion_matrix(progress.matrix, classes) if history else None
             self._writer = open_writer(self.path, history, confusion, progress.step)
             write_history(self.path, history)

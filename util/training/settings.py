@@ -6,13 +6,29 @@ from pathlib import Path
 
 from util.flags import Parser, demand
 
+# What train.py reads of config.py.
+NAMES = """
+name dataset ckpts_dir resume random_seed device precision compile sync_batchnorm n_threads
+mapping width height sampling patient_cap flip rotation shift scale jitter
+augmentation_warmup_epochs weights backbone_weights freeze thaw_epoch epochs batch_size lr
+optimizer weight_decay schedule warmup_epochs lr_reduce_factor lr_reduce_patience
+early_stopping_patience loss_weights label_smoothing clip_norm average_decay collapse_patience
+test_time_augmentation log_steps save_minutes
+"""
+
 
 def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
-    """Ends with one line and status 2 if a value is out of its range or makes no sense.
+    """Ends with one line and status 2 if a value is out of its range or makes no sense, or if
+    config.py lacks a name or has another one.
 
     Flags of a run that goes on are not checked against config.py's other settings: the run has its
     own.
     """
+    found, wanted = vars(cfg).keys() - {"given"}, set(NAMES.split())
+    wrong = [f"{name} is missing" for name in sorted(wanted - found)]
+    wrong += [f"{name} is not a setting" for name in sorted(found - wanted)]
+    if wrong:
+        parser.error(f"config.py: {'; '.join(wrong)}; expected a line for each setting")
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
     demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
     demand(parser, cfg, ("width", "height"), 32)
@@ -50,6 +66,10 @@ def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
         parser.error(f"--{flag}: cosine waits for no standstill; give --schedule plateau with it")
     if cfg.weights and cfg.backbone_weights and "backbone_weights" in cfg.given:
         parser.error("--backbone-weights: the trunk is in --weights; leave one of them out")
+    classes = len(set(cfg.mapping.values()))
+    if isinstance(cfg.loss_weights, list) and len(cfg.loss_weights) != classes:
+        found = f"found {len(cfg.loss_weights)} numbers; expected {classes}"
+        parser.error(f"--loss-weights: {found}, one for each class of --mapping")
     if cfg.patient_cap and cfg.sampling == "shuffle":
         parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
     if cfg.thaw_epoch and not cfg.freeze:

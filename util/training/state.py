@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from util.checkpoint import rng_state, set_rng_state
 from util.training.early_stopping import collapsed
 from util.training.loss import Loss
-from util.training.optimizer import Descent
 from util.training.progress import Progress
+from util.training.step import Descent
 from util.training.weight_average import RunningAverage
 
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from model.covidnext50 import COVIDNext50
 from util.training.muon import orthogonal
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.schedule import cosine_schedule
+from util.training.step import Descent
 
 SHAPES = [(1, 4, 36), (2, 64, 147), (3, 30, 8), (2, 16, 16)]
 

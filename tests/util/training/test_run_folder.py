@@ -41,6 +41,29 @@ def test_a_checkpoint_without_the_state_of_the_training_does_not_resume(tmp_path
         RunFolder(tmp_path).open(resume=True)
 
 
+def begun(folder, step):
+    """As a run leaves it that was stopped before its first epoch was over."""
+    form = {"size": (32, 32), "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    about = {"state_dict": {}, "mapping": {}, "input": form, "config": {}}
+    save_checkpoint(folder / "last.pth", about | {"step": step})
+    (folder / "config.json").touch()
+    (folder / "events.out.tfevents.1.host").touch()
+
+
+def test_a_run_that_never_took_a_step_is_not_in_the_way_of_another(tmp_path):
+    begun(tmp_path, 0)
+    assert RunFolder(tmp_path).open(resume=False) is None
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        RunFolder(tmp_path).open(resume=False)
+
+
+def test_a_run_that_took_a_step_is_in_the_way_of_another(tmp_path):
+    begun(tmp_path, 1)
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        RunFolder(tmp_path).open(resume=False)
+
+
 def test_half_written_files_of_killed_processes_are_removed_and_no_others(tmp_path):
     stay = ["last.pth", ".hidden", ".last.pth", "curves.0123abcd.png", ".notes.0123abcd.txt"]
     for name in stay:

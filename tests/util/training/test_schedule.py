@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from util.training.optimizer import Descent, make_optimizer
+from util.training.optimizer import make_optimizer
 from util.training.schedule import cosine_schedule, plateau_schedule
+from util.training.step import Descent
 
 
 @pytest.fixture
