@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from data.images.find_images import find_images
 from data.images.gray import UnreadableImageError
 from data.images.is_radiograph import why_no_radiograph
-from data.images.radiograph import find_images, read_radiograph
+from data.images.radiograph import read_radiograph
 from data.transforms import InputFormat
 
 FRONTAL = {"PA", "AP"}  # the first word of a DICOM file's ViewPosition

@@ -28,7 +28,7 @@ NO_PATIENTS = {*SPLIT_OF, *LABEL_OF}  # one as a patient's folder: the folder gi
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     """One record per image below a class folder, and every other file that is not hidden."""
-    from data.images.radiograph import find_images  # with numpy, which -h need not wait for
+    from data.images.find_images import find_images  # with numpy, which -h need not wait for
 
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected {DESCRIPTION}")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import JPEGBaseline8Bit
 
-from data.images.radiograph import find_images
+from data.images.find_images import find_images
 from data.inputs import find_inputs, read_ahead, read_input
 from data.sample.dicom import write_dicom
 from data.transforms import PLAIN, InputFormat
@@ -71,7 +71,7 @@ def test_a_name_is_looked_up_when_its_turn_comes(folder):
         ("*.dcm", "no file fits the pattern"),
         ("missing.png", "No such file or directory"),
         ("empty", "a folder without an image"),
-        ("a/note.txt", "not an image"),
+        ("a/note.txt", "not an image: a text file"),
         ("a/1.png/x.png", "Not a directory"),
         ("n" * 300, "File name too long"),
         ("pipe.png", "a device or a pipe, which may never end; expected a file"),
