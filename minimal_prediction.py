@@ -88,7 +88,7 @@ def predict(
         raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
     score = predictor.scorer(prevalence)
     pictures = None if explain is None else Pictures(explain)
-    batches = read_ahead(find_inputs(files), predictor.form, batch_size)
+    batches = read_ahead(find_inputs(files), predictor.form, batch_size, films=pictures is not None)
     return (row for batch in batches for row in _look(predictor, batch, score, pictures))
 
 
@@ -108,7 +108,8 @@ def _look(
             row["label"] = predictor.classes[int(values.argmax())]
             row["doubtful"] = item.doubt or doubt
             if pictures:
-                row["explanation"] = str(pictures.write(row, item.pixels, heat, NOTICE))
+                part = predictor.form.seen(*item.film.shape[::-1])
+                row["explanation"] = str(pictures.write(row, item.film, part, heat, NOTICE))
         yield {**row, "error": item.error}
 
 

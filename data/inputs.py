@@ -11,19 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from data.images.find_images import find_images
 from data.images.gray import UnreadableImageError
 from data.images.is_radiograph import why_no_radiograph
-from data.images.radiograph import find_images, read_radiograph
+from data.images.radiograph import read_radiograph, resize
 from data.transforms import InputFormat
 
 FRONTAL = {"PA", "AP"}  # the first word of a DICOM file's ViewPosition
+FILM = 1024  # pixels of the longer side of a film that is shown
 AT_ONCE = 4  # threads at most; each may hold an image of 100 million pixels
 
 
 class Input(NamedTuple):
     """A file: pixels (C, H, W) uint8 as the network takes them, or None and the error.
 
-    doubt says why the file may not be a frontal radiograph: a side view by its DICOM header, a
+    film is the radiograph (H, W) uint8 for the eye, FILM pixels long at most, where it is asked
+    for. doubt says why the file may not be a frontal radiograph: a side view by its DICOM header, a
     colour photograph, a blank image. It is judged before the pixels lose their colour.
     """
 
@@ -31,6 +34,7 @@ class Input(NamedTuple):
     pixels: np.ndarray | None
     doubt: str | None
     error: str | None
+    film: np.ndarray | None = None
 
 
 def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
@@ -46,18 +50,20 @@ def find_inputs(names: str | Path | Iterable[str | Path]) -> Iterator[str]:
 
 
 def read_ahead(
-    files: Iterable[str | Path], form: InputFormat, batch_size: int
+    files: Iterable[str | Path], form: InputFormat, batch_size: int, films: bool = False
 ) -> Iterator[list[Input]]:
     """Batches of files, in order; the next batch is read while the caller works on the last.
 
-    files: from `find_inputs`. A file that cannot be read has its `error`, one line, and does not
-    stop the others.
+    files: from `find_inputs`. films: whether each Input has its film. A file that cannot be read
+    has its `error`, one line, and does not stop the others.
     """
     files = iter(files)
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as threads:
 
         def start() -> list[Future[Input]]:
-            return [threads.submit(read_input, file, form) for file in islice(files, batch_size)]
+            return [
+                threads.submit(read_input, file, form, films) for file in islice(files, batch_size)
+            ]
 
         batch = start()
         try:
@@ -69,14 +75,15 @@ def read_ahead(
                 reading.cancel()
 
 
-def read_input(file: str | Path, form: InputFormat) -> Input:
+def read_input(file: str | Path, form: InputFormat, films: bool = False) -> Input:
     """One file, as in `read_ahead`; the pixels are those of `form.read`."""
     if not str(file):  # Path("") is the current folder
         return Input("", None, None, "an empty name; expected a file")
     path = Path(file)
     try:
         image = read_radiograph(path, None, form.prepared and form.prepared.enough)
-        return Input(str(file), form.fit(image.convert(form.mode)), _doubt(image), None)
+        film = _film(path) if films else None
+        return Input(str(file), form.fit(image.convert(form.mode)), _doubt(image), None, film)
     except UnreadableImageError as error:
         return Input(str(file), None, None, _why(path, str(error).removeprefix(f"{path}: ")))
 
@@ -90,6 +97,14 @@ def _expand(name: str) -> list[str]:
     files = (str(path) for match in matches for path in find_images(match))
     # `**` gives folders and their files; a file counts once.
     return list(dict.fromkeys(files)) or [name]
+
+
+def _film(path: Path) -> np.ndarray:
+    """Read once more, as the network's image may be decoded too small for the eye."""
+    image = read_radiograph(path, enough=FILM)
+    scale = min(1, FILM / max(image.size))
+    width, height = (max(1, round(scale * side)) for side in image.size)
+    return np.asarray(resize(image, height, width))
 
 
 def _why(path: Path, reason: str) -> str:

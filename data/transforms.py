@@ -68,6 +68,10 @@ class InputFormat:
         pixels = np.asarray(resize(image, *self.size))
         return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 
+    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The part of a raw image that the network sees, as in Preparation.seen."""
+        return self.prepared.seen(width, height) if self.prepared else (0, 0, width, height)
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) uint8 -> (N, 3, H, W) float32 on the same device, channels last."""
         factor, shift = _line(tuple(self.mean), tuple(self.std), pixels.device)

@@ -29,13 +29,20 @@ class Preparation:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         if self.fit == "crop":
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
+            image = image.crop(self.seen(*image.size))
         if self.fit == "pad":
             image = _pad(image, self.size)
         image = resize(image, self.size, self.size)
         return equalize(image) if self.equalize else image
+
+    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what becomes the small image, in pixels of the large one;
+        `crop` leaves out its ends, `pad` goes beyond its edges."""
+        if self.fit == "squash":
+            return 0, 0, width, height
+        side = (min if self.fit == "crop" else max)(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return left, top, left + side, top + side
 
 
 def equalize(image: Image.Image) -> Image.Image:

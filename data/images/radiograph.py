@@ -2,12 +2,22 @@
 
 import os
 import stat
+from contextlib import suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from data.images.codestream import repair
+from data.images.file_kind import (
+    FORMATS,
+    is_dicom,
+    picture_format,
+    read_head,
+    why_no_image,
+)
 from data.images.gray import (
     MAX_BYTES,
     UnreadableImageError,
@@ -18,8 +28,8 @@ from data.images.gray import (
 )
 from data.images.warnings_off import warnings_off
 
-# What radiographs come as. Pillow reads more formats, some by starting another program.
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM")
+# Errors whose text is written for people; others speak of Python.
+PLAIN = (ValueError, RuntimeError, EOFError, SyntaxError, Image.DecompressionBombError)
 
 
 def read_radiograph(
@@ -43,42 +53,18 @@ def read_radiograph(
         if about.st_size > MAX_BYTES:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
         with warnings_off():
-            image = _read_dicom(path, enough) if _is_dicom(path) else _read_picture(path, enough)
+            image = _read(path, enough)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{path}: {error}") from None
-    except OSError as error:  # also Pillow's for what is not an image or is cut off
-        reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        if error.errno:  # Windows words `strerror` in its own way
-            reason = os.strerror(error.errno)
+    except OSError as error:  # also Pillow's for what is cut off
+        # Windows words `strerror` in its own way
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UnreadableImageError(f"{path}: {reason}") from None
     except Exception as error:  # codecs raise errors of any type and of many lines
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UnreadableImageError(f"{path}: broken image ({reason})") from None
+        told = isinstance(error, PLAIN) and not isinstance(error, RecursionError)
+        reason = " ".join(str(error).split()) if told else ""
+        raise UnreadableImageError(f"{path}: broken image{reason and f' ({reason})'}") from None
     return image.convert(mode) if mode else image
-
-
-def find_images(name: str | Path) -> list[Path]:
-    """The file itself; of a folder every image below it, sorted: by suffix, or without a suffix.
-
-    Hidden names (`.git`, `.ipynb_checkpoints`) are skipped. A folder without an image is returned
-    itself, and so is a folder below that cannot be listed: reading them reports the reason.
-    """
-    path = Path(name)
-    if not os.path.isdir(path):  # noqa: PTH112, as Path's may raise PermissionError
-        return [path]
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
-    suffixes = {*known, ".dcm", ".dicom", ""}
-    images, closed = [], []
-    for folder, below, files in os.walk(path, onerror=closed.append):
-        below[:] = [name for name in below if not name.startswith(".")]
-        images += [
-            Path(folder, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        ]
-    images += [Path(error.filename) for error in closed]
-    # By parts, as Windows would sort the paths themselves without regard to case.
-    return sorted(images, key=lambda file: file.parts) or [path]
 
 
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -89,18 +75,28 @@ def resize(image: Image.Image, height: int, width: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
-def _is_dicom(path: Path) -> bool:
-    """By the file's content; by its name only if the preamble of DICOM part 10 was left out."""
-    with path.open("rb") as file:
-        if file.read(132)[128:] == b"DICM":
-            return True
-    if path.suffix.lower() not in {".dcm", ".dicom"}:
-        return False
-    try:
-        with Image.open(path, formats=FORMATS):
-            return False
-    except Image.UnidentifiedImageError:
-        return True
+def _read(path: Path, enough: int | None) -> Image.Image:
+    head = read_head(path)
+    if is_dicom(head):
+        return _read_dicom(path, enough)
+    kind, reason = picture_format(head), why_no_image(head)
+    if kind:
+        try:
+            return _read_picture(path, enough)
+        except Image.UnidentifiedImageError:
+            reason = reason or f"a broken {kind} image"
+        except OSError as error:
+            if error.errno:
+                raise
+            if kind == "JPEG":
+                with suppress(ValueError):  # more than the end marker is missing
+                    whole = repair(path.read_bytes().rstrip(b"\xff"), _decode)
+                    return _read_picture(BytesIO(whole), enough)
+            if not reason:  # else a text that begins as an image does
+                raise
+    elif not reason and path.suffix.lower() in {".dcm", ".dicom"}:
+        return _read_dicom(path, enough)
+    raise UnreadableImageError(reason or "not an image")
 
 
 def _read_dicom(path: Path, enough: int | None) -> Image.Image:
@@ -109,8 +105,8 @@ def _read_dicom(path: Path, enough: int | None) -> Image.Image:
     return read_dicom(path, enough)
 
 
-def _read_picture(path: Path, enough: int | None) -> Image.Image:
-    with Image.open(path, formats=FORMATS) as image:
+def _read_picture(file: Path | BytesIO, enough: int | None) -> Image.Image:
+    with Image.open(file, formats=FORMATS) as image:
         check_size(image.height, image.width)
         size = image.size
         if enough:
@@ -122,6 +118,11 @@ def _read_picture(path: Path, enough: int | None) -> Image.Image:
         image = _to_8bit(image)
     image.info = info
     return image
+
+
+def _decode(jpeg: bytes) -> np.ndarray:
+    with Image.open(BytesIO(jpeg), formats=["JPEG"]) as image:
+        return np.asarray(image)
 
 
 def _to_8bit(image: Image.Image) -> Image.Image:

@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     """One record per image below a class folder, and every other file that is not hidden."""
-    from data.images.radiograph import find_images  # with numpy, which -h need not wait for
+    from data.images.find_images import find_images  # with numpy, which -h need not wait for
 
     require_folder(folder, f"expected {DESCRIPTION}")
     files, roots = _walk(folder)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from pydicom.uid import JPEGBaseline8Bit
 
-from data.images.radiograph import find_images
+from data.images.find_images import find_images
+from data.images.preparation import Preparation
 from data.inputs import find_inputs, read_ahead, read_input
 from data.sample.dicom import write_dicom
 from data.transforms import PLAIN, InputFormat
@@ -71,7 +72,7 @@ def test_a_name_is_looked_up_when_its_turn_comes(folder):
         ("*.dcm", "no file fits the pattern"),
         ("missing.png", "No such file or directory"),
         ("empty", "a folder without an image"),
-        ("a/note.txt", "not an image"),
+        ("a/note.txt", "not an image: a text file"),
         ("a/1.png/x.png", "Not a directory"),
         ("n" * 300, "File name too long"),
         ("pipe.png", "a device or a pipe, which may never end; expected a file"),
@@ -135,6 +136,21 @@ def test_a_colour_photograph_is_doubted_though_the_network_sees_gray(tmp_path):
     found = read_input(tmp_path / "a.png", FORM)
     assert found.pixels.shape == (1, 16, 16)
     assert found.doubt.startswith("a colour photograph")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((40, 30), (40, 30)), ((2100, 1400), (1024, 683)), ((3, 1500), (2, 1024))]
+)
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_film_is_shown_as_it_is_and_the_network_sees_the_same_as_without_it(
+    tmp_path, name, size, shown
+):
+    Image.fromarray(SCAN).resize(size).save(tmp_path / name)
+    form = InputFormat((16, 16), **PLAIN, prepared=Preparation(32))
+    plain, both = (read_input(tmp_path / name, form, films) for films in (False, True))
+    assert plain.film is None
+    assert both.film.shape == shown[::-1]
+    np.testing.assert_array_equal(plain.pixels, both.pixels)
 
 
 def test_batches_keep_the_order_and_at_most_one_is_read_ahead(folder):

@@ -70,7 +70,7 @@ def test_there_is_a_row_per_file_in_order_and_bad_files_say_why(checkpoint, file
     errors = [row["error"] for row in rows]
     assert errors[0] is errors[2] is errors[5] is None
     assert errors[1] == "No such file or directory"
-    assert errors[3] == "not an image"
+    assert errors[3] == "not an image: a text file"
     assert "truncated" in errors[4]
     for row in rows:
         assert set(row["probabilities"]) == (set() if row["error"] else set(CLASSES))
@@ -95,7 +95,7 @@ def test_every_format_goes_to_standard_output_and_the_notice_to_the_log(
         name = f"best.pth@{short_hash(checkpoint)}"
         assert rows[0] == ["file", "label", *CLASSES, "doubtful", "checkpoint", "error"]
         assert [row[0] for row in rows[1:]] == [str(file) for file in files]
-        assert rows[4][1:] == ["", "", "", "", "", name, "not an image"]
+        assert rows[4][1:] == ["", "", "", "", "", name, "not an image: a text file"]
     else:
         assert len(out.splitlines()) == len(files)
         assert out.splitlines()[1].endswith("missing.png: error: No such file or directory")
@@ -290,8 +290,8 @@ def test_a_file_that_looks_like_a_pattern_is_that_file_and_no_name_is_no_folder(
 def test_the_images_of_no_more_than_three_batches_are_held(checkpoint, files, monkeypatch):
     read, most = [], 0
 
-    def read_and_watch(file, form):
-        found = read_input(file, form)
+    def read_and_watch(*args):
+        found = read_input(*args)
         read.append(weakref.ref(found.pixels))
         return found
 

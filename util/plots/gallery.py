@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from util.plots.heatmap import overlay
 
 WORST = 12  # of them
+HEIGHT = 384  # pixels of each
 SAID = ("truth", "predicted", "source", "view")
 
 
@@ -29,12 +31,16 @@ def gallery(
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:WORST]
     rows = table.rename(columns={"filename": "file"})[["file", *SAID]].iloc[worst]
     return [
-        {"image": _png(overlay(pixels_of(k), heat[k])), "probability": float(sure[k]), **row}
+        {"image": _png(pixels_of(k), heat[k]), "probability": float(sure[k]), **row}
         for k, row in zip(worst, rows.to_dict("records"), strict=True)
     ]
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _png(pixels: np.ndarray, heat: np.ndarray) -> bytes:
+    height, width = pixels.shape
+    size = max(1, round(width * HEIGHT / height)), HEIGHT
+    method = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC
+    scaled = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=method)
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(overlay(scaled, heat)).save(file, "PNG")
     return file.getvalue()

@@ -6,23 +6,31 @@ import numpy as np
 STRONGEST = 0.6  # opacity of the hottest place: what lies beneath must still be seen
 
 
-def overlay(pixels: np.ndarray, heat: np.ndarray, height: int = 384) -> np.ndarray:
-    """Radiograph (H, W) uint8 and map (h, w), not negative -> (height, 2 * width, 3) uint8, RGB.
+def overlay(
+    pixels: np.ndarray, heat: np.ndarray, seen: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
+    """Radiograph (H, W) uint8 and map (h, w), not negative -> (H, 2 * W, 3) uint8, RGB.
 
     On the left the radiograph as it is, on the right under its map: from violet over red to yellow
     (inferno, perceptually uniform), the hotter the less transparent. Each map has its own maximum
     as the end of the scale, so that two pictures tell where, and not how much. Between the middles
     of its cells the map is interpolated: detail finer than a cell is none. A map without heat
-    leaves the radiograph as it is. width keeps the proportions of the radiograph.
+    leaves the radiograph as it is. seen: left, top, right and bottom of what the map is of, in
+    pixels of the radiograph, which may lie outside of it; None is all of it.
     """
-    width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))
-    shrinks = height < pixels.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    grey = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=method)
-    picture = np.repeat(grey[:, :, None], 3, axis=2)
+    height, width = pixels.shape
+    left, top, right, bottom = seen or (0, 0, width, height)
     heat = np.asarray(heat, np.float32) / max(float(np.max(heat)), np.finfo(np.float32).tiny)
-    smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-    colours = cv2.applyColorMap((255 * smooth).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
-    opacity = STRONGEST * smooth[:, :, None]
-    covered = (1 - opacity) * picture + opacity * colours[:, :, ::-1]  # OpenCV has BGR
-    return np.hstack([picture, covered.round().astype(np.uint8)])
+    smooth = cv2.resize(heat, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+    share = np.zeros((height, width), np.float32)
+    inside = np.s_[max(0, top) : bottom, max(0, left) : right]
+    share[inside] = smooth[max(0, -top) :, max(0, -left) :][:height, :width].clip(0, 1)
+    return np.hstack([np.repeat(pixels[:, :, None], 3, axis=2), covered(pixels, share)])
+
+
+def covered(pixels: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Radiograph (H, W) uint8 under heat (H, W), 0 .. 1 of the strongest -> (H, W, 3) uint8."""
+    colours = cv2.applyColorMap((255 * share).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
+    opacity = STRONGEST * share[:, :, None]
+    mixed = (1 - opacity) * pixels[:, :, None] + opacity * colours[:, :, ::-1]  # OpenCV has BGR
+    return mixed.round().astype(np.uint8)

@@ -8,14 +8,16 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from util.files import make_folder
+from util.files import atomic_path, make_folder
 from util.prediction.text_csv_json import printable
 
 LINE = 18  # pixels of a line of the footer
 LONGEST = 200  # bytes of a name, of the 255 that file systems have
 LETTER = 7  # pixels across, at most on the average
 NARROWEST = 320  # pixels, so that the footer of a narrow radiograph has no tower of words
-EDGE = 6  # pixels left free beside the footer
+BAR = 14  # pixels across the scale
+BENEATH = 96  # gray on which the scale is drawn, as the map lies on a film
+EDGE = 6  # pixels left free beside the footer and the scale
 
 
 class Pictures:
@@ -29,27 +31,37 @@ class Pictures:
         self.folder = make_folder(folder)
         self._taken: set[str] = set()
 
-    def write(self, row: dict, pixels: np.ndarray, heat: np.ndarray, notice: str) -> Path:
-        """The radiograph (C, H, W) uint8, and beside it its map (h, w) over it; where it lies.
+    def write(
+        self,
+        row: dict,
+        film: np.ndarray,
+        seen: tuple[int, int, int, int],
+        heat: np.ndarray,
+        notice: str,
+    ) -> Path:
+        """The film (H, W) uint8, and beside it its map (h, w) over it; where it lies.
 
         row: file, label, probabilities and doubtful of a prediction. Below the images, and in the
-        text of the PNG, stand these and the notice.
+        text of the PNG, stand these and the notice. seen: which part of the film the map is of, as
+        in `util.plots.heatmap.overlay`.
         """
         from util.plots.heatmap import overlay  # imports OpenCV, which only pictures need
 
-        gray = np.rint(pixels.mean(axis=0)).astype(np.uint8)
         lines = [
             f"{row['label']}: {row['probabilities'][row['label']]:.3f}",
             *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
             "On the right, what spoke for this class, from"
-            f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed, on a scale of its own.",
+            f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed. Scale: 1 is where this film spoke"
+            " most for it, 0 where it did not.",
             notice,
         ]
         path = self.folder / self._name(Path(row["file"]).name)
         text = PngInfo()
         text.add_itxt("Title", printable(row["file"]))
         text.add_itxt("Description", " ".join(lines))
-        _with_footer(Image.fromarray(overlay(gray, heat)), lines).save(path, "PNG", pnginfo=text)
+        picture = _with_footer(_with_scale(overlay(film, heat, seen)), lines)
+        with atomic_path(path) as temporary:
+            picture.save(temporary, "PNG", pnginfo=text)
         return path
 
     def _name(self, name: str) -> str:
@@ -62,6 +74,24 @@ class Pictures:
             candidate = f"{stem}-{number}.png"
         self._taken.add(candidate.casefold())
         return candidate
+
+
+def _with_scale(pictures: np.ndarray) -> Image.Image:
+    """The pictures with the colours of the map on their right, from 1 down to 0."""
+    from util.plots.heatmap import covered
+
+    height = max(len(pictures), 4 * LINE)
+    share = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], BAR, axis=1)
+    bar = Image.fromarray(covered(np.full(share.shape, BENEATH, np.uint8), share))
+    across = pictures.shape[1]
+    whole = Image.new("RGB", (across + 2 * EDGE + BAR + 2 * LINE, height), "black")
+    whole.paste(Image.fromarray(pictures))
+    whole.paste(bar, (across + EDGE, 0))
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(LINE - 5)
+    for share in (1, 0.5, 0):
+        place = (across + 2 * EDGE + BAR, round((1 - share) * (height - LINE)))
+        draw.text(place, str(share), "white", font)
+    return whole
 
 
 def _with_footer(picture: Image.Image, lines: list[str]) -> Image.Image:

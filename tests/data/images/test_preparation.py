@@ -71,3 +71,17 @@ def test_padding_does_not_shift_the_grays_of_an_equalised_image():
     padded = np.asarray(Preparation(40, "pad", equalize=True)(scan))
     assert np.array_equal(padded[10:30], equalize(scan))
     assert not padded[:10].any()
+
+
+@pytest.mark.parametrize(
+    ("fit", "seen"),
+    [("squash", (0, 0, 60, 40)), ("crop", (10, 0, 50, 40)), ("pad", (0, -10, 60, 50))],
+)
+def test_what_is_seen_of_a_film(fit, seen):
+    film = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8))
+    assert Preparation(20, fit).seen(*film.size) == seen
+    # What lies outside of it may be black; of a padded film nothing does.
+    other = Image.new("L", film.size)
+    part = tuple(min(max(0, end), side) for end, side in zip(seen, film.size * 2, strict=True))
+    other.paste(film.crop(part), part[:2])
+    assert Preparation(20, fit)(other) == Preparation(20, fit)(film)

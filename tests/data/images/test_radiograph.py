@@ -4,10 +4,11 @@ from zlib import compress, crc32
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import JPEGBaseline8Bit
 
 from data.images.gray import UnreadableImageError, by_table, to_8bit, usual_range
-from data.images.radiograph import find_images, read_radiograph, resize
+from data.images.radiograph import read_radiograph, resize
 from data.sample.dicom import write_dicom
 
 GRAY = np.arange(0, 252, 21, dtype=np.uint8).reshape(3, 4)  # 0, 21 ... 231
@@ -153,7 +154,6 @@ def test_what_other_programs_would_have_to_run_is_not_opened(tmp_path):
     Image.new("L", (20, 20)).save(tmp_path / "a.eps")
     with pytest.raises(UnreadableImageError, match="not an image"):
         read_radiograph(tmp_path / "a.eps")
-    assert find_images(tmp_path) == [tmp_path]
 
 
 def test_a_file_larger_than_any_radiograph_is_not_read(tmp_path):
@@ -261,10 +261,10 @@ def broken(kind, folder):
     ("kind", "reason"),
     [
         ("missing", "No such file or directory"), ("directory", "Is a directory"),
-        ("empty", "not an image"), ("text", "not an image"),
+        ("empty", "not an image: an empty file"), ("text", "not an image: a web page"),
         ("truncated PNG", "truncated"), ("truncated JPEG", "truncated"), ("truncated WEBP", ""),
         ("truncated TIFF", ""), ("truncated GIF", "truncated"),
-        ("empty dicom", "without pixel data"), ("text dicom", "without pixel data"),
+        ("empty dicom", "not an image: an empty file"), ("text dicom", "not an image: a web page"),
         ("oversized", "11000 x 10000 pixels; expected at most 100,000,000"),
         ("decompression bomb", "10000000000 pixels"),
     ],
@@ -279,18 +279,86 @@ def test_a_file_that_is_no_radiograph_gives_one_line_with_its_path(tmp_path, kin
     assert reason in line.removeprefix(f"{path}: ")
 
 
-def test_an_error_of_many_lines_becomes_one(tmp_path, monkeypatch):
+SEVERAL = RuntimeError("no plugin worked:\n\tone: bad data\n\ttwo: bad data")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SEVERAL, "broken image (no plugin worked: one: bad data two: bad data)"),
+        (ValueError("bad filter"), "broken image (bad filter)"),
+        (TypeError("'NoneType' object is not subscriptable"), "broken image"),
+        (KeyError("Rows"), "broken image"),
+        (RecursionError("maximum recursion depth exceeded"), "broken image"),
+        (MemoryError(), "broken image"),
+    ],
+)
+def test_a_reason_is_one_line_without_the_words_of_python(tmp_path, monkeypatch, error, reason):
     def fail(*_, **__):
-        raise RuntimeError("no plugin worked:\n\tone: bad data\n\ttwo: bad data")
+        raise error
 
     Image.fromarray(GRAY).save(tmp_path / "a.png")
     monkeypatch.setattr("data.images.radiograph.ImageOps.exif_transpose", fail)
     with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(tmp_path / "a.png")
-    assert str(caught.value) == (
-        f"{tmp_path / 'a.png'}: broken image"
-        " (RuntimeError: no plugin worked: one: bad data two: bad data)"
-    )
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: {reason}"
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(99)
+JXL = b"\xff\x0a" + bytes(99)
+NIFTI = bytes(344) + b"n+1\0" + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"%PDF-1.7\n", "not an image: a PDF document"),
+        (b"PK\3\4" + bytes(99), "not an image: a zip archive or an office document"),
+        (b"Dear colleague", "not an image: a text file"),
+        ("Röntgen".encode("utf-16"), "not an image: a text file"),
+        (b"BMI of the patients", "not an image: a text file"),
+        (b"\0\0\0\x20ftypisom" + bytes(99), "not an image: a video"),
+        (NIFTI, "not an image: a NIfTI volume"),
+        (b"\1\2\3" * 99, "not an image"),
+        (HEIC, "an image in HEIF format, which is not read here; save it as PNG"),
+        (JXL, "an image in JPEG XL format, which is not read here; save it as PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "a broken PNG image"),
+        (b"II*\0" + bytes(2), "a broken TIFF image"),
+    ],
+)  # fmt: skip
+def test_what_is_no_radiograph_is_called_what_it_is(tmp_path, content, reason):
+    (tmp_path / "scan.png").write_bytes(content)
+    with pytest.raises(UnreadableImageError) as caught:
+        read_radiograph(tmp_path / "scan.png")
+    assert str(caught.value) == f"{tmp_path / 'scan.png'}: {reason}"
+
+
+def test_a_png_with_a_bad_checksum_in_its_text_is_called_broken(tmp_path):
+    text = PngInfo()
+    text.add_text("Comment", "words")
+    Image.fromarray(GRAY).save(tmp_path / "a.png", pnginfo=text)
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content.replace(b"words", b"wards"))
+    with pytest.raises(UnreadableImageError, match="a broken PNG image"):
+        read_radiograph(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("padding", [b"", b"\0", b"\xff"])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_read(tmp_path, progressive, padding):
+    LARGE.save(tmp_path / "a.jpg", progressive=progressive)
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(content[:-2] + padding)
+    np.testing.assert_array_equal(pixels(tmp_path / "b.jpg"), pixels(tmp_path / "a.jpg"))
+
+
+def test_a_jpeg_that_lacks_more_is_cut_off(tmp_path):
+    LARGE.save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    for lacking in (10, 300, len(content) // 2):
+        (tmp_path / "a.jpg").write_bytes(content[:-lacking])
+        with pytest.raises(UnreadableImageError, match="truncated"):
+            read_radiograph(tmp_path / "a.jpg")
 
 
 def test_resizing_to_the_own_size_changes_nothing():
@@ -338,25 +406,3 @@ def test_the_size_of_the_file_is_reported_upright_and_a_png_is_read_whole(tmp_pa
     assert (turned.size, turned.info["size"]) == ((300, 320), (600, 640))
     png = read_radiograph(write_large(tmp_path / "a.png"), enough=75)
     assert png.size == png.info["size"] == (640, 600)
-
-
-def test_images_of_a_folder_come_sorted_with_or_without_a_suffix_but_none_hidden(tmp_path):
-    kept = ["a.png", "b/IM0001", "b/c.JPG", "b/d.dcm", "e.webp"]
-    other = ["notes.txt", "table.csv", "report.pdf", ".hidden.png", ".git/index", "b/.cache/f.png"]
-    for name in (*other, *reversed(kept)):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "folder.png").mkdir()
-    assert find_images(tmp_path) == [tmp_path / name for name in kept]
-
-
-def test_a_hidden_folder_that_is_asked_for_is_searched(tmp_path):
-    (tmp_path / ".cache").mkdir()
-    (tmp_path / ".cache" / "a.png").write_bytes(b"")
-    assert find_images(tmp_path / ".cache") == [tmp_path / ".cache" / "a.png"]
-
-
-def test_a_file_stands_for_itself_and_a_folder_without_an_image_too(tmp_path):
-    (tmp_path / "notes.txt").write_text("")
-    for name in (tmp_path / "notes.txt", tmp_path / "missing.png", tmp_path):
-        assert find_images(str(name)) == [name]

@@ -6,10 +6,12 @@ from PIL import Image, ImageDraw
 
 from tests.helpers import systems
 from util.files import check_folder
-from util.prediction.pictures import NARROWEST, Pictures
+from util.prediction.pictures import BAR, BENEATH, EDGE, NARROWEST, Pictures
 
 NOTICE = "Not a medical device."
-PIXELS = np.add.outer(4 * np.arange(48), 2 * np.arange(32)).astype(np.uint8)[None]
+FILM = np.add.outer(np.arange(120), np.arange(80)).astype(np.uint8)
+ALL = (0, 0, 80, 120)
+SCALE = ("1", "0.5", "0")
 HEAT = np.eye(2, dtype=np.float32)
 
 
@@ -21,7 +23,7 @@ def row(file, doubtful=None):
 def test_a_picture_is_named_after_its_file_and_two_of_one_name_stay_apart(tmp_path):
     pictures = Pictures(tmp_path / "deep" / "out")
     files = ["a/x.dcm", "b/x.dcm", "x.png", "c/X.dcm", "x.dcm-2", "-.png"]
-    names = [pictures.write(row(file), PIXELS, HEAT, NOTICE).name for file in files]
+    names = [pictures.write(row(file), FILM, ALL, HEAT, NOTICE).name for file in files]
     assert names == ["x.dcm.png", "x.dcm-2.png", "x.png.png", "X.dcm-3.png", "x.dcm-2-2.png",
                      "-.png.png"]  # fmt: skip
     assert {path.name for path in (tmp_path / "deep" / "out").iterdir()} == set(names)
@@ -29,32 +31,32 @@ def test_a_picture_is_named_after_its_file_and_two_of_one_name_stay_apart(tmp_pa
 
 @pytest.mark.parametrize("name", ["x" * 255, "ö" * 127, "\udcff" * 254])
 def test_a_name_as_long_as_can_be_is_cut(tmp_path, name):
-    path = Pictures(tmp_path).write(row(name), PIXELS, HEAT, NOTICE)
+    path = Pictures(tmp_path).write(row(name), FILM, ALL, HEAT, NOTICE)
     assert path.is_file()
 
 
 def test_the_same_command_writes_the_same_names_again(tmp_path):
     for _ in range(2):
-        assert Pictures(tmp_path).write(row("a.png"), PIXELS, HEAT, NOTICE).name == "a.png.png"
+        assert Pictures(tmp_path).write(row("a.png"), FILM, ALL, HEAT, NOTICE).name == "a.png.png"
 
 
 def test_text_of_the_file_and_footer_say_class_probability_doubt_and_notice(tmp_path):
     pictures = Pictures(tmp_path)
-    path = pictures.write(row("Röntgen\n胸.png", "nearly blank"), PIXELS, HEAT, NOTICE)
+    path = pictures.write(row("Röntgen\n胸.png", "nearly blank"), FILM, ALL, HEAT, NOTICE)
     with Image.open(path) as image:
         image.load()
         for words in ("COVID-19: 0.800", "Doubtful: nearly blank", NOTICE):
             assert words in image.text["Description"]
         assert image.text["Title"] == "Röntgen\\n胸.png"
-        footer = np.asarray(image)[384:]
-    plain = np.asarray(Image.open(pictures.write(row("b.png"), PIXELS, HEAT, NOTICE)))
+        footer = np.asarray(image)[120:]
+    plain = np.asarray(Image.open(pictures.write(row("b.png"), FILM, ALL, HEAT, NOTICE)))
     assert footer.max() == 255
-    assert len(footer) > len(plain[384:])  # a line more for the doubt
+    assert len(footer) > len(plain[120:])  # a line more for the doubt
 
 
 @pytest.mark.parametrize(("heat", "grid"), [(np.eye(3), "3 x 3"), (np.ones((5, 4)), "4 x 5")])
 def test_the_text_says_how_coarse_the_map_is(tmp_path, heat, grid):
-    with Image.open(Pictures(tmp_path).write(row("a.png"), PIXELS, heat, NOTICE)) as image:
+    with Image.open(Pictures(tmp_path).write(row("a.png"), FILM, ALL, heat, NOTICE)) as image:
         assert f"from {grid} cells, smoothed" in image.text["Description"]
 
 
@@ -70,11 +72,12 @@ def test_the_whole_footer_is_in_the_picture_however_narrow_it_is(tmp_path, monke
     doubt = (
         "its features are unlike those of the training images (distance 1.39, 99% are below 1.0)"
     )
-    scan = np.zeros((1, 48, side), np.uint8)
-    path = Pictures(tmp_path).write(row("a.png", doubt), scan, HEAT, NOTICE)
+    scan = np.zeros((48, side), np.uint8)
+    path = Pictures(tmp_path).write(row("a.png", doubt), scan, (0, 0, side, 48), HEAT, NOTICE)
     with Image.open(path) as image:
-        assert image.width == max(NARROWEST, 2 * 8 * side)
-        assert " ".join(text for _, text in ends) == image.text["Description"]
+        assert image.width >= max(NARROWEST, 2 * side)
+        footer = [text for _, text in ends if text not in SCALE]
+        assert " ".join(footer) == image.text["Description"]
         assert max(end for end, _ in ends) <= image.width
 
 
@@ -98,11 +101,31 @@ def test_a_folder_that_can_be_made_is_not_made_by_the_check(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_left_half_is_the_radiograph_as_the_network_sees_it(tmp_path, channels):
-    pixels = np.repeat(PIXELS, channels, axis=0)
-    path = Pictures(tmp_path).write(row("a.png"), pixels, HEAT, NOTICE)
+def test_the_film_is_drawn_as_it_is_and_beside_its_map_stands_a_scale(tmp_path, monkeypatch):
+    words, draw_text = [], ImageDraw.ImageDraw.text
+
+    def draw(self, place, text, fill, font):
+        words.append((place[1], text))
+        return draw_text(self, place, text, fill, font)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", draw)
+    path = Pictures(tmp_path).write(row("a.png"), FILM, ALL, HEAT, NOTICE)
     image = np.asarray(Image.open(path))
-    assert image.shape[1] == 2 * 256
-    small = np.asarray(Image.fromarray(image[:384, :256]).convert("L").resize((32, 48), 4), float)
-    assert np.abs(small - PIXELS[0]).mean() < 8
+    assert (image[:120, :80] == FILM[:, :, None]).all()
+    assert [text for _, text in sorted(words)[:3]] == list(SCALE)  # from the top down
+    bar = image[:120, 160 + EDGE : 160 + EDGE + BAR].astype(int)
+    hottest = image[:120, 80:160].astype(int)[0, 0]  # of the film, where it is black
+    assert (bar[0].sum(axis=1) > hottest.sum()).all()  # the same colour over gray
+    assert (bar[-1] == BENEATH).all()
+    assert (np.diff(bar[:, 0].sum(axis=1)) <= 12).all()
+
+
+def test_a_write_that_fails_leaves_no_half_of_a_picture(tmp_path, monkeypatch):
+    def fail(self, path, *_, **__):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match=r"a\.png\.png"):
+        Pictures(tmp_path / "out").write(row("a.png"), FILM, ALL, HEAT, NOTICE)
+    assert not list((tmp_path / "out").iterdir())

@@ -1,0 +1,43 @@
+"""The files of a folder that can be radiographs."""
+
+import os
+import stat
+from pathlib import Path
+
+from PIL import Image
+
+from data.images.file_kind import FORMATS, may_be_radiograph, read_head
+
+SUFFIXES = (".dcm", ".dicom", ".heic", ".heif", ".jxl")  # beside those that Pillow knows
+
+
+def find_images(name: str | Path) -> list[Path]:
+    """The file itself; of a folder every file below it that can be a radiograph, sorted.
+
+    These are the files with the suffix of an image, even broken ones, and the others that begin as
+    an image or a DICOM file does, whatever their names. So what lies beside the films of an export
+    (DICOMDIR, README, reports) is passed over. Hidden names (`.git`, `.ipynb_checkpoints`) are
+    skipped. A folder without an image is returned itself, and so are a folder and a file below that
+    cannot be read: reading them reports the reason.
+    """
+    path = Path(name)
+    if not os.path.isdir(path):  # noqa: PTH112, as Path's may raise PermissionError
+        return [path]
+    suffixes = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
+    suffixes |= {*SUFFIXES}
+    images, closed = [], []
+    for folder, below, files in os.walk(path, onerror=closed.append):
+        below[:] = [name for name in below if not name.startswith(".")]
+        paths = [Path(folder, name) for name in files if not name.startswith(".")]
+        images += [p for p in paths if p.suffix.lower() in suffixes or _begins_as_image(p)]
+    images += [Path(error.filename) for error in closed]
+    # By parts, as Windows would sort the paths themselves without regard to case.
+    return sorted(images, key=lambda file: file.parts) or [path]
+
+
+def _begins_as_image(path: Path) -> bool:
+    try:
+        # To open a pipe would wait for its writer.
+        return stat.S_ISREG(path.stat().st_mode) and may_be_radiograph(read_head(path))
+    except OSError:
+        return True
