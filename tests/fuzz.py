@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -76,9 +77,22 @@ def whole_files(folder: Path) -> list[bytes]:
         dicom(np.stack([ramp, ramp]), PhotometricInterpretation="MONOCHROME1"),
         dicom(deep, RescaleSlope=2, RescaleIntercept=-100, BitsStored=13),
         dicom(deep, **window),
+        dicom(deep, **window, **_tables()),
+        dicom(deep << 3, BitsStored=12, HighBit=15, PixelPaddingValue=0),
+        dicom(np.stack([ramp] * 3, axis=-1)),
+        dicom(ramp)[132:],  # without the preamble
         *(Path(file).read_bytes() for file in foreign if file),
         *(_encoded(*kind) for kind in _pictures(ramp, deep)),
     ]
+
+
+def _tables() -> dict:
+    """The lookup tables of a header."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [256, 0, 8])
+    item.add_new("LUTData", "US", list(range(256)))
+    names = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence")
+    return {name: [item] for name in names}
 
 
 def _pictures(ramp: np.ndarray, deep: np.ndarray) -> list[tuple[Image.Image, str, dict]]:
@@ -87,7 +101,10 @@ def _pictures(ramp: np.ndarray, deep: np.ndarray) -> list[tuple[Image.Image, str
     exif = Image.Exif()
     exif[0x0112] = 6
     return [
-        *((gray, kind, {}) for kind in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")),
+        *(
+            (gray, kind, {})
+            for kind in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
+        ),
         (sixteen, "PNG", {}),
         (sixteen, "TIFF", {"compression": "tiff_lzw"}),
         (gray.quantize(16), "PNG", {"transparency": 3}),

@@ -88,7 +88,7 @@ def nih_patients(path: Path) -> dict[str, str]:
         return {}
     try:
         return {row["subset_img_id"]: row["img_id"][:8] for row in json.loads(path.read_bytes())}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError(
-            f"{path}: {error!r}; expected a JSON list of objects with subset_img_id and img_id"
+            f"{path}: expected a JSON list of objects with subset_img_id and img_id"
         ) from None

@@ -57,7 +57,7 @@ def test_processes_give_the_results_and_bytes_of_one_in_order_and_drop_what_is_u
     rows = [item.row if isinstance(item, Dropped) else item.record.row for item in results]
     assert rows == list(range(1, 24))
     assert [item for item in results if isinstance(item, Dropped)] == [
-        Dropped("source", 5, "5.png", "No Finding", "not an image"),
+        Dropped("source", 5, "5.png", "No Finding", "not an image: a web page"),
         Dropped("source", 9, "9.png", "No Finding", "No such file or directory"),
     ]
     assert len(files) == 21

@@ -477,7 +477,7 @@ def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
             "60000 x 60000 pixels; expected at most 100,000,000",
         ),
         (no_frame, "no start of frame"),
-        (nested, "broken image (RecursionError"),
+        (nested, "broken image"),
         (with_header(Rows=0), "'Rows' value of '0'"),
         (with_header(Rows=None), "no Rows in the DICOM header"),
         (with_header(Rows=65), "less than expected"),

@@ -10,6 +10,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from data.images.find_images import find_images
 from data.inputs import find_inputs, read_input
 from data.sample.dicom import write_dicom
+from data.sources import read
 from data.transforms import PLAIN, InputFormat
 from tests.helpers import systems
 
@@ -147,3 +148,12 @@ def test_a_file_stands_for_itself_and_a_folder_without_an_image_too(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     for name in (tmp_path / "notes.txt", tmp_path / "missing.png", tmp_path):
         assert find_images(str(name)) == [name]
+
+
+def test_class_folders_have_the_same_films(tmp_path):
+    (tmp_path / "normal").mkdir()
+    (tmp_path / "normal" / "LOCKFILE").write_bytes(b"")
+    write_dicom(tmp_path / "normal" / "1.2.840.113564.17.2", SCAN)
+    records, dropped = read("folder", tmp_path)
+    assert [record.path for record in records] == find_images(tmp_path)
+    assert [item.original for item in dropped] == ["normal/LOCKFILE"]
