@@ -3,6 +3,7 @@
 python3 evaluate.py experiments/NAME/best.pth                      on the test split
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
+python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
 
 Writes report.html, report.md, metrics.json, predictions.csv and the plots to evaluation-SPLIT/
 beside the checkpoint. The only reader of the test split: choose nothing by what it says about that.
@@ -31,6 +32,8 @@ def arguments() -> argparse.Namespace:
     own = "dataset folder; without it the checkpoint's own"
     where.add_argument("--dataset", metavar="DIR", help=own)
     where.add_argument("--folder", metavar="DIR", help="class folders, as class/patient/image")
+    films = "CSV of films, as for generate_dataset.py"
+    where.add_argument("--table", metavar="FILE.csv", help=films)
     add("--split", choices=["train", "val", "test"], help="of the dataset; without it test")
     add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
     add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
@@ -46,9 +49,10 @@ def arguments() -> argparse.Namespace:
     for flag in ("prevalence", "sensitivity"):
         if args.other and getattr(args, flag) is not None:
             parser.error(f"--{flag}: found two checkpoints, which are compared as they are")
-    if args.folder and args.split:
-        parser.error("--split: found --folder, which has none; leave it out")
-    args.split = args.split or (None if args.folder else "test")
+    own = next((name for name in ("folder", "table") if getattr(args, name)), None)
+    if own and args.split:
+        parser.error(f"--split: found --{own}, which has none; leave it out")
+    args.split = args.split or (None if own else "test")
     args.sensitivity = args.sensitivity or 0.95
     return args
 
@@ -71,7 +75,7 @@ from data.audit import age_band, chances_by
 from data.dataset_folder import read_split
 from data.loader import make_loader
 from data.sampling import in_order
-from data.subject import Subject, class_folders, dataset_split
+from data.subject import Subject, dataset_split, own_films
 from model.inference import Examined
 from model.predictor import Predictor
 from util.device import torch_errors_explained
@@ -109,12 +113,14 @@ class Truth(NamedTuple):
 def main(args: argparse.Namespace) -> None:
     predictor = Predictor.load(args.checkpoint, args.device)
     trained_on = predictor.checkpoint["config"].get("dataset")
-    folder = Path(args.folder or args.dataset or trained_on or config.dataset)
-    subject = open_subject(predictor, folder, args.split)
+    own = ("folder", args.folder) if args.folder else ("table", args.table)
+    place = Path(own[1] or args.dataset or trained_on or config.dataset)
+    find = partial(open_subject, place=place, split=args.split, source=own[0])
+    subject = find(predictor)
     examine = partial(examine_images, batch_size=args.batch_size, workers=args.n_threads)
     if args.other:
         other = Predictor.load(args.other, args.device)
-        models = (predictor, subject), (other, open_subject(other, folder, args.split))
+        models = (predictor, subject), (other, find(other))
         check_comparable(*models)
         out = Path(args.out or Path(other.path).parent / f"comparison-{subject.title}")
         check_folder(out)
@@ -171,12 +177,12 @@ def main(args: argparse.Namespace) -> None:
     print(f"\nReport: {report}\n{NOTICE}")
 
 
-def open_subject(predictor: Predictor, folder: Path, split: str | None) -> Subject:
-    """A split of a dataset folder, or class folders where there is no split."""
+def open_subject(predictor: Predictor, place: Path, split: str | None, source: str) -> Subject:
+    """A split of a dataset folder or, without one, the films of `folder` or `table`."""
     bar = partial(tqdm, leave=False, disable=None, unit="img")
     if split is None:
-        return class_folders(folder, predictor.checkpoint, predictor.form, bar)
-    subject = dataset_split(folder, split, predictor.checkpoint, predictor.form, bar)
+        return own_films(source, place, predictor.checkpoint, predictor.form, bar)
+    subject = dataset_split(place, split, predictor.checkpoint, predictor.form, bar)
     if not subject.own:
         log.warning(
             "%s: trained on another dataset; its patients may be in this split", predictor.path
@@ -267,8 +273,10 @@ def chosen_thresholds(
 
 
 def by_group(probabilities: np.ndarray, table: pd.DataFrame, truth: Truth) -> dict[str, dict]:
-    """By source, view and sex, the largest subgroup first, and by age, the youngest first."""
-    columns = {name: table[name].to_numpy() for name in ("source", "view", "sex")}
+    """By source, hospital, country, view and sex, as far as they are known, the largest subgroup
+    first, and by age, the youngest first."""
+    names = ("source", "hospital", "country", "view", "sex")
+    columns = {name: table[name].to_numpy() for name in names if name in table}
     columns["age"] = table["age"].map(age_band).to_numpy()
     groups = subgroups(probabilities, columns, *truth)
     return groups | {"age": dict(sorted(groups["age"].items()))}

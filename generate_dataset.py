@@ -34,7 +34,10 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("save_path", metavar="SAVE_PATH", help="folder to make, new or empty")
     for name, source in SOURCES.items():
-        add(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
+        if name == "table":
+            add("--table", metavar="FILE.csv", action="append", help=source.DESCRIPTION)
+        else:
+            add(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
     text = "draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those"
     add("--sample", action="store_true", help=text)
     text = "width and height of the PNGs, pixels; below 256 a few near copies may be missed"
@@ -168,13 +171,21 @@ def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
 
 
 def read_sources(
-    folders: Mapping[str, str], hold_out: str | None
+    given: Mapping[str, str | list[str]], hold_out: str | None
 ) -> tuple[list[Record], list[Dropped]]:
-    records, dropped = [], []
-    for name, folder in folders.items():
-        of_source, left_out = read(name, Path(folder))
-        records += of_source
-        dropped += left_out
+    """given: the folder of each source, and the files of `table`."""
+    records, dropped, place_of = [], [], {}
+    for name, places in given.items():
+        for place in [places] if isinstance(places, str) else places:
+            of_source, left_out = read(name, Path(place))
+            for source in sorted({item.source for item in (*of_source, *left_out)}):
+                if (other := place_of.setdefault(source, place)) != place:
+                    raise ValueError(
+                        f"{place}: the source {source} is also in {other}; expected each source in"
+                        " one place. Give it another name in the table's column source"
+                    )
+            records += of_source
+            dropped += left_out
     names = sorted({record.source for record in records})
     if hold_out and not any(is_part_of(name, hold_out) for name in names):
         raise ValueError(f"--hold-out-source: found {hold_out}; expected one of {', '.join(names)}")

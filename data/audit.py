@@ -99,15 +99,20 @@ def describe(tables: dict[str, pd.DataFrame]) -> dict:
     """Labels, images and patients of each split, and images by every combination of the metadata.
 
     tables: from `audit_columns`. `counts` in the result has images by label and source, `audit` by
-    label, source, view, sex and age band, each for each split.
+    label, source, view, sex, age band and, if known, hospital and country, each for each split;
+    `licences` has the images of each licence, where one is known.
     """
     table = counts(tables)
+    everything = pd.concat(tables.values())
+    place = [name for name in ("hospital", "country") if name in everything]
+    licences = everything["licence"].value_counts().to_dict() if "licence" in everything else {}
     return {
         "labels": sorted(set(table.index.get_level_values("label"))),
         "images": {split: len(rows) for split, rows in tables.items()},
         "patients": {split: rows["patient_id"].nunique() for split, rows in tables.items()},
         "counts": _rows(table),
-        "audit": _rows(_tabulate(tables, ["label", "source", "view", "sex", "age"])),
+        "audit": _rows(_tabulate(tables, ["label", "source", *place, "view", "sex", "age"])),
+        **({"licences": licences} if licences else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 dataset/
   train/ val/ test/                     8-bit grayscale PNGs of one size
-  train_metadata.csv val_... test_...   one row per image, COLUMNS
+  train_metadata.csv val_... test_...   one row per image, COLUMNS and, if known, ORIGIN
   dropped.csv                           one row per raw row that was left out, with the reason
   audit.png                             the counts as charts
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
@@ -28,6 +28,7 @@ from data.split import SPLITS
 from util.files import errors_name, half_written, locked, require_folder
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
+ORIGIN = ["hospital", "country", "licence"]  # further columns, if any image of the dataset has them
 # All names in a dataset folder, finished or not; a killed run may leave half-written files too.
 OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
@@ -91,13 +92,14 @@ def write_tables(
     The fingerprint is a SHA-256 over every row and every pixel of the three splits.
     """
     fingerprint = hashlib.sha256()
+    known = [name for name in ORIGIN if any(getattr(item.record, name) for item in kept)]
     for split in SPLITS:
         (folder / split).mkdir()
         of_split = [item for item, name in zip(kept, splits, strict=True) if name == split]
         for item in of_split:
             (images / item.filename).rename(folder / split / item.filename)
         rows = [_escaped({"filename": item.filename, **asdict(item.record)}) for item in of_split]
-        table = pd.DataFrame(rows, columns=COLUMNS)
+        table = pd.DataFrame(rows, columns=[*COLUMNS, *known])
         _write_csv(table, folder / f"{split}_metadata.csv")
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in of_split).encode())

@@ -22,7 +22,8 @@ class Record:
     table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
     (years) are empty if the source lacks them; a DICOM header may fill them later. `frontal` images
     need no view: their source has only these. `splits` are those that the source's own split
-    allows; if empty, all are allowed.
+    allows; if empty, all are allowed. `hospital`, `country` and `licence` (of the image) are empty
+    if the source does not tell them.
     """
 
     source: str
@@ -37,6 +38,9 @@ class Record:
     age: str = ""
     frontal: bool = False
     splits: tuple[str, ...] = ()
+    hospital: str = ""
+    country: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The images that a model is evaluated on: a split of a dataset folder, or class folders."""
+"""The images that a model is evaluated on: a split of a dataset folder, or a user's own films."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.class_folder_dataset import ClassFolders
 from data.dataset import RadiographDataset
 from data.dataset_folder import read_about
+from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
 from util.class_names import class_names
 from util.words import counted
@@ -25,10 +25,10 @@ TOO_GOOD = {
 class Subject:
     """Images, and what is known of where they come from."""
 
-    images: RadiographDataset | ClassFolders
+    images: RadiographDataset | RawDataset
     folder: Path
     title: str  # names the folder of the results: each set of images has its own
-    split: str | None = None  # of a dataset; None for class folders
+    split: str | None = None  # of a dataset; None for a user's own films
     about: dict | None = None  # its dataset.json
     own: bool = False  # whether the model was trained on that dataset
 
@@ -54,21 +54,22 @@ def dataset_split(
     return Subject(images, folder, title, split, about, own)
 
 
-def class_folders(
-    folder: Path,
+def own_films(
+    source: str,
+    place: Path,
     checkpoint: Mapping[str, Any],
     form: InputFormat,
     progress: Callable[[Iterable], Iterable],
 ) -> Subject:
-    """As `dataset_split`."""
-    images = ClassFolders(folder, checkpoint["mapping"], form, progress)
+    """As `dataset_split`; source: `folder` or `table`."""
+    images = RawDataset(source, place, checkpoint["mapping"], form, progress)
     for item in images.dropped:
         log.warning("%s: left out: %s", item.original, item.reason)
     _log_classes(images, checkpoint["mapping"])
-    return Subject(images, folder, f"folder-{folder.resolve().name}")
+    return Subject(images, place, f"{source}-{place.resolve().stem}")
 
 
-def _log_classes(images: RadiographDataset | ClassFolders, mapping: Mapping[str, int]) -> None:
+def _log_classes(images: RadiographDataset | RawDataset, mapping: Mapping[str, int]) -> None:
     """Labels that the model does not know, and classes of the model without an image."""
     for label, number in images.unused.items():
         log.info("%s: not a class of the model, %s", label, counted(number, "image"))

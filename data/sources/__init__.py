@@ -2,7 +2,8 @@
 
     NAME           its name in `source` columns and, as --NAME, on the command line
     DESCRIPTION    one line for --help
-    read(folder)   -> (records, dropped rows); FileNotFoundError or ValueError for another folder
+    read(folder)   -> (records, dropped rows); FileNotFoundError or ValueError for another folder.
+                   The one of `table` reads a file
 
 Every row of the source's table comes back in one of the two lists. Adding a source is adding one
 file, and its name below.
@@ -11,10 +12,12 @@ file, and its name below.
 from pathlib import Path
 
 from data.record import Dropped, Record
-from data.sources import class_folders, covid_chestxray, covidx, rsna, siim
+from data.sources import class_folders, covid_chestxray, covidx, rsna, siim, table
 from data.sources.tables import Mismatch
 
-SOURCES = {module.NAME: module for module in (covid_chestxray, rsna, siim, covidx, class_folders)}
+SOURCES = {
+    module.NAME: module for module in (covid_chestxray, rsna, siim, covidx, class_folders, table)
+}
 
 
 def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:

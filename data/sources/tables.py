@@ -5,7 +5,8 @@ import io
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PureWindowsPath
 
 from data.record import bare
 from util.files import ARCHIVES, require_folder
@@ -98,16 +99,26 @@ def read_text(path: Path) -> str:
 
 def find_file(folder: Path, name: str) -> tuple[Path | None, str]:
     """The file `name` directly in `folder`, or None and why there is none."""
+    if name and (Path(name).name != name or "\\" in name):
+        return None, Mismatch(f"file name '{name}' leads out of {folder.name}/")
+    return find_below(folder, name)
+
+
+def find_below(folder: Path, name: str) -> tuple[Path | None, str]:
+    """The file at the path `name` from `folder`, or None and why there is none below it.
+
+    The path may be written as on Windows.
+    """
     if not name:
         return None, Mismatch("no file name")
-    if Path(name).name != name or "\\" in name:
+    windows = PureWindowsPath(name)
+    if windows.anchor or ".." in windows.parts[:-1]:
         return None, Mismatch(f"file name '{name}' leads out of {folder.name}/")
-    path = folder / name
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):  # too long, or a NUL: a row whose columns have shifted
-        there = False
-    return (path, "") if there else (None, Mismatch(f"no file {folder.name}/{name}"))
+    for path in (folder / name, folder / windows.as_posix()):
+        with suppress(OSError, ValueError):  # too long, or a NUL: a row whose columns have shifted
+            if path.is_file():
+                return path, ""
+    return None, Mismatch(f"no file {folder.name}/{name}")
 
 
 def own_splits(present: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -281,6 +281,23 @@ def test_a_users_class_folders_are_evaluated_as_the_same_images_of_a_dataset(
     assert "broken.png" not in found.index
 
 
+def test_the_films_of_a_table_are_evaluated_by_their_hospitals_too(
+    evaluated, checkpoint, dataset, measured, tmp_path
+):
+    metrics, rows, _ = measured
+    table = pd.read_csv(dataset / "test_metadata.csv", dtype=str, keep_default_na=False)
+    table["hospital"] = table["source"].map({"rsna": "Bethesda"}).fillna("")
+    shutil.copytree(dataset / "test", tmp_path / "films")
+    table.to_csv(tmp_path / "films" / "mine.csv", index=False)
+    found, again, printed = evaluated(checkpoint, "--table", tmp_path / "films" / "mine.csv")
+    assert "evaluation-table-mine" in printed
+    columns = rows.columns.drop(["finding", "original"])
+    pd.testing.assert_frame_equal(again[columns], rows[columns])
+    assert found["accuracy"] == metrics["accuracy"]
+    assert list(found["subgroups"]) == ["source", "hospital", "view", "sex", "age"]
+    assert set(found["subgroups"]["hospital"]) == {"Bethesda", "unknown"}
+
+
 def test_two_checkpoints_are_compared_on_the_same_images(
     script, evaluated, checkpoint, dataset, tmp_path
 ):

@@ -190,6 +190,43 @@ def test_exact_copies_are_kept_once_and_all_copies_stay_on_one_side(twice, scrip
     assert f"{near} groups of near copies" in printed
 
 
+@pytest.fixture
+def films(sources, tmp_path):
+    """A table of twelve of covid-chestxray's films, as of two hospitals and with their licences."""
+    rows = pd.read_csv(sources[0] / "metadata.csv")
+    rows = rows[rows["filename"].str.fullmatch(r"9\d\d-day\d+.*g")].drop_duplicates("patientid")
+    folder = tmp_path / "films"
+    shutil.copytree(sources[0] / "images", folder)
+    table = pd.DataFrame({"filename": rows["filename"].str.strip()}).iloc[:12]
+    table["label"] = ["normal", "pneumonia", "COVID-19"] * (len(table) // 3)
+    table["patient_id"] = range(len(table))
+    table["source"] = table["hospital"] = ["north", "south"] * (len(table) // 2)
+    table["licence"] = ["CC BY 4.0"] * 8 + [""] * (len(table) - 8)
+    table.to_csv(folder / "films.csv", index=False)
+    return folder / "films.csv"
+
+
+def test_the_films_of_a_table_bring_their_hospitals_and_licences(films, script, tmp_path):
+    splits = ("--test-size", 0.25, "--val-size", 0.25)
+    script(generate_dataset, tmp_path / "set", "--table", films, "--size", 64, *splits)
+    splits, _ = tables(tmp_path / "set")
+    rows = pd.concat(splits.values())
+    assert list(rows.columns[-2:]) == ["hospital", "licence"]  # no country is known
+    assert set(rows["hospital"]) == {"north", "south"}
+    about = json.loads((tmp_path / "set/dataset.json").read_text())
+    assert about["arguments"]["sources"] == {"table": [str(films)]}
+    assert about["licences"]["CC BY 4.0"] == (rows["licence"] == "CC BY 4.0").sum() > 4
+    assert {row["hospital"] for row in about["audit"]} == {"north", "south"}
+
+
+def test_a_source_in_two_places_is_refused(films, script, tmp_path):
+    second = films.with_name("more.csv")
+    shutil.copy(films, second)
+    with pytest.raises(ValueError, match="the source north is also in") as error:
+        script(generate_dataset, tmp_path / "set", "--table", films, "--table", second)
+    assert str(error.value).startswith(f"{second}: ")
+
+
 def test_a_source_held_out_is_all_of_test_and_nothing_else(both, script, tmp_path):
     script(generate_dataset, tmp_path / "set", *both, "--hold-out-source", "rsna")
     splits, _ = tables(tmp_path / "set")
@@ -244,18 +281,18 @@ def test_a_known_patient_keeps_the_place_also_by_an_image_shared_with_a_new_one(
         assert splits[split]["original"].str.contains(f"/a-{split}/new.png").sum() == 1
 
 
-def test_every_source_can_be_mixed_in_one_call(sources, script, tmp_path):
+def test_every_source_can_be_mixed_in_one_call(sources, films, script, tmp_path):
     siim.write(tmp_path / "siim", 1, dict.fromkeys(SIIM_LABELS, 8), 64)
     covidx.write(tmp_path / "covidx", 1, "CXR-4", 64)
     (tmp_path / "own/normal").mkdir(parents=True)
     shutil.copy(next((sources[0] / "images").glob("phantom-*.png")), tmp_path / "own/normal/a.png")
-    folders = (*sources, tmp_path / "siim", tmp_path / "covidx", tmp_path / "own")
+    folders = (*sources, tmp_path / "siim", tmp_path / "covidx", tmp_path / "own", films)
     flags = source_flags(dict(zip(SOURCES, folders, strict=True)))
     script(generate_dataset, tmp_path / "set", *flags, "--size", 64)
     splits, dropped = tables(tmp_path / "set")
     everything = pd.concat([*splits.values(), dropped])
     found = {source.split("-")[0] for source in everything["source"]}
-    assert found == {"covid", "rsna", "siim", "covidx", "folder"}
+    assert found == {"covid", "rsna", "siim", "covidx", "folder", "north", "south"}
     kept = pd.concat(splits.values())
     assert {*SIIM_LABELS, "normal", "positive"} <= set(kept["label"])
     covidx_tests = splits["test"]["original"][splits["test"]["source"].str.startswith("covidx")]

@@ -110,7 +110,8 @@ def data_facts(about: Mapping) -> dict[str, str]:
         "Patients": join(about["patients"].items()),
         "Split": _split(arguments),
         "One radiograph in several files": f"{counted(len(copies), 'group')}, each in one split",
-        "Rows left out": "; ".join(f"{why} ({n:,})" for why, n in about.get("dropped", {}).items()),
+        "Rows left out": join_counts(about.get("dropped", {})),
+        "Licences": join_counts(about.get("licences", {})),
         "Fingerprint": about["fingerprint"],
         "Made with": join(about["versions"].items()),
     }
@@ -138,12 +139,12 @@ def count_table(about: Mapping) -> dict:
 
 
 def people_table(about: Mapping) -> dict:
-    """Images by view, sex and age band of each split."""
-    splits = list(about.get("images", ()))
+    """Images by view, sex, age band and, if known, hospital and country of each split."""
+    splits, audit = list(about.get("images", ())), about.get("audit", ())
     rows = []
-    for column in ("view", "sex", "age"):
+    for column in ("hospital", "country", "view", "sex", "age"):
         values = defaultdict(lambda: [0] * len(splits))
-        for row in about.get("audit", ()):
+        for row in audit if audit and column in audit[0] else ():
             values[row[column]] = [
                 n + row[split] for n, split in zip(values[row[column]], splits, strict=True)
             ]
@@ -172,3 +173,8 @@ def limits(about: Mapping) -> list[str]:
 def join(pairs: Iterable[tuple]) -> str:
     """`train 946, val 118`"""
     return ", ".join(f"{name} {value}" for name, value in pairs)
+
+
+def join_counts(counts: Mapping[str, int]) -> str:
+    """`CC BY 3.0 (243); unknown (46)`"""
+    return "; ".join(f"{name} ({number:,})" for name, number in counts.items())

@@ -1,4 +1,4 @@
-"""A user's own class folders as a split, read without writing anything."""
+"""A user's own films, in class folders or in a table, as a split; nothing is written."""
 
 import os
 from collections import Counter
@@ -13,44 +13,42 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.dataset_folder import COLUMNS
+from data.dataset_folder import COLUMNS, ORIGIN
 from data.images.gray import UnreadableImageError
 from data.record import Dropped, Record, drop
 from data.sources import read
 from data.transforms import InputFormat
 
 
-class ClassFolders(Dataset):
-    """The images in class folders that are named in the mapping, as in RadiographDataset.
-
-        root/normal/image.png
-        root/COVID-19/patient/scan.dcm ...
+class RawDataset(Dataset):
+    """The films of a source, such as `folder` or `table`, whose labels the mapping has.
 
     `table`, `targets` and `unused` are as in RadiographDataset, in the sorted order of the files;
-    DICOM files have view, sex and age. `dropped` has the files that cannot be read, with the
+    DICOM files have view, sex and age. `dropped` has the films that cannot be read, with the
     reason. All images are held in memory, at the network's size. `progress` wraps them while they
     are read.
 
-    A class may lack its folder. ValueError if all do, or if no image can be read.
+    A class may have no film. ValueError if none has, or if no image can be read.
     """
 
     def __init__(
         self,
+        source: str,
         root: str | Path,
         mapping: dict[str, int],
         form: InputFormat,
         progress: Callable[[Iterable], Iterable] = iter,
     ):
-        records, self.dropped = read("folder", Path(root))
-        # A folder that is called like a class of the model is that class, however others spell it.
+        records, self.dropped = read(source, Path(root))
+        # A label that is a class of the model is that class, however others spell it.
         records = [replace(r, label=r.finding) if r.finding in mapping else r for r in records]
         self.unused = Counter(r.label for r in records if r.label not in mapping)
         used = [record for record in records if record.label in mapping]
         if not used:
             others = ", ".join(sorted(self.unused))
             raise ValueError(
-                f"{root}: found class folders {others}; expected some of {', '.join(mapping)}."
-                " Name them after the classes"
+                f"{root}: found the classes {others}; expected some of {', '.join(mapping)}."
+                " Name them as the model does"
             )
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             items = list(progress(threads.map(lambda record: _read(record, form), used)))
@@ -61,7 +59,8 @@ class ClassFolders(Dataset):
         records, pixels = zip(*kept, strict=True)
         self._pixels = np.stack(pixels)
         rows = [vars(record) | {"filename": record.original} for record in records]
-        self.table = pd.DataFrame(rows)[COLUMNS]
+        known = [name for name in ORIGIN if any(row[name] for row in rows)]
+        self.table = pd.DataFrame(rows)[[*COLUMNS, *known]]
         self.targets = [mapping[record.label] for record in records]
 
     def __len__(self) -> int:
