@@ -3,6 +3,7 @@
 dataset/
   train/ val/ test/                     8-bit grayscale PNGs of one size
   train_metadata.csv val_... test_...   one row per image, COLUMNS
+  picture_statistics.csv                one row per image: sides of the raw file, numbers of the PNG
   dropped.csv                           one row per raw row that was left out, with the reason
   audit.png                             the counts as charts
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
@@ -10,6 +11,7 @@ dataset/
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.images.picture_statistics import NAMES
 from data.images.preparation import Preparation
 from data.prepare import Prepared
 from data.record import Dropped
@@ -27,10 +30,13 @@ from data.split import SPLITS
 from util.files import locked
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
+PICTURES = "picture_statistics.csv"
 # All names in a dataset folder, finished or not; a killed run may leave half-written files too.
-OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
+OURS = {"images", PICTURES, "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
 )
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -86,7 +92,7 @@ def write_tables(
     splits: Sequence[str],
     dropped: Sequence[Dropped],
 ) -> str:
-    """Moves each image from `images` to its split, writes the four CSVs; returns the fingerprint.
+    """Moves each image from `images` to its split, writes the CSVs; returns the fingerprint.
 
     The fingerprint is a SHA-256 over every row and every pixel of the three splits.
     """
@@ -101,6 +107,9 @@ def write_tables(
         table.to_csv(folder / f"{split}_metadata.csv", index=False, lineterminator="\n")
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in of_split).encode())
+    rows = [(item.filename, item.width, item.height, *item.statistics) for item in kept]
+    table = pd.DataFrame(rows, columns=["filename", "width", "height", *NAMES])
+    table.to_csv(folder / PICTURES, index=False, lineterminator="\n", float_format="%.6g")
     rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
     table.to_csv(folder / "dropped.csv", index=False, lineterminator="\n")
@@ -176,3 +185,20 @@ def read_split(folder: Path, split: str) -> pd.DataFrame:
             f" missing, the first is {lost[0]}; run generate_dataset.py again"
         )
     return table
+
+
+def add_pictures(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The metadata with the numbers of each picture: `width` and `height` of the raw file, and the
+    NAMES of data.images.picture_statistics. As it is, with a warning, if the folder lacks them.
+    """
+    path = folder / PICTURES
+    try:
+        pictures = pd.read_csv(path, index_col="filename")[["width", "height", *NAMES]]
+        numbers = pictures.astype(float).reindex(table["filename"]).set_axis(table.index)
+    except (OSError, ValueError, KeyError):  # also of pandas for a broken table, or a name twice
+        numbers = None
+    if numbers is None or numbers.isna().any(axis=None):
+        text = "%s: missing, or not a number for each image; run generate_dataset.py again to see"
+        log.warning(f"{text} what picture statistics score", path)
+        return table
+    return table.join(numbers)

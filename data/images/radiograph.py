@@ -57,6 +57,23 @@ def read_radiograph(
     return image.convert(mode) if mode else image
 
 
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as stored, by the header: no pixel is decoded. None where it cannot be read;
+    `read_radiograph` says why.
+    """
+    try:
+        if not path.is_file():
+            return None
+        if _is_dicom(path):
+            from data.images.dicom import read_size  # late, as in _read_dicom
+
+            return read_size(path)
+        with warnings_off(), Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # codecs raise errors of any type
+        return None
+
+
 def find_images(name: str | Path) -> list[Path]:
     """The file itself; of a folder every image below it, sorted: by suffix, or without a suffix.
 
