@@ -71,8 +71,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from data.audit import age_band, chances_by
-from data.dataset_folder import read_split
+from data.audit import age_band
+from data.cheats import chances_of_cheats, explain, source_in_pictures
+from data.dataset_folder import add_pictures, read_split
 from data.loader import make_loader
 from data.sampling import in_order
 from data.subject import Subject, dataset_split, own_films
@@ -136,7 +137,7 @@ def main(args: argparse.Namespace) -> None:
     # The order is that of metrics.json
     metrics = evaluate_predictions(probabilities, *truth)
     metrics["warnings"] = [*subject.warnings, *metrics["warnings"]]
-    metrics["cheats"] = cheats(predictor, subject, probabilities, truth)
+    metrics |= cheats(predictor, subject, probabilities, truth)
     metrics["probes"] = probes(predictor, subject, truth, examine)
     metrics["calibration"] = {
         "temperature": predictor.checkpoint["temperature"],
@@ -226,25 +227,26 @@ def overall(probabilities: np.ndarray, truth: Truth) -> dict:
 
 def cheats(
     predictor: Predictor, subject: Subject, probabilities: np.ndarray, truth: Truth
-) -> dict[str, dict]:
-    """What the source and the view alone would score, and by how much the model is ahead."""
-    if subject.split is None:
-        return {}  # one source, and a file seldom says its view
+) -> dict[str, dict | None]:
+    """What cheats score, and by how much the model is ahead; what pictures show of the source."""
+    if subject.split is None:  # one source, and a file seldom says its view
+        return {"cheats": {}, "source_in_pictures": None}
     mapping, classes = predictor.checkpoint["mapping"], predictor.classes
     train = read_split(subject.folder, "train")
     train = train[train["label"].isin(mapping)]
     if train.empty:
-        return {}
+        return {"cheats": {}, "source_in_pictures": None}
     train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
-    scored = {}
-    for column in ("source", "view"):
-        guesses = chances_by(column, train, subject.images.table, classes)
-        scored[f"the {column} alone"] = {
+    train, images = (add_pictures(subject.folder, t) for t in (train, subject.images.table))
+    scored = {
+        f"the {cheat} alone": {
             **overall(guesses, truth),
             "lead": compare(guesses, probabilities, *truth)["difference"],
-            "how": f"each image gets the shares of the classes that its {column} has in train",
+            "how": explain(cheat),
         }
-    return scored
+        for cheat, guesses in chances_of_cheats(train, images, classes).items()
+    }
+    return {"cheats": scored, "source_in_pictures": source_in_pictures(train, images)}
 
 
 def probes(

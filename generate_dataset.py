@@ -40,8 +40,9 @@ def arguments() -> argparse.Namespace:
             add(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
     text = "draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those"
     add("--sample", action="store_true", help=text)
-    text = "width and height of the PNGs, pixels; below 256 a few near copies may be missed"
-    add("--size", type=int, default=256, help=text)
+    text = "width and height of the PNGs, pixels; below 256 a few near copies may be missed. auto:"
+    text += " the largest multiple of 32, up to 256, at which no source is scaled up over a tenth"
+    add("--size", type=pixels_or_auto, default=256, metavar="PIXELS|auto", help=text)
     text = "how an image becomes square: squash both sides, pad with black, or crop the longer"
     add("--fit", choices=["squash", "pad", "crop"], default="squash", help=text)
     add("--equalize", action="store_true", help="equalise the histogram of each image")
@@ -70,12 +71,17 @@ def arguments() -> argparse.Namespace:
         parser.error("--hold-out-source and --split-from contradict each other; give one of them")
     demand(parser, args, ("seed", "val_size", "test_size"), 0)
     demand(parser, args, ("workers",), 1)
-    demand(parser, args, ("size",), 16, 4096)
+    if args.size != "auto":
+        demand(parser, args, ("size",), 16, 4096)
     if args.test_size + args.val_size >= 1:
         parser.error(
             "--test-size and --val-size: nothing is left to train on; expected a sum below 1"
         )
     return args
+
+
+def pixels_or_auto(word: str) -> int | str:
+    return word if word == "auto" else int(word)
 
 
 if __name__ == "__main__":
@@ -85,11 +91,20 @@ if __name__ == "__main__":
 
 if __name__ != "__mp_main__":  # workers run this script under that name; these imports are slow
     import numpy as np
+    import pandas as pd
     from tqdm import tqdm
 
-    from data.audit import audit_columns, count_reasons, describe, scores_without_pixels, summary
+    from data.audit import audit_columns, count_reasons, describe, summary
+    from data.cheats import cheat_scores, source_in_pictures
     from data.copies.groups import exact_groups, join_groups, list_groups, near_groups
-    from data.dataset_folder import read_about, read_split, read_table, staging, write_tables
+    from data.dataset_folder import (
+        add_pictures,
+        read_about,
+        read_split,
+        read_table,
+        staging,
+        write_tables,
+    )
     from data.exclusions import exclude_copies, exclude_unwanted
     from data.images.preparation import Preparation
     from data.images.radiograph import read_radiograph
@@ -98,6 +113,7 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     from data.sample import NOTE, write_sample
     from data.split import SPLITS, check_splits, split_patients
     from data.split_rules import allowed_splits, earlier_splits, is_part_of, split_rules
+    from data.upscaling import size_by_headers, upscaling
     from util.files import errors_name, require_folder, write_json
     from util.plots.dataset import plot_dataset
     from util.versions import versions
@@ -111,7 +127,8 @@ def main(args: argparse.Namespace) -> None:
         records, dropped = read_sources(sources, args.hold_out_source)
 
         prepared = folder / "images"
-        preparation = Preparation(args.size, args.fit, args.equalize)
+        size = args.size if args.size != "auto" else find_size(records, args.fit)
+        preparation = Preparation(size, args.fit, args.equalize)
         images, unreadable = prepare_images(records, prepared, preparation, args.workers)
         images = [
             replace(image, rules=split_rules(image.record, earlier, args.hold_out_source))
@@ -132,14 +149,20 @@ def main(args: argparse.Namespace) -> None:
 
         fingerprint = write_tables(folder, prepared, kept, splits, dropped)
         shutil.rmtree(prepared)  # only images that were not kept are left: lateral views, copies
-        sides = {image.filename: (image.width, image.height) for image in kept}
-        tables = {name: audit_columns(read_table(folder, name), sides) for name in SPLITS}
+        tables = {
+            name: add_pictures(folder, audit_columns(read_table(folder, name))) for name in SPLITS
+        }
+        resolved = {"sources": sources, "size": size}
         about = {
-            "arguments": {name: getattr(args, name) for name in ARGUMENTS} | {"sources": sources},
+            "arguments": {name: getattr(args, name) for name in ARGUMENTS} | resolved,
             **describe(tables),
             "dropped": count_reasons(dropped),
             "duplicates": duplicates,
-            "alone": scores_without_pixels(tables),
+            "alone": cheat_scores(tables),
+            "source_in_pictures": {
+                name: source_in_pictures(tables["train"], tables[name]) for name in ("val", "test")
+            },
+            "upscaling": upscaling(pd.concat(tables.values()), size, args.fit),
             "fingerprint": fingerprint,
             "versions": versions(),
         }
@@ -190,6 +213,12 @@ def read_sources(
     if hold_out and not any(is_part_of(name, hold_out) for name in names):
         raise ValueError(f"--hold-out-source: found {hold_out}; expected one of {', '.join(names)}")
     return records, dropped
+
+
+def find_size(records: Sequence[Record], fit: str) -> int:
+    size = size_by_headers(records, fit)
+    log.info("--size auto: %d pixels", size)
+    return size
 
 
 def prepare_images(

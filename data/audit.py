@@ -1,18 +1,16 @@
-"""What is in a dataset, and how well its metadata name the class without a pixel."""
+"""What is in a dataset: its images by their metadata, in numbers and in words."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-import numpy as np
 import pandas as pd
 
 from data.record import Dropped
-from util.metrics.intervals import clustered_wilson
+from data.upscaling import MOST
+from util.metrics.intervals import Metric
 from util.words import counted
 
-# These may give the class away if the classes come from different places.
-SHORTCUTS = ("source", "view", "file shape")
 MOST_SHOWN = 12  # reasons on screen
 AGES = ("0-19", "20-39", "40-59", "60-79", "80+")
 
@@ -34,65 +32,9 @@ def age_band(age: str) -> str:
     return AGES[min(int(age) // 20, len(AGES) - 1)] if age else "unknown"
 
 
-def shape_class(width: int, height: int) -> str:
-    """The sides in pixels, each rounded to the nearest power of the square root of 2.
-
-    An archive has the sizes of its detectors; figures in articles have any size.
-    """
-    return " x ".join(str(round(2 ** (round(2 * np.log2(side)) / 2))) for side in (width, height))
-
-
-def audit_columns(table: pd.DataFrame, shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
-    """The metadata of a split as the audit counts it: age in bands, no blanks, the file's shape.
-
-    shapes: filename -> width and height of the raw image.
-    """
-    return table.assign(
-        age=table["age"].map(age_band),
-        **{"file shape": [shape_class(*shapes[name]) for name in table["filename"]]},
-    ).replace("", "unknown")
-
-
-def guess_by(column: str, train: pd.DataFrame, other: pd.DataFrame) -> Sequence[str]:
-    """For each row of `other` the commonest label that its `column` value has in `train`.
-
-    Ties go to the first by name. See `chances_by`.
-    """
-    labels = sorted(set(train["label"]))
-    return [labels[k] for k in chances_by(column, train, other, labels).argmax(1)]
-
-
-def chances_by(
-    column: str, train: pd.DataFrame, other: pd.DataFrame, labels: Sequence[str]
-) -> np.ndarray:
-    """How common each of `labels` (K,) is in `train` for the `column` value of each row of `other`.
-
-    (N, K), each row adds up to 1. A value that train lacks gets the shares over all of train.
-    No pixel is used: a model that is not well ahead of this may have learned `column` instead.
-    """
-    shares = pd.crosstab(train[column], train["label"], normalize="index")
-    shares = shares.reindex(columns=list(labels), fill_value=0.0)
-    everything = train["label"].value_counts(normalize=True).reindex(list(labels), fill_value=0.0)
-    return shares.reindex(other[column]).fillna(everything).to_numpy()
-
-
-def scores_without_pixels(
-    tables: Mapping[str, pd.DataFrame],
-) -> dict[str, dict[str, dict[str, float]]]:
-    """For each of SHORTCUTS and for val and test: the accuracy of `guess_by`, with 95 %.
-
-    tables: from `audit_columns`. A split without an image has no score.
-    """
-    scores = {column: {} for column in SHORTCUTS}
-    for column in SHORTCUTS:
-        for split in ("val", "test"):
-            images = tables[split]
-            if len(images):
-                guess = guess_by(column, tables["train"], images)
-                hits = (images["label"] == guess).to_numpy()
-                low, high = clustered_wilson(hits, images["patient_id"].to_numpy())
-                scores[column][split] = {"value": hits.mean(), "low": low, "high": high}
-    return scores
+def audit_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The metadata of a split as the audit counts it: age in bands, no blanks."""
+    return table.assign(age=table["age"].map(age_band)).replace("", "unknown")
 
 
 def describe(tables: dict[str, pd.DataFrame]) -> dict:
@@ -144,11 +86,26 @@ def summary(about: Mapping, tables: Mapping[str, pd.DataFrame]) -> str:
     near = sum(group["kind"] == "near" for group in about["duplicates"])
     sides = f"\n{counted(near, 'group')} of near copies, each in one split (dataset.json has them)."
     lines.append(sides if near else "\nNo near copies found.")
-    lines.append("\nWithout a pixel, this alone names the class with this accuracy (95 %):")
-    for column, scores in about["alone"].items():
-        row = (
-            f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
-            for split, s in scores.items()
+    lines.append("\nCheats, which do not look at the disease, name the class this often (95 %):")
+    lines += [f"{cheat:>20}  {_scores(scores)}" for cheat, scores in about["alone"].items()]
+    if sources := {split: found for split, found in about["source_in_pictures"].items() if found}:
+        named = {split: found["accuracy"] for split, found in sources.items()}
+        guess = "   ".join(f"{split} {found['commonest']:.2f}" for split, found in sources.items())
+        lines.append("\nThe prepared films still show their source, named this often:")
+        lines.append(f"{'picture statistics':>20}  {_scores(named)}")
+        lines.append(f"{'the commonest source':>20}  {guess}")
+    factors = about["upscaling"]["factors"].items()
+    if enlarged := [f"{name} {factor:.2f} times" for name, factor in factors if factor > MOST]:
+        lines.append(
+            f"\nScaled up, so that blur gives the source away: {', '.join(enlarged)}. At --size"
+            f" {about['upscaling']['common_size']} no source is scaled up more than {MOST} times."
         )
-        lines.append(f"{column:>12}  {'   '.join(row)}")
     return "\n".join(lines)
+
+
+def _scores(scores: Mapping[str, Metric]) -> str:
+    """By split."""
+    return "   ".join(
+        f"{split} {s['value']:.2f} ({s['low']:.2f} - {s['high']:.2f})"
+        for split, s in scores.items()
+    )

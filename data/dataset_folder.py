@@ -3,6 +3,7 @@
 dataset/
   train/ val/ test/                     8-bit grayscale PNGs of one size
   train_metadata.csv val_... test_...   one row per image, COLUMNS and, if known, ORIGIN
+  picture_statistics.csv                one row per image: sides of the raw file, numbers of the PNG
   dropped.csv                           one row per raw row that was left out, with the reason
   audit.png                             the counts as charts
   dataset.json                          arguments, counts, duplicates, fingerprint; written last
@@ -11,6 +12,7 @@ dataset/
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.images.picture_statistics import NAMES
 from data.images.preparation import Preparation
 from data.prepare import Prepared
 from data.record import Dropped, csv_text
@@ -29,10 +32,13 @@ from util.files import errors_name, half_written, locked, require_folder
 
 COLUMNS = ["filename", "label", "patient_id", "source", "view", "sex", "age", "finding", "original"]
 ORIGIN = ["hospital", "country", "licence"]  # further columns, if any image of the dataset has them
+PICTURES = "picture_statistics.csv"
 # All names in a dataset folder, finished or not; a killed run may leave half-written files too.
-OURS = {"images", "dropped.csv", "audit.png", "dataset.json"}.union(
+OURS = {"images", PICTURES, "dropped.csv", "audit.png", "dataset.json"}.union(
     *({split, f"{split}_metadata.csv"} for split in SPLITS)
 )
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -87,7 +93,7 @@ def write_tables(
     splits: Sequence[str],
     dropped: Sequence[Dropped],
 ) -> str:
-    """Moves each image from `images` to its split, writes the four CSVs; returns the fingerprint.
+    """Moves each image from `images` to its split, writes the CSVs; returns the fingerprint.
 
     The fingerprint is a SHA-256 over every row and every pixel of the three splits.
     """
@@ -103,15 +109,18 @@ def write_tables(
         _write_csv(table, folder / f"{split}_metadata.csv")
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in of_split).encode())
+    rows = [(item.filename, item.width, item.height, *item.statistics) for item in kept]
+    table = pd.DataFrame(rows, columns=["filename", "width", "height", *NAMES])
+    _write_csv(table, folder / PICTURES, float_format="%.6g")
     rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
     _write_csv(table, folder / "dropped.csv")
     return fingerprint.hexdigest()
 
 
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
+def _write_csv(table: pd.DataFrame, path: Path, float_format: str | None = None) -> None:
     with errors_name(path):
-        table.to_csv(path, index=False, lineterminator="\n")
+        table.to_csv(path, index=False, lineterminator="\n", float_format=float_format)
 
 
 def _escaped(row: dict) -> dict:
@@ -181,3 +190,20 @@ def read_split(folder: Path, split: str) -> pd.DataFrame:
             f" missing, the first is {lost[0]}; run generate_dataset.py again"
         )
     return table
+
+
+def add_pictures(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The metadata with the numbers of each picture: `width` and `height` of the raw file, and the
+    NAMES of data.images.picture_statistics. As it is, with a warning, if the folder lacks them.
+    """
+    path = folder / PICTURES
+    try:
+        pictures = pd.read_csv(path, index_col="filename")[["width", "height", *NAMES]]
+        numbers = pictures.astype(float).reindex(table["filename"]).set_axis(table.index)
+    except (OSError, ValueError, KeyError):  # also of pandas for a broken table, or a name twice
+        numbers = None
+    if numbers is None or numbers.isna().any(axis=None):
+        text = "%s: missing, or not a number for each image; run generate_dataset.py again to see"
+        log.warning(f"{text} what picture statistics score", path)
+        return table
+    return table.join(numbers)

@@ -19,7 +19,8 @@ class Prepared:
     """A record and its prepared image.
 
     `digest` is the SHA-256 of the image's pixels; `signature` has the landmarks by which near
-    copies are found (data.copies.landmarks). `width` and `height` are those of the raw image.
+    copies are found (data.copies.landmarks). `width` and `height` are those of the raw image,
+    `statistics` the numbers of the prepared one (data.images.picture_statistics).
     `rules` has the splits that each rule allows (data.split_rules), `near_group` is the number of
     its group of near copies.
     """
@@ -30,6 +31,7 @@ class Prepared:
     signature: bytes
     width: int
     height: int
+    statistics: Sequence[float] = ()
     rules: Sequence[Collection[str]] = ()
     near_group: int | None = None
 
@@ -52,10 +54,15 @@ def prepare(
 
 
 def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prepared | Dropped:
+    import cv2
+    import numpy as np
+
     from data.copies.landmarks import shrink_for_search, signature
     from data.images.is_radiograph import why_no_radiograph
+    from data.images.picture_statistics import picture_statistics
     from data.images.radiograph import read_radiograph
 
+    cv2.setNumThreads(0)  # the processes share the cores; their threads would wait in line
     try:
         raw = read_radiograph(record.path, None, preparation.enough)
     except UnreadableImageError as error:
@@ -73,4 +80,5 @@ def _prepare_one(record: Record, folder: Path, preparation: Preparation) -> Prep
         image.save(folder / filename, compress_type=zlib.Z_RLE, icc_profile=None)
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     marks = signature(shrink_for_search(image)).tobytes()
-    return Prepared(record, filename, digest, marks, *raw.info["size"])
+    numbers = picture_statistics(np.asarray(image))
+    return Prepared(record, filename, digest, marks, *raw.info["size"], numbers)

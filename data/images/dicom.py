@@ -44,19 +44,30 @@ def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
 
 def read_patient_id(path: Path) -> str:
     """`PatientID` without the spaces around it; empty where the header, or the file, has none."""
+    return _header(path, "PatientID")[0].strip()
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """Width and height by the header; None where it, or the file, does not tell."""
+    columns, rows = _header(path, "Columns", "Rows")
+    return (int(columns), int(rows)) if columns and rows else None
+
+
+def _header(path: Path, *names: str) -> list[str]:
+    """`_tags` of a file whose pixels are not read; all empty where it cannot be read."""
     _mute_log()
+    nothing = [""] * len(names)
     try:
         with warnings_off(), pydicom.config.disable_value_validation():
             with path.open("rb") as file:
                 if DeflatedExplicitVRLittleEndian.encode() in file.read(4096):
-                    return ""  # pydicom would inflate all of it, which may be terabytes
-            dataset = pydicom.dcmread(
-                path, stop_before_pixels=True, specific_tags=["PatientID"], force=True
+                    return nothing  # pydicom would inflate all of it, which may be terabytes
+            header = pydicom.dcmread(
+                path, stop_before_pixels=True, specific_tags=[*names], force=True
             )
-            (patient,) = _tags(dataset, "PatientID")
+            return _tags(header, *names)
     except Exception:  # pydicom raises errors of any type; reading the image reports them
-        return ""
-    return patient.strip()
+        return nothing
 
 
 def _mute_log() -> None:

@@ -67,6 +67,23 @@ def read_radiograph(
     return image.convert(mode) if mode else image
 
 
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as stored, by the header: no pixel is decoded. None where it cannot be read;
+    `read_radiograph` says why.
+    """
+    try:
+        if not path.is_file():
+            return None
+        if is_dicom(read_head(path)):
+            from data.images.dicom import read_size  # late, as in _read_dicom
+
+            return read_size(path)
+        with warnings_off(), Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # codecs raise errors of any type
+        return None
+
+
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:
     """Squashes to the size: bilinear, antialiased when it shrinks, as COVID-Next of 2020 did."""
     if image.size == (width, height):

@@ -10,13 +10,16 @@ from PIL import Image
 
 from data.dataset_folder import (
     COLUMNS,
+    PICTURES,
     _escaped,
+    add_pictures,
     preparation,
     read_about,
     read_split,
     staging,
     write_tables,
 )
+from data.images.picture_statistics import NAMES, picture_statistics
 from data.images.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
@@ -103,6 +106,38 @@ def test_a_split_is_read_as_it_was_written(make_dataset):
     assert list(table["view"]) == ["", ""]  # text, and not NaN
     assert [len(read_split(folder, split)) for split in ("val", "test")] == [1, 1]
     assert read_about(folder)["labels"] == ["COVID-19", "normal"]
+
+
+def test_the_numbers_of_each_picture_come_back_with_its_row(make_dataset):
+    folder = make_dataset(*PAIRS)
+    table = read_split(folder, "train")[::-1]
+    found = add_pictures(folder, table)
+    assert list(found["filename"]) == list(table["filename"])
+    assert set(found["width"]) == set(found["height"]) == {16}
+    for _, row in found.iterrows():
+        wanted = picture_statistics(np.asarray(Image.open(folder / "train" / row["filename"])))
+        np.testing.assert_allclose(row[[*NAMES]].astype(float), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_text(""),
+        lambda path: path.write_text("filename,width\na.png,1\n"),
+        lambda path: path.write_text(path.read_text().partition("\n")[0]),
+        lambda path: path.write_text(path.read_text().replace("16,16", "16,wide")),
+        lambda path: path.write_text(path.read_text() + path.read_text().partition("\n")[2]),
+    ],
+)
+def test_a_folder_without_the_numbers_of_its_pictures_says_so_and_is_used(
+    make_dataset, damage, caplog
+):
+    folder = make_dataset(*PAIRS)
+    damage(folder / PICTURES)
+    table = read_split(folder, "train")
+    pd.testing.assert_frame_equal(add_pictures(folder, table), table)
+    assert f"{folder / PICTURES}: missing, or not a number for each image" in caplog.text
 
 
 def test_text_of_the_sources_survives_the_table(tmp_path):

@@ -13,7 +13,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_
 import evaluate
 import minimal_prediction
 import model.weights
+from data.cheats import CHEATS
 from data.dataset import RadiographDataset
+from data.dataset_folder import PICTURES
 from data.subject import TOO_GOOD
 from data.transforms import InputFormat
 from tests.helpers.networks import (
@@ -159,14 +161,28 @@ def shuffled(dataset, folder):
     return folder
 
 
-def test_source_and_view_alone_are_scored_beside_the_model(measured, dataset):
+def test_cheats_are_scored_beside_the_model_as_in_the_audit(measured, dataset):
     metrics, _, printed = measured
     about = json.loads((dataset / "dataset.json").read_text())
-    for name in ("source", "view"):
+    assert list(metrics["cheats"]) == [f"the {name} alone" for name in CHEATS]
+    for name in CHEATS:
         wanted = about["alone"][name]["test"]["value"]
         found = metrics["cheats"][f"the {name} alone"]["accuracy"]["value"]
         assert found == pytest.approx(wanted)
         assert f"the {name} alone: accuracy" in printed
+    assert metrics["source_in_pictures"] == about["source_in_pictures"]["test"]
+    assert "source named by picture statistics" in printed
+
+
+def test_a_dataset_without_picture_statistics_has_the_other_cheats(
+    evaluated, checkpoint, dataset, tmp_path, caplog
+):
+    older = shutil.copytree(dataset, tmp_path / "older")
+    (older / PICTURES).unlink()
+    metrics, _, _ = evaluated(checkpoint, "--dataset", older)
+    assert list(metrics["cheats"]) == ["the source alone", "the view alone"]
+    assert metrics["source_in_pictures"] is None
+    assert f"{older / PICTURES}: missing" in caplog.text
 
 
 def test_probes_are_scores_of_the_changed_images(measured, checkpoint, dataset):

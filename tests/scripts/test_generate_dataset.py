@@ -99,7 +99,7 @@ def test_another_seed_gives_another_split(both, script, dataset, tmp_path):
     assert content(tmp_path / "other")["val_metadata.csv"] != content(dataset)["val_metadata.csv"]
 
 
-def test_what_is_printed_and_written_says_what_metadata_alone_would_score(both, script, tmp_path):
+def test_what_is_printed_and_written_says_what_cheats_score(both, script, tmp_path):
     printed = script(generate_dataset, tmp_path / "set", *both)
     about = json.loads((tmp_path / "set/dataset.json").read_text())
     splits, _ = tables(tmp_path / "set")
@@ -111,6 +111,23 @@ def test_what_is_printed_and_written_says_what_metadata_alone_would_score(both, 
         assert score["value"] == pytest.approx(hits.mean())
         assert score["low"] < score["value"] < score["high"]
         assert f"test {hits.mean():.2f} ({score['low']:.2f} - {score['high']:.2f})" in printed
+    in_pictures = about["source_in_pictures"]["test"]
+    for score in (about["alone"]["picture statistics"]["test"], in_pictures["accuracy"]):
+        assert "test {value:.2f} ({low:.2f} - {high:.2f})".format(**score) in printed
+
+
+def test_size_auto_is_the_size_at_which_no_source_is_blurred(both, script, tmp_path, caplog):
+    printed = script(generate_dataset, tmp_path / "fixed", *both)
+    about = json.loads((tmp_path / "fixed/dataset.json").read_text())
+    factors = {"covid-chestxray": 64 / 48, "rsna": 1}
+    assert about["upscaling"] == {"factors": factors, "common_size": 32}
+    assert "covid-chestxray 1.33 times. At --size 32 no source" in printed
+    caplog.set_level("INFO")
+    printed = script(generate_dataset, tmp_path / "auto", *both[:-1], "auto")
+    about = read_about(tmp_path / "auto")
+    assert preparation(about).size == about["arguments"]["size"] == 32
+    assert "caled up" not in printed
+    assert "--size auto: 32 pixels" in caplog.text
 
 
 def test_views_choose_the_projections(sources, script, tmp_path):

@@ -1,4 +1,4 @@
-"""A dataset in one picture: who is in it, what metadata alone would score, and how it looks."""
+"""A dataset in one picture: who is in it, what cheats score, and how it looks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 def plot_dataset(
     tables: Mapping[str, pd.DataFrame],
-    alone: Scores,
+    cheats: Scores,
     read: Callable[[str, str], np.ndarray],
     path: str | Path,
 ) -> Path:
@@ -29,7 +29,7 @@ def plot_dataset(
 
     tables: split -> metadata with `filename label source view sex age`, all text, age a band,
     `unknown` where it is not known.
-    alone: what guesses -> split -> `value low high` of its accuracy. read: (split, filename) -> an
+    cheats: name -> split -> `value low high` of its accuracy. read: (split, filename) -> an
     image (H, W) uint8.
     """
     everything = pd.concat([table.assign(split=split) for split, table in tables.items()])
@@ -44,7 +44,7 @@ def plot_dataset(
     _draw_counts(columns[0], everything, labels, list(tables))
     for axes, name in zip(columns[1:4], ("view", "sex", "age"), strict=True):
         _draw_shares(axes, everything, labels, name)
-    _draw_scores(columns[4], alone)
+    _draw_scores(columns[4], cheats)
     _draw_sheet(bottom, tables, labels, read)
     return save_figure(figure, path, dpi=100)
 
@@ -93,24 +93,24 @@ def _draw_shares(axes: Axes, images: pd.DataFrame, labels: Sequence[str], column
     strip(axes)
 
 
-def _draw_scores(axes: Axes, alone: Scores) -> None:
-    """The accuracy of each guess without a pixel, with its 95 % interval."""
-    splits = list(next(iter(alone.values()), {}))
+def _draw_scores(axes: Axes, cheats: Scores) -> None:
+    """The accuracy of each cheat, with its 95 % interval."""
+    splits = list(next(iter(cheats.values()), {}))
     for k, split in enumerate(splits):
         value, low, high = (
-            np.array([scores[split][name] for scores in alone.values()])
+            np.array([scores[split][name] for scores in cheats.values()])
             for name in ("value", "low", "high")
         )
-        rows = np.arange(len(alone)) + 0.3 * (k - (len(splits) - 1) / 2)
+        rows = np.arange(len(cheats)) + 0.3 * (k - (len(splits) - 1) / 2)
         axes.errorbar(
             value, rows, xerr=(value - low, high - value), fmt="o", color=COLOURS[k], label=split
         )
         for place, score, end in zip(rows, value, high, strict=True):
             axes.text(end, place, f"  {score:.2f}", va="center", fontsize=8, color=COLOURS[k])
-    axes.set_yticks(range(len(alone)), alone, fontsize=8)
-    axes.set_ylim(len(alone) - 0.5, -0.5)
+    axes.set_yticks(range(len(cheats)), cheats, fontsize=8)
+    axes.set_ylim(len(cheats) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_title("Accuracy without a pixel", loc="left", fontsize=10)
+    axes.set_title("Accuracy of cheats", loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1), ncols=2)
     strip(axes)
 

@@ -29,9 +29,9 @@ CURVES = {
     "precision_recall": ("Precision and recall", "average_precision"),
 }
 HOW = {
-    "All classes together": "A cheat never looks at the image; a model that is not well ahead of "
-    "it may have learned the same. A line goes from 0 to 1. The lead is the difference on the same "
-    "patients: only where its interval is above 0 is the model shown to be ahead.",
+    "All classes together": "A cheat does not look at the disease; a model that is not well ahead "
+    "of it may have learned the same. A line goes from 0 to 1. The lead is the difference on the "
+    "same patients: only where its interval is above 0 is the model shown to be ahead.",
     "Class by class": "Each class against all others. Recall says how many of its images were "
     "found, precision how many of those given its name are of it.",
     "Confusion matrix": "A row is a true class, a column what its images were named; the diagonal "
@@ -75,6 +75,8 @@ def sections(
     """All of them, in order. The arguments are those of `util.report.write.write_report`."""
     parts = [_together(metrics), _by_class(metrics), _confusion(metrics, plots)]
     parts += [_curves(metrics, plots), _probes(metrics), _heat(metrics)]
+    if metrics["source_in_pictures"]:
+        parts.append(_source_in_pictures(metrics["source_in_pictures"]))
     parts += [_source_in_features(metrics), _calibration(metrics, plots)]
     parts += [_operating_points(metrics)]
     if metrics["prevalence"]:
@@ -157,6 +159,15 @@ def _heat(metrics: Mapping) -> Section:
     ]
     table = Table(("Share", "Value"), rows, True)
     return Section("Heat outside the lungs", sentence(heat["how"]), [table])
+
+
+def _source_in_pictures(known: Mapping) -> Section:
+    rows = [
+        Row("Named by picture statistics", [known["accuracy"]], "model"),
+        Row("Named after the commonest", [known["commonest"]]),
+    ]
+    table = Table(("Sources named rightly", "Share"), rows, True)
+    return Section("The source in the pictures", sentence(known["how"]), [table])
 
 
 def _source_in_features(metrics: Mapping) -> Section:

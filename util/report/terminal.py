@@ -29,6 +29,8 @@ def summary(metrics: Mapping) -> str:
         lines += [line(f"{label}: {name}", scores[name]) for name in BY_CLASS]
     for name, scores in {**metrics["cheats"], **metrics["probes"]}.items():
         lines += [line(f"{name}: {key}", scores[key]) for key in ("accuracy", "macro_f1")]
+    if known := metrics["source_in_pictures"]:
+        lines.append(line("source named by picture statistics", known["accuracy"]))
     lines.append(
         line("expected calibration error", metrics["calibration"]["expected_calibration_error"])
     )

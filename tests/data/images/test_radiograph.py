@@ -1,3 +1,4 @@
+import os
 import struct
 from zlib import compress, crc32
 
@@ -8,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import JPEGBaseline8Bit
 
 from data.images.gray import UnreadableImageError, by_table, to_8bit, usual_range
-from data.images.radiograph import read_radiograph, resize
+from data.images.radiograph import image_size, read_radiograph, resize
 from data.sample.dicom import write_dicom
 
 GRAY = np.arange(0, 252, 21, dtype=np.uint8).reshape(3, 4)  # 0, 21 ... 231
@@ -406,3 +407,24 @@ def test_the_size_of_the_file_is_reported_upright_and_a_png_is_read_whole(tmp_pa
     assert (turned.size, turned.info["size"]) == ((300, 320), (600, 640))
     png = read_radiograph(write_large(tmp_path / "a.png"), enough=75)
     assert png.size == png.info["size"] == (640, 600)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.dcm"])
+def test_the_header_tells_the_size_and_no_pixel_is_read(tmp_path, name):
+    path = tmp_path / name
+    gray = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
+    if name == "a.dcm":
+        write_dicom(path, gray)
+    else:
+        Image.fromarray(gray).save(path)
+    path.write_bytes(path.read_bytes()[:-1000])  # some of the pixels
+    assert image_size(path) == (64, 48)
+
+
+def test_what_has_no_header_has_no_size(tmp_path):
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "empty.dcm").touch()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")  # opening it would never end
+    for name in ("text.png", "empty.dcm", "pipe.png", "missing.png", ""):
+        assert image_size(tmp_path / name) is None

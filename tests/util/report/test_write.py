@@ -168,7 +168,7 @@ def test_the_sections_come_in_order_and_the_summary_first(write, form):
 
 def test_every_section_says_how_it_is_read(write):
     html, markdown = write()
-    assert html.count("<h2>") == html.count('<p class="note">') == 17
+    assert html.count("<h2>") == html.count('<p class="note">') == 18
     for block in markdown.split("\n## ")[1:]:
         assert block.split("\n")[2].endswith(".")
 
@@ -182,7 +182,7 @@ def test_the_report_says_that_it_is_no_medical_device(write):
 def test_verdicts_warnings_and_how_to_read_each_probe_are_there(write):
     html, markdown = write()
     metrics = example()
-    parts = [metrics["heat_outside_lungs"]]
+    parts = [metrics["heat_outside_lungs"], metrics["source_in_pictures"]]
     for name in ("probes", "cheats", "source_in_features"):
         parts += metrics[name].values()
     hows = [part["how"] for part in parts]
@@ -203,6 +203,13 @@ def test_the_probes_stand_beside_the_score_of_the_whole_image(write):
         assert f"{name.strip('*')} {{}} {{}} to {{}} {{}} {{}} to {{}}".format(*numbers) in text
 
 
+def test_what_pictures_show_of_the_source_stands_beside_the_commonest_source(write):
+    html, markdown = write()
+    assert "| Named by picture statistics | 0.907 (0.811 to 0.957) |" in markdown
+    assert "| Named after the commonest | 0.636 |" in markdown
+    assert "Named by picture statistics 0.907 0.811 to 0.957" in Page(html).text
+
+
 def test_every_chart_has_words_for_who_cannot_see_it(write, plots):
     alts, metrics = Page(write(plots=plots)[0]).alts, example()
     assert len(alts) == 6
@@ -216,12 +223,14 @@ def test_every_chart_has_words_for_who_cannot_see_it(write, plots):
 
 def test_what_was_not_measured_is_said_or_left_out(write):
     metrics = example() | {"cheats": {}, "verdicts": [], "prevalence": None, "operating_points": {}}
+    metrics["source_in_pictures"] = None
     html, markdown = write(metrics, gallery=[])
     assert Page(html).loads == []
     for report in (html, markdown):
         assert "the source alone" not in report.lower()
         assert "There are none to show." in report
         assert "In another population" not in report
+        assert "The source in the pictures" not in report
         assert "Nothing was measured here." in report
 
 
