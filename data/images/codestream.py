@@ -54,8 +54,9 @@ def repair(data: bytes, decode: Callable[[bytes], np.ndarray]) -> bytes:
     data = data.rstrip(b"\0")  # DICOM pads to an even length
     if data.startswith(START):
         data = _with_scan_parameters(data)
-    if data.endswith(END) or data.endswith(END + b"\xff"):
+    if data.rstrip(b"\xff").endswith(END):
         return data
+    data = data.rstrip(b"\xff")  # half of the marker
     if data.startswith(START) and not _is_whole(data, decode):
         raise ValueError("the compressed image is cut off")
     return data + END

@@ -119,7 +119,7 @@ def _check(dataset: pydicom.Dataset) -> None:
             " bright is dense"
         )
     dataset.PhotometricInterpretation = kind
-    samples = dataset.setdefault("SamplesPerPixel", 1).value
+    samples = dataset.SamplesPerPixel = dataset.get("SamplesPerPixel") or 1
     if samples != (1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3):
         raise UnreadableImageError(f"{samples} samples a pixel, but {kind}; expected grayscale")
     dataset.setdefault("PlanarConfiguration", 0)

@@ -55,7 +55,7 @@ def read_frame(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
         stored = _coloured(stored, dataset)
     if stored.ndim == 2:
         return _in_lowest(stored, bits, dataset)
-    stored = (stored >> max(0, 8 * stored.itemsize - 8)).astype(np.uint8)
+    stored = (stored >> max(0, dataset.BitsStored - 8)).astype(np.uint8)
     dataset.BitsAllocated = dataset.BitsStored = 8
     return _gray(stored, kind)
 
@@ -68,10 +68,10 @@ def _decode(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     _describe(dataset, frame)  # a codec allocates what the frame claims, however much that is
     by_pillow = partial(_by_pillow, enough=enough)
-    decoders = [partial(_by_pydicom, dataset=dataset), _by_opencv, by_pillow]
+    decoders = [partial(_by_pydicom, dataset=dataset), by_pillow]
     if syntax == JPEGBaseline8Bit and not dataset.PixelRepresentation:
         # Pillow is 8 times as fast here as pylibjpeg, and within one gray level of it.
-        decoders = [by_pillow, *decoders[:2]]
+        decoders.reverse()
     decode = partial(_by_first, decoders)
     return decode(repair(frame, decode))
 
@@ -83,8 +83,8 @@ def _describe(dataset: pydicom.Dataset, frame: bytes) -> None:
         raise UnreadableImageError(f"the compressed image has {columns} x {rows} pixels")
     check_size(rows, columns)
     dataset.Columns, dataset.Rows, dataset.SamplesPerPixel = columns, rows, samples
-    dataset.BitsAllocated = 8 if bits <= 8 else 16
-    if dataset.BitsStored > dataset.BitsAllocated:
+    claimed, dataset.BitsAllocated = dataset.BitsAllocated, 8 if bits <= 8 else 16
+    if not dataset.BitsStored <= dataset.BitsAllocated <= claimed:
         dataset.BitsStored = bits
     if (samples == 1) != dataset.PhotometricInterpretation.startswith("MONOCHROME"):
         dataset.PhotometricInterpretation = "MONOCHROME2" if samples == 1 else "RGB"
@@ -102,15 +102,6 @@ def _by_first(decoders: Sequence[Callable[[bytes], np.ndarray]], frame: bytes) -
 def _by_pydicom(frame: bytes, dataset: pydicom.Dataset) -> np.ndarray:
     dataset.PixelData = encapsulate([frame])
     return get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, index=0, raw=True)[0]
-
-
-def _by_opencv(frame: bytes) -> np.ndarray:
-    import cv2  # 0.2 s, which hardly any file needs
-
-    pixels = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("OpenCV does not read it")
-    return pixels if pixels.ndim == 2 else pixels[..., 2::-1]
 
 
 def _by_pillow(frame: bytes, enough: int | None) -> np.ndarray:

@@ -17,27 +17,21 @@ from pydicom.datadict import dictionary_VR
 from pydicom.pixels import apply_modality_lut, apply_windowing
 
 from data.images.gray import by_table, to_8bit, usual_range
+from data.images.is_radiograph import MIN_CONTRAST
 
 FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
-# What a window shows: this part of the pixels is neither black nor white, and nine tenths of all
-# pixels span so many gray levels. Radiographs have 35 or more of these (data/images/is_radiograph).
-MIN_INSIDE, MIN_SPAN = 0.1, 30
+SIDE = 128  # rows and columns, at least, by which a window is judged; where there are so many
 
 Convert = Callable[[np.ndarray], np.ndarray]
 
 
 def to_gray(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     """Values (H, W) as in the file -> (H, W) uint8."""
-    film = _without_padding(stored, dataset)
     rescale = _rescale(dataset)
     modality = _first_table(dataset, "ModalityLUTSequence")
     values = modality.look_up if modality else partial(apply_modality_lut, ds=rescale)
-    convert = None
-    for voi in _voi(dataset, rescale, values):
-        if _shows(by_table(film, voi)):
-            convert = voi
-            break
-    convert = convert or _by_range(film, rescale, modality, values)
+    convert = _first_that_shows(stored, dataset, values, _voi(dataset, rescale, values))
+    convert = convert or _by_range(_without_padding(stored, dataset), rescale, modality, values)
     if presentation := _first_table(dataset, "PresentationLUTSequence"):
         convert = partial(_present, convert=convert, table=presentation)
     gray = by_table(stored, convert)
@@ -63,14 +57,24 @@ class _Table(NamedTuple):
 # ---- Stored values -> gray ----
 
 
-def _voi(dataset: pydicom.Dataset, rescale: pydicom.Dataset, values: Convert) -> Iterator[Convert]:
-    """The conversions that the header offers, the preferred one first."""
+def _voi(
+    dataset: pydicom.Dataset, rescale: pydicom.Dataset, values: Convert
+) -> Iterator[tuple[Convert, float]]:
+    """The conversions that the header offers, the preferred one first, and how many values each
+    spreads from black to white."""
+    if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
+        return  # they are of gray values only (PS3.3, C.11.2)
     for table in _tables(dataset, "VOILUTSequence"):
-        yield lambda stored, table=table: to_8bit(table.look_up(values(stored)), 0, table.white)
+        yield (
+            lambda stored, table=table: to_8bit(table.look_up(values(stored)), 0, table.white),
+            len(table.entries),
+        )
     for window in _windows(dataset, rescale):
-        black, white = _window_range(window)
-        yield lambda stored, window=window, ends=(black, white): to_8bit(
-            apply_windowing(values(stored), window), *ends
+        yield (
+            lambda stored, window=window: to_8bit(
+                apply_windowing(values(stored), window), *_window_range(window)
+            ),
+            window.WindowWidth,
         )
 
 
@@ -93,9 +97,26 @@ def _present(stored: np.ndarray, convert: Convert, table: _Table) -> np.ndarray:
     return to_8bit(table.entries[np.rint(places).astype(np.intp)], 0, table.white)
 
 
-def _shows(gray: np.ndarray) -> bool:
-    dark, bright = np.percentile(gray, [5, 95])
-    return bright - dark >= MIN_SPAN and ((gray > 0) & (gray < 255)).mean() >= MIN_INSIDE
+def _first_that_shows(
+    stored: np.ndarray,
+    dataset: pydicom.Dataset,
+    values: Convert,
+    vois: Iterator[tuple[Convert, float]],
+) -> Convert | None:
+    """The first conversion that the film does not lie outside of.
+
+    It does if it is blank once converted, though it has contrast by the values that it may have, or
+    beyond the window. So a film that is blank in itself stays blank.
+    """
+    few = stored[:: stored.shape[0] // SIDE or 1, :: stored.shape[1] // SIDE or 1]
+    ends = np.percentile(_without_padding(few, dataset), [5, 95], method="inverted_cdf")
+    ends = ends.astype(stored.dtype)
+    contrast = 255 * float(np.ptp(values(ends)))
+    full = float(np.ptp(values(np.array(_stored_range(dataset)))))
+    for convert, width in vois:
+        if np.ptp(convert(ends)) >= MIN_CONTRAST or contrast / min(width, full) < MIN_CONTRAST:
+            return convert
+    return None
 
 
 def _window_range(window: pydicom.Dataset) -> tuple[float, float]:
@@ -140,9 +161,10 @@ def _rescale(dataset: pydicom.Dataset) -> pydicom.Dataset:
 def _windows(dataset: pydicom.Dataset, rescale: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     function = str(dataset.get("VOILUTFunction") or "").strip().upper()
     function = function if function in FUNCTIONS else "LINEAR"
+    least = 1 if function == "LINEAR" else np.nextafter(0, 1)  # PS3.3 C.11.2.1.2 and C.11.2.1.3
     centres, widths = (_numbers(dataset, name) for name in ("WindowCenter", "WindowWidth"))
     for centre, width in zip(centres, widths, strict=False):
-        if math.isfinite(centre) and math.isfinite(width) and width >= (function == "LINEAR"):
+        if math.isfinite(centre) and math.isfinite(width) and width >= least:
             window = pydicom.Dataset(rescale)
             window.WindowCenter, window.WindowWidth, window.VOILUTFunction = centre, width, function
             yield window
@@ -157,13 +179,13 @@ def _tables(dataset: pydicom.Dataset, keyword: str) -> Iterator[_Table]:
         try:
             count, first, _ = map(int, item.LUTDescriptor)
             data = item["LUTData"].value
-        except (AttributeError, KeyError, TypeError, ValueError):
+            count = count or 2**16
+            if isinstance(data, bytes):  # of 8 bits, one entry a byte
+                order = "<" if dataset.is_little_endian else ">"
+                data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * count else np.uint8)
+            entries = np.atleast_1d(np.asarray(data, np.int64))[:count]
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             continue
-        count = count or 2**16
-        if isinstance(data, bytes):  # of 8 bits, one entry a byte
-            order = "<" if dataset.is_little_endian else ">"
-            data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * count else np.uint8)
-        entries = np.atleast_1d(np.asarray(data, np.int64))[:count]
         if len(entries) > 1 and 0 <= entries.min() < entries.max() < 2**16:
             yield _Table(first, entries.astype(np.uint16))
 
