@@ -76,4 +76,4 @@ def _log_classes(images: RadiographDataset | RawDataset, mapping: Mapping[str, i
     present = set(images.targets)
     if lacking := [name for k, name in enumerate(class_names(mapping)) if k not in present]:
         text = "no image of %s, which the model knows: evaluated on its other classes"
-        log.warning(text, " and ".join(lacking))
+        log.warning(text, " or ".join(lacking))

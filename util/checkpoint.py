@@ -139,6 +139,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     for name in ("mapping", "input", "config"):
         if not isinstance(content[name], dict):
             raise ValueError(f"{path}: {name} is {content[name]!r}; expected a dict")
+    mapping = content["mapping"]
+    if not all(isinstance(index, int) for index in mapping.values()):
+        raise ValueError(f"{path}: mapping is {mapping!r}; expected an index for each label")
     found, known = content["input"], ORIGINAL["input"].keys()
     if not {"size", "mean", "std"} <= found.keys() <= known:
         raise ValueError(f"{path}: input has {', '.join(found)}; expected {', '.join(known)}")

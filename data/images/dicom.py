@@ -17,6 +17,10 @@ from data.images.warnings_off import warnings_off
 from data.record import clean_age, clean_sex, clean_view
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = (
+    *("PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422"),
+    *("YBR_ICT", "YBR_RCT"),
+)
 
 
 def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
@@ -112,14 +116,17 @@ def _check(dataset: pydicom.Dataset) -> None:
     for name, usual in (("BitsStored", dataset.BitsAllocated), ("PixelRepresentation", 0)):
         if not isinstance(dataset.get(name), int):
             setattr(dataset, name, usual)
+    dataset.BitsStored = dataset.BitsStored or dataset.BitsAllocated
     kind = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
-    if not kind:
+    if kind not in {*MONOCHROME, *COLOURS}:
+        found = f"PhotometricInterpretation {kind}" if kind else "no PhotometricInterpretation"
         raise UnreadableImageError(
-            "no PhotometricInterpretation; expected MONOCHROME1 or MONOCHROME2, which say whether"
-            " bright is dense"
+            f"{found}; expected MONOCHROME1 or MONOCHROME2, which say whether bright is dense"
         )
     dataset.PhotometricInterpretation = kind
-    samples = dataset.SamplesPerPixel = dataset.get("SamplesPerPixel") or 1
+    if not dataset.get("SamplesPerPixel"):
+        dataset.SamplesPerPixel = 1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3
+    samples = dataset.SamplesPerPixel
     if samples != (1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3):
         raise UnreadableImageError(f"{samples} samples a pixel, but {kind}; expected grayscale")
     dataset.setdefault("PlanarConfiguration", 0)

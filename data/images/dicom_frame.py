@@ -51,11 +51,13 @@ def read_frame(dataset: pydicom.Dataset, enough: int | None) -> np.ndarray:
     kind = dataset.PhotometricInterpretation
     with _all_bits(dataset) as bits:
         stored = _decode(dataset, enough)
+    used = dataset.BitsStored
     if kind == "PALETTE COLOR":
         stored = _coloured(stored, dataset)
+        used = 8 * stored.itemsize
     if stored.ndim == 2:
         return _in_lowest(stored, bits, dataset)
-    stored = (stored >> max(0, dataset.BitsStored - 8)).astype(np.uint8)
+    stored = (stored >> max(0, used - 8)).clip(0, 255).astype(np.uint8)
     dataset.BitsAllocated = dataset.BitsStored = 8
     return _gray(stored, kind)
 
@@ -83,9 +85,10 @@ def _describe(dataset: pydicom.Dataset, frame: bytes) -> None:
         raise UnreadableImageError(f"the compressed image has {columns} x {rows} pixels")
     check_size(rows, columns)
     dataset.Columns, dataset.Rows, dataset.SamplesPerPixel = columns, rows, samples
-    claimed, dataset.BitsAllocated = dataset.BitsAllocated, 8 if bits <= 8 else 16
-    if not dataset.BitsStored <= dataset.BitsAllocated <= claimed:
+    allocated = 8 if bits <= 8 else 16
+    if dataset.BitsStored > allocated or dataset.BitsAllocated < bits:
         dataset.BitsStored = bits
+    dataset.BitsAllocated = allocated
     if (samples == 1) != dataset.PhotometricInterpretation.startswith("MONOCHROME"):
         dataset.PhotometricInterpretation = "MONOCHROME2" if samples == 1 else "RGB"
 

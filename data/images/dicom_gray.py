@@ -140,6 +140,8 @@ def _without_padding(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray
     ends += _numbers(dataset, "PixelPaddingRangeLimit")[:1] if ends else []
     if not ends or not np.isfinite(ends).all():
         return stored.ravel()
+    if stored.dtype.kind in "iu":  # some headers give it as unsigned where the pixels are signed
+        ends = np.array(ends, np.int64).astype(stored.dtype)
     film = stored[(stored < min(ends)) | (stored > max(ends))]
     return film if film.size else stored.ravel()
 

@@ -8,7 +8,12 @@ from PIL import Image
 # What radiographs come as. Pillow reads more formats, some by starting another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "AVIF")
 HEAD = 512  # bytes that tell
-DICOMDIR = b"1.2.840.10008.1.3.10"  # the class of the index of a disc
+# The classes of DICOM files that never hold an image: the index of a disc, presentation states,
+# structured reports and documents.
+WITHOUT_IMAGE = (
+    b"1.2.840.10008.1.3.10",
+    *(b"1.2.840.10008.5.1.4.1.1.%d." % kind for kind in (11, 88, 104)),
+)
 TEXT = bytes([*b"\t\n\f\r", *range(32, 127), *range(128, 256)])
 # Images that nothing here reads, by their first bytes, or by the brand of an ISO media file.
 UNREAD = {b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"8BPS": "Photoshop"}
@@ -69,9 +74,9 @@ def unread_format(head: bytes) -> str | None:
 
 
 def may_be_radiograph(head: bytes) -> bool:
-    """Whether the file begins as an image or as a DICOM file other than the index of a disc."""
+    """Whether the file begins as an image or as a DICOM file that can hold one."""
     if is_dicom(head):
-        return DICOMDIR not in head
+        return not any(kind in head for kind in WITHOUT_IMAGE)
     # Two letters make a BMP or a PPM, as far as Pillow looks.
     return not _is_text(head) and bool(picture_format(head) or unread_format(head))
 

@@ -53,7 +53,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         if reason := (
             (original.lower().endswith(ARCHIVES) and Mismatch("an archive; unzip it"))
             or (not label and Mismatch("not in a class folder"))
-            or (path not in images and "no image file, by its name")
+            or (path not in images and "not an image file")
             or ("masks" in name.parts and "a mask, not a radiograph")
             or (_is_known(patient) and Mismatch(f"'{patient}' is no patient's folder"))
         ):

@@ -62,7 +62,7 @@ def test_batches_need_no_room_in_dev_shm(dataset):
     if not may_mount():
         pytest.skip("needs unshare, with which a process gets a /dev/shm of its own")
     command = ["unshare", "-rm", "sh", "-c", MOUNT, "sh", sys.executable, "-c", SMALL, dataset]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=55)
     images = open_images(dataset)
     wanted = sum(int(images.__getitems__(batch)[0].numpy().sum()) for batch in BATCHES)
     assert (done.returncode, done.stdout) == (0, f"{wanted}\n"), done.stderr

@@ -34,7 +34,7 @@ def flags(tmp_path_factory):
 
 def begin(folder, flags):
     """Starts the command; returns it when it has cleared what a killed one left, and works."""
-    left = partial(folder) / ".audit.0.png"  # as if half written
+    left = partial(folder) / ".audit.0a1b2c3d.png"  # as if half written
     if left.parent.exists():
         left.touch()
     command = [sys.executable, "generate_dataset.py", folder, *flags]

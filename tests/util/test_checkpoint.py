@@ -121,6 +121,7 @@ def test_a_file_cut_short_or_of_something_else_is_one_line(tmp_path):
     ("field", "value", "message"),
     [
         ("mapping", ["A"], r"mapping is \['A'\]; expected a dict"),
+        ("mapping", {"A": "0"}, r"mapping is {'A': '0'}; expected an index for each label"),
         ("input", {"height": 1}, "input has height; expected size, mean, std, prepared, mode"),
     ],
 )

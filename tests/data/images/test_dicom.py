@@ -170,6 +170,8 @@ TABLE = {
     "the second window, as the first is not a number": (
         U16, THIRDS, BITS | window(["", 2048], [400, 4096]), [0, 85, 170, 255],
     ),
+    "no bit stored": (U8, [0, 100, 255], {"BitsStored": 0, "HighBit": 7}, [0, 100, 255]),
+    "empty SamplesPerPixel": (U8, [0, 100, 255], {"SamplesPerPixel": None}, [0, 100, 255]),
     # A window that does not show the values counts as absent, too.
     "window below all values": (
         U8, [100, 150, 200], window(20, 40), [100, 150, 200],
@@ -197,6 +199,10 @@ TABLE = {
     ),
     "lower case, gray in colour": (
         U8, [[0] * 3, [100] * 3, [255] * 3], {"PhotometricInterpretation": "rgb"}, [0, 100, 255],
+    ),
+    "12 in 16 bit, gray in colour": (
+        U16, [[0] * 3, [1600] * 3, [4080] * 3], BITS | {"PhotometricInterpretation": "RGB"},
+        [0, 100, 255],
     ),
 }  # fmt: skip
 
@@ -368,6 +374,19 @@ def test_jpeg_lossless_gives_the_same_values(tmp_path, bits):
     )
 
 
+def test_a_header_of_8_bits_does_not_cut_a_frame_of_12(tmp_path):
+    values = np.linspace(0, 4095, 256).reshape(16, 16).astype(np.uint16)
+    write_dicom(tmp_path / "raw.dcm", values, BitsStored=12)
+    write_dicom(tmp_path / "small.dcm", np.zeros((16, 16), np.uint8))
+    small = dcmread(tmp_path / "small.dcm")
+    small.add_new("PixelData", "OB", encapsulate([jpeg_lossless(values, 12)]))
+    small.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    small.save_as(tmp_path / "small.dcm")
+    np.testing.assert_array_equal(
+        read_gray(tmp_path / "small.dcm"), read_gray(tmp_path / "raw.dcm")
+    )
+
+
 @pytest.mark.parametrize(
     "name", ["bigendian", "implicit", "RLE", "jp2klossless", "jpeg_ls_lossless"]
 )
@@ -485,6 +504,10 @@ def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
             without("PhotometricInterpretation"),
             "no PhotometricInterpretation; expected MONOCHROME1 or MONOCHROME2",
         ),
+        (
+            with_header(PhotometricInterpretation="GRAYSCALE"),
+            "PhotometricInterpretation GRAYSCALE; expected MONOCHROME1 or MONOCHROME2, which",
+        ),
         (with_header(np.zeros((4, 4), np.uint16), HighBit=16), "HighBit 16 in values of 16 bits"),
         (private_syntax, "pixels in the private transfer syntax 1.2.840.113619.5.2.1, which"),
         (with_header(np.zeros((3, 4, 4), np.uint8)), "3 frames; expected one radiograph"),
@@ -506,7 +529,7 @@ def test_of_a_broken_file_pydicom_logs_nothing(tmp_path, caplog, write, read):
             "60000 x 60000 pixels; expected at most 100,000,000",
         ),
         (no_frame, "no start of frame"),
-        (nested, "broken image"),
+        (nested, "a.dcm: broken image"),
         (with_header(Rows=0), "'Rows' value of '0'"),
         (with_header(Rows=None), "no Rows in the DICOM header"),
         (with_header(Rows=65), "less than expected"),
@@ -579,6 +602,20 @@ def test_padding_does_not_set_the_gray_scale(tmp_path, header):
     film, padded = (read_gray(tmp_path / name) for name in ("film.dcm", "a.dcm"))
     np.testing.assert_array_equal(padded[20:], film[20:])
     assert set(film.ravel()) == {0, 255}
+
+
+@pytest.mark.parametrize(("dtype", "vr", "padding"), [(I16, "US", 63536), (U16, "SS", -2000)])
+def test_padding_of_the_other_sign_does_not_set_the_gray_scale(tmp_path, dtype, vr, padding):
+    scan = np.full((64, 64), 1000, dtype)
+    scan[:, 32:] = 2000
+    write_dicom(tmp_path / "film.dcm", scan)
+    scan[:20] = np.array(padding).astype(dtype)
+    write_dicom(tmp_path / "a.dcm", scan)
+    dataset = dcmread(tmp_path / "a.dcm")
+    dataset.add_new("PixelPaddingValue", vr, padding)
+    dataset.save_as(tmp_path / "a.dcm")
+    film, padded = (read_gray(tmp_path / name) for name in ("film.dcm", "a.dcm"))
+    np.testing.assert_array_equal(padded[20:], film[20:])
 
 
 def test_one_bad_number_does_not_hide_the_next(tmp_path):

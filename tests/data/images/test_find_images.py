@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    MediaStorageDirectoryStorage,
+)
 
 from data.images.find_images import find_images
 from data.inputs import find_inputs, read_input
@@ -72,18 +77,23 @@ def test_a_film_is_found_and_read_whatever_its_name(tmp_path, name):
     assert read_input(file, FORM).error is None
 
 
-def dicomdir(tmp_path):
+def without_image(tmp_path, kind=MediaStorageDirectoryStorage):
     write_dicom(tmp_path / "d", SCAN)
     dataset = dcmread(tmp_path / "d")
     (tmp_path / "d").unlink()
-    dataset.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
-    dataset.SOPClassUID = MediaStorageDirectoryStorage
+    dataset.file_meta.MediaStorageSOPClassUID = kind
+    dataset.SOPClassUID = kind
     del dataset.PixelData
     file = io.BytesIO()
     dataset.save_as(file)
     return file.getvalue()
 
 
+IMAGELESS = (
+    BasicTextSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+)
 # What lies beside the films of an export or a download.
 BESIDE = {
     "LOCKFILE": b"", "README": b"Pyramid of folders, see below", "VERSION": b"BMI viewer 3.1\n",
@@ -98,7 +108,9 @@ BESIDE = {
 
 
 def test_what_lies_beside_the_films_of_a_folder_is_passed_over(tmp_path):
-    (tmp_path / "DICOMDIR").write_bytes(dicomdir(tmp_path))
+    (tmp_path / "DICOMDIR").write_bytes(without_image(tmp_path))
+    for kind in IMAGELESS:
+        (tmp_path / kind.name).write_bytes(without_image(tmp_path, kind))
     for name, content in BESIDE.items():
         (tmp_path / name).write_bytes(content)
     assert find_images(tmp_path) == [tmp_path]
@@ -108,7 +120,7 @@ def test_what_lies_beside_the_films_of_a_folder_is_passed_over(tmp_path):
 
 @pytest.mark.parametrize("name", ["DICOMDIR", *BESIDE])
 def test_whatever_is_named_is_taken(tmp_path, name):
-    (tmp_path / name).write_bytes(BESIDE.get(name) or dicomdir(tmp_path))
+    (tmp_path / name).write_bytes(BESIDE.get(name) or without_image(tmp_path))
     assert find_images(tmp_path / name) == [tmp_path / name]
     assert read_input(tmp_path / name, FORM).error
 

@@ -136,8 +136,8 @@ def test_what_is_no_image_or_in_no_class_is_left_out_with_its_reason(tmp_path):
     assert {item.original: item.reason for item in dropped} == {
         "README.txt": "not in a class folder",
         "b.png": "not in a class folder",
-        "normal/notes.txt": "no image file, by its name",
-        "normal/scan.nii.gz": "no image file, by its name",
+        "normal/notes.txt": "not an image file",
+        "normal/scan.nii.gz": "not an image file",
     }
 
 
