@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from data.images.picture_statistics import NAMES
+from data.images.picture_statistics import STATISTICS
 from util.metrics.intervals import Metric, clustered_wilson, metric
 
-SHAPE, STATISTICS = "file shape", "picture statistics"
-CHEATS = ("source", "view", SHAPE, STATISTICS)
-MODEL = f"a logistic regression of {len(NAMES)} numbers of each picture, fitted to train"
+BY_SHAPE, BY_STATISTICS = "file shape", "picture statistics"
+CHEATS = ("source", "view", BY_SHAPE, BY_STATISTICS)
+MODEL = f"a logistic regression of {len(STATISTICS)} numbers of each picture, fitted to train"
 MEASURED = "brightness, contrast, sharpness, noise, compression, proportions and border"
 
 
@@ -31,15 +31,15 @@ def chances_of_cheats(
     """
     chances = {name: chances_by(name, train, images, labels) for name in ("source", "view")}
     if _measured(train, images):
-        shapes = (table.assign(**{SHAPE: _shapes(table)}) for table in (train, images))
-        chances[SHAPE] = chances_by(SHAPE, *shapes, labels)
-        chances[STATISTICS] = chances_by_statistics("label", train, images, labels)
+        shapes = (table.assign(**{BY_SHAPE: _shapes(table)}) for table in (train, images))
+        chances[BY_SHAPE] = chances_by(BY_SHAPE, *shapes, labels)
+        chances[BY_STATISTICS] = chances_by_statistics("label", train, images, labels)
     return chances
 
 
 def explain(cheat: str) -> str:
     """How one of CHEATS comes to its answer."""
-    if cheat == STATISTICS:
+    if cheat == BY_STATISTICS:
         return f"{MODEL}: {MEASURED}, as a network sees them"
     return f"each image gets the shares of the classes that its {cheat} has in train"
 
@@ -66,8 +66,8 @@ def chances_by_statistics(
     """
     several = train[column].nunique() > 1
     classifier = LogisticRegression(max_iter=1000) if several else DummyClassifier()
-    model = make_pipeline(StandardScaler(), classifier).fit(train[[*NAMES]], train[column])
-    chances = pd.DataFrame(model.predict_proba(images[[*NAMES]]), columns=model.classes_)
+    model = make_pipeline(StandardScaler(), classifier).fit(train[[*STATISTICS]], train[column])
+    chances = pd.DataFrame(model.predict_proba(images[[*STATISTICS]]), columns=model.classes_)
     return chances.reindex(columns=list(values), fill_value=0.0).to_numpy()
 
 
@@ -116,7 +116,7 @@ def source_in_pictures(train: pd.DataFrame, images: pd.DataFrame) -> dict | None
 
 
 def _measured(*tables: pd.DataFrame) -> bool:
-    return all({"width", "height", *NAMES} <= {*table} for table in tables)
+    return all({"width", "height", *STATISTICS} <= {*table} for table in tables)
 
 
 def _shapes(table: pd.DataFrame) -> list[str]:

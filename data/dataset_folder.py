@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from data.images.picture_statistics import NAMES
+from data.images.picture_statistics import STATISTICS
 from data.images.preparation import Preparation
 from data.prepare import Prepared
 from data.record import Dropped, csv_text
@@ -110,7 +110,7 @@ def write_tables(
         fingerprint.update(table.to_csv(index=False).encode())
         fingerprint.update("".join(item.digest for item in of_split).encode())
     rows = [(item.filename, item.width, item.height, *item.statistics) for item in kept]
-    table = pd.DataFrame(rows, columns=["filename", "width", "height", *NAMES])
+    table = pd.DataFrame(rows, columns=["filename", "width", "height", *STATISTICS])
     _write_csv(table, folder / PICTURES, float_format="%.6g")
     rows = [_escaped(asdict(item)) for item in sorted(dropped, key=lambda d: (d.source, d.row))]
     table = pd.DataFrame(rows, columns=list(Dropped.__dataclass_fields__))
@@ -194,11 +194,11 @@ def read_split(folder: Path, split: str) -> pd.DataFrame:
 
 def add_pictures(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     """The metadata with the numbers of each picture: `width` and `height` of the raw file, and the
-    NAMES of data.images.picture_statistics. As it is, with a warning, if the folder lacks them.
+    STATISTICS of data.images.picture_statistics. Without, and with a warning, if it has none.
     """
     path = folder / PICTURES
     try:
-        pictures = pd.read_csv(path, index_col="filename")[["width", "height", *NAMES]]
+        pictures = pd.read_csv(path, index_col="filename")[["width", "height", *STATISTICS]]
         numbers = pictures.astype(float).reindex(table["filename"]).set_axis(table.index)
     except (OSError, ValueError, KeyError):  # also of pandas for a broken table, or a name twice
         numbers = None

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-NAMES = (
+STATISTICS = (
     "brightness", "contrast", *(f"percentile_{p}" for p in PERCENTILES),
     "black", "white", "gray_levels",
     "fine_detail", "medium_detail", "coarse_detail", "noise",
@@ -21,9 +21,9 @@ TINY = 0.1  # gray levels; an even picture has logarithms, too
 
 
 def picture_statistics(image: np.ndarray) -> tuple[float, ...]:
-    """A finite number for each of NAMES. image: a prepared film, (H, W) uint8, 16 pixels or more.
+    """A finite number for each of STATISTICS; at 256 pixels that takes half a millisecond.
 
-    At 256 pixels that takes 0.3 ms.
+    image: a prepared film, (H, W) uint8, of 16 pixels or more.
     """
     return tuple(float(number) for number in (*_tones(image), *_detail(image), *_border(image)))
 
@@ -39,24 +39,24 @@ def _tones(image: np.ndarray) -> list[float]:
 
 
 def _detail(image: np.ndarray) -> list[float]:
-    """Detail of 1, 2 and 4 pixels; noise; pixels like their neighbour; steps; proportions.
+    """Detail of 1, 2 and 4 pixels; noise; pixels like their neighbour; blocks; proportions.
 
-    Detail is the mean of the Laplacian, noise its median, which edges do not move; each as a
-    logarithm. Blocks are steps at each 8th pixel over those elsewhere. A film that was squashed has
-    steeper steps one way than the other.
+    Detail is the mean difference of a pixel from the 3 x 3 around it, noise the median, which edges
+    do not move; both as logarithms. Blocks are steps at each 8th pixel over those elsewhere. A film
+    that was squashed has steeper steps one way than the other.
     """
-    laplacians, smaller = [], image
+    details, smaller = [], image
     for _ in range(3):
-        laplacians.append(cv2.convertScaleAbs(cv2.Laplacian(smaller, cv2.CV_16S)))
+        details.append(cv2.absdiff(smaller, cv2.blur(smaller, (3, 3))))
         smaller = cv2.resize(smaller, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    noise = np.searchsorted(np.cumsum(_histogram(laplacians[0])), 0.5)
+    noise = np.searchsorted(np.cumsum(_histogram(details[0])), 0.5)
     across, down = cv2.absdiff(image[:, 1:], image[:, :-1]), cv2.absdiff(image[1:], image[:-1])
-    profiles = _means(across, 0), _means(down, 1)
     (wide, wide_at), (high, high_at) = (
-        (steps.mean() + TINY, steps[BLOCK - 1 :: BLOCK].mean() + TINY) for steps in profiles
+        (steps.mean() + TINY, steps[BLOCK - 1 :: BLOCK].mean() + TINY)
+        for steps in (_means(across, 0), _means(down, 1))
     )
     return [
-        *(np.log(cv2.mean(laplacian)[0] + TINY) for laplacian in laplacians),
+        *(np.log(cv2.mean(detail)[0] + TINY) for detail in details),
         np.log(noise + TINY),
         1 - cv2.countNonZero(across) / across.size,
         np.log(wide_at / wide) + np.log(high_at / high),
@@ -76,7 +76,7 @@ def _border(image: np.ndarray) -> list[float]:
         np.mean([cv2.mean(part)[0] for part in frame]),
         corners.mean(),
         corners.std(axis=(1, 2)).mean(),
-        *(np.ptp(places) / side if len(places) else 0 for places in filled),
+        *((np.ptp(places) + 1) / side if len(places) else 0 for places in filled),
     ]
 
 

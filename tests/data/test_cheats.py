@@ -15,7 +15,7 @@ from data.cheats import (
     shape_class,
     source_in_pictures,
 )
-from data.images.picture_statistics import NAMES
+from data.images.picture_statistics import STATISTICS
 
 
 def table(*pairs):
@@ -81,8 +81,8 @@ def test_files_of_nearly_one_size_are_of_one_shape(sides, expected):
 def films(labels, sources, seed=0, **numbers):
     """Metadata with random numbers of each picture, but for those that are given."""
     n = len(labels)
-    random = np.random.default_rng(seed).normal(size=(n, len(NAMES)))
-    return pd.DataFrame(random, columns=[*NAMES]).assign(
+    random = np.random.default_rng(seed).normal(size=(n, len(STATISTICS)))
+    return pd.DataFrame(random, columns=[*STATISTICS]).assign(
         label=labels, source=sources, view="PA", patient_id=[f"p{k}" for k in range(n)],
         **{"width": 1000, "height": 1000} | numbers,
     )  # fmt: skip
@@ -102,9 +102,9 @@ def test_picture_statistics_name_what_a_linear_model_can_read_off_them():
     np.testing.assert_allclose(chances.sum(1), 1)
     assert (chances[:, 3] == 0).all()
     assert (np.array(labels)[chances.argmax(1)] == images["label"]).mean() > 0.95
-    scale = StandardScaler().fit(train[[*NAMES]])
-    model = LogisticRegression().fit(scale.transform(train[[*NAMES]]), train["label"])
-    wanted = model.predict_proba(scale.transform(images[[*NAMES]]))
+    scale = StandardScaler().fit(train[[*STATISTICS]])
+    model = LogisticRegression().fit(scale.transform(train[[*STATISTICS]]), train["label"])
+    wanted = model.predict_proba(scale.transform(images[[*STATISTICS]]))
     np.testing.assert_allclose(chances[:, [1, 2, 0]], wanted, atol=1e-3)
 
 

@@ -19,7 +19,7 @@ from data.dataset_folder import (
     staging,
     write_tables,
 )
-from data.images.picture_statistics import NAMES, picture_statistics
+from data.images.picture_statistics import STATISTICS, picture_statistics
 from data.images.preparation import Preparation
 from data.prepare import prepare
 from data.record import Dropped, Record
@@ -116,7 +116,7 @@ def test_the_numbers_of_each_picture_come_back_with_its_row(make_dataset):
     assert set(found["width"]) == set(found["height"]) == {16}
     for _, row in found.iterrows():
         wanted = picture_statistics(np.asarray(Image.open(folder / "train" / row["filename"])))
-        np.testing.assert_allclose(row[[*NAMES]].astype(float), wanted, rtol=1e-5)
+        np.testing.assert_allclose(row[[*STATISTICS]].astype(float), wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
