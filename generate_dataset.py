@@ -33,11 +33,14 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="generate_dataset.py", description=__doc__)
     add = parser.add_argument
     add("save_path", metavar="SAVE_PATH", help="folder to make, new or empty")
+    group = parser.add_argument_group("sources, any mix of them")
     for name, source in SOURCES.items():
         if name == "table":
-            add("--table", metavar="FILE.csv", action="append", help=source.DESCRIPTION)
+            group.add_argument(
+                "--table", metavar="FILE.csv", action="append", help=source.DESCRIPTION
+            )
         else:
-            add(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
+            group.add_argument(f"--{name}", metavar="DIR", help=source.DESCRIPTION)
     text = "draw synthetic radiographs into SAVE_PATH-raw, laid out as the sources; use those"
     add("--sample", action="store_true", help=text)
     text = "width and height of the PNGs, pixels; below 256 a few near copies may be missed. auto:"
@@ -53,8 +56,8 @@ def arguments() -> argparse.Namespace:
     add("--hold-out-source", metavar="NAME", help=text)
     text = "earlier dataset folder: its patients stay where they are, new ones are placed"
     add("--split-from", metavar="DATASET", help=text)
-    text = "projections to keep, as the metadata or the DICOM header names them; siim, covidx and"
-    text += " folder have only frontal images, which are kept if no view is given"
+    text = "projections to keep, as the metadata or the DICOM header names them; an image without"
+    text += " a view is kept if its source has only frontal ones"
     views = ["PA", "AP", "AP Supine", "AP Erect"]
     add("--views", nargs="+", type=clean_view, metavar="VIEW", default=views, help=text)
     add("--seed", type=int, default=1337, help="draws the split and the sample")

@@ -28,8 +28,8 @@ def _tabulate(tables: dict[str, pd.DataFrame], columns: list[str]) -> pd.DataFra
 
 
 def age_band(age: str) -> str:
-    """One of AGES for whole years as text, `unknown` for none."""
-    return AGES[min(int(age) // 20, len(AGES) - 1)] if age else "unknown"
+    """One of AGES for whole years as text, that of the first year of a span; `unknown` for none."""
+    return AGES[min(int(age.split("-")[0]) // 20, len(AGES) - 1)] if age else "unknown"
 
 
 def audit_columns(table: pd.DataFrame) -> pd.DataFrame:

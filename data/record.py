@@ -20,7 +20,8 @@ class Record:
 
     `patient_id` is `source:id`: all images of one id stay in one split. `row` counts the raw
     table's data rows from 1. `view` (`PA`, `AP`, `AP Supine`, ...), `sex` (`M`, `F`) and `age`
-    (years) are empty if the source lacks them; a DICOM header may fill them later. `frontal` images
+    (years, or a span such as `1-5`) are empty if the source lacks them; a DICOM header may fill
+    them later. `frontal` images
     need no view: their source has only these. `splits` are those that the source's own split
     allows; if empty, all are allowed. `hospital`, `country` and `licence` (of the image) are empty
     if the source does not tell them.

@@ -12,12 +12,30 @@ file, and its name below.
 from pathlib import Path
 
 from data.record import Dropped, Record
-from data.sources import class_folders, covid_chestxray, covidx, rsna, siim, table
+from data.sources import (
+    actualmed,
+    class_folders,
+    covid_chestxray,
+    covid_cxnet,
+    covidx,
+    figure1,
+    hannover,
+    kermany,
+    nih,
+    radiography_database,
+    rsna,
+    siim,
+    table,
+)
 from data.sources.tables import Mismatch
 
 SOURCES = {
-    module.NAME: module for module in (covid_chestxray, rsna, siim, covidx, class_folders, table)
-}
+    module.NAME: module
+    for module in (
+        covid_chestxray, rsna, nih, siim, covidx, hannover, actualmed, figure1, covid_cxnet,
+        radiography_database, kermany, class_folders, table,
+    )
+}  # fmt: skip
 
 
 def read(name: str, folder: Path) -> tuple[list[Record], list[Dropped]]:

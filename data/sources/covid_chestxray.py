@@ -49,6 +49,12 @@ def label_of(finding: str) -> str | None:
     return "normal" if labels == {"normal"} else None
 
 
+def why_no_label(finding: str) -> str:
+    """The reason to leave out a finding for which `label_of` has no label."""
+    reason = f"finding '{finding}' is not normal, pneumonia or COVID-19"
+    return reason if _parts(finding) <= OTHERS else Mismatch(reason)
+
+
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     """Every usable radiograph, each file once, and every other row with its reason."""
     table = require(folder, "metadata.csv", "covid-chestxray-dataset")
@@ -66,7 +72,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         path, missing = find_file(images, name)
         if reason := (
             _not_a_radiograph(row)
-            or (label is None and _other(finding))
+            or (label is None and why_no_label(finding))
             or missing
             or (len(labels[name]) > 1 and "rows disagree on this file's finding")
             or (name in first and f"the same file as row {first[name]}")
@@ -103,11 +109,6 @@ def _warn_of_unknown(findings: Counter[str]) -> None:
         if label_of(finding) == "pneumonia" and leaf not in PNEUMONIAS | PARTS:
             text = "%s: finding '%s' of %s is not known and counts as pneumonia"
             log.warning(text, NAME, finding, counted(images, "image"))
-
-
-def _other(finding: str) -> str:
-    reason = f"finding '{finding}' is not normal, pneumonia or COVID-19"
-    return reason if _parts(finding) <= OTHERS else Mismatch(reason)
 
 
 def _not_a_radiograph(row: dict[str, str]) -> str | None:

@@ -9,10 +9,9 @@ Without a source the table's own name is the source. A patient_id with a colon, 
 """
 
 import logging
-from collections import defaultdict
 from pathlib import Path
 
-from data.patients import join_equal_numbers, join_patients
+from data.patients import join_equal_numbers
 from data.record import (
     SPLITS,
     Dropped,
@@ -22,7 +21,7 @@ from data.record import (
     clean_sex,
     clean_view,
 )
-from data.sources.tables import Mismatch, find_below, own_splits, read_rows
+from data.sources.tables import Mismatch, each_file_once, find_below, own_splits, read_rows
 from util.words import counted
 
 NAME = "table"
@@ -46,10 +45,7 @@ def read(table: Path) -> tuple[list[Record], list[Dropped]]:
     sources = [row.get("source") or table.stem for row in rows]
     patients = _patients(table, rows, sources)
     splits = own_splits({row.get("split", "").lower() for row in rows} & set(SPLITS))
-    labels = defaultdict(set)
-    for row in rows:
-        labels[row["filename"]].add(row["label"])
-    records, dropped, first = [], [], {}
+    items = []
     for number, (row, source, patient) in enumerate(
         zip(rows, sources, patients, strict=True), start=1
     ):
@@ -59,14 +55,11 @@ def read(table: Path) -> tuple[list[Record], list[Dropped]]:
             reason
             or (not row["label"] and "no label")
             or (split not in {"", *SPLITS} and Mismatch(f"'{split}' is not a split"))
-            or (len(labels[name]) > 1 and "rows disagree on this file's label")
-            or (path in first and f"the same file as row {first[path]}")
         )
         if reason:
-            dropped.append(Dropped(source, number, name, row["label"], reason))
+            items.append(Dropped(source, number, name, row["label"], reason))
             continue
-        first[path] = number
-        records.append(
+        items.append(
             Record(
                 source=source,
                 row=number,
@@ -83,11 +76,11 @@ def read(table: Path) -> tuple[list[Record], list[Dropped]]:
                 **{column: row.get(column, "") for column in ("hospital", "country", "licence")},
             )
         )
-    return records, dropped
+    return each_file_once(items)
 
 
 def _patients(table: Path, rows: list[dict[str, str]], sources: list[str]) -> list[str]:
-    """`source:id` of each row; ids that share a file are one patient."""
+    """`source:id` of each row."""
     given = join_equal_numbers([row["patient_id"] for row in rows], str(table))
     if unknown := given.count(""):
         log.warning(
@@ -95,9 +88,7 @@ def _patients(table: Path, rows: list[dict[str, str]], sources: list[str]) -> li
             table,
             counted(unknown, "row"),
         )
-    names = [row["filename"] for row in rows]
-    ids = [
-        patient if ":" in patient else f"{source}:{patient or f'file {name}'}"
-        for patient, source, name in zip(given, sources, names, strict=True)
+    return [
+        patient if ":" in patient else f"{source}:{patient or 'file ' + row['filename']}"
+        for patient, source, row in zip(given, sources, rows, strict=True)
     ]
-    return join_patients(ids, names)

@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from data.record import bare
+from data.patients import join_patients
+from data.record import Dropped, Record, bare, drop
 from util.files import ARCHIVES, require_folder
 
 SEPARATORS = ",;\t|"
@@ -119,6 +122,39 @@ def find_below(folder: Path, name: str) -> tuple[Path | None, str]:
             if path.is_file():
                 return path, ""
     return None, Mismatch(f"no file {folder.name}/{name}")
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """The files in a folder that are not hidden, sorted by name."""
+    return sorted(
+        (path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: path.name,  # the same order on Windows
+    )
+
+
+def each_file_once(
+    items: Iterable[Record | Dropped],
+) -> tuple[list[Record], list[Dropped]]:
+    """The records and the dropped rows of a table; of several records of one file the first stays.
+
+    If they disagree on its label, none does. Patients who share a file are one patient.
+    """
+    items = list(items)
+    records = [item for item in items if isinstance(item, Record)]
+    dropped = [item for item in items if isinstance(item, Dropped)]
+    patients = join_patients([r.patient_id for r in records], [r.path for r in records])
+    labels, first, kept = defaultdict(set), {}, []
+    for record in records:
+        labels[record.path].add(record.label)
+    for record, patient in zip(records, patients, strict=True):
+        if len(labels[record.path]) > 1:
+            dropped.append(drop(record, "rows disagree on this file's label"))
+        elif record.path in first:
+            dropped.append(drop(record, f"the same file as row {first[record.path]}"))
+        else:
+            first[record.path] = record.row
+            kept.append(replace(record, patient_id=patient))
+    return kept, dropped
 
 
 def own_splits(present: Collection[str]) -> dict[str, tuple[str, ...]]:

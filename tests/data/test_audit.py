@@ -35,7 +35,15 @@ def test_counts_are_images_by_label_source_and_split():
 
 @pytest.mark.parametrize(
     ("age", "band"),
-    [("", "unknown"), ("0", "0-19"), ("19", "0-19"), ("20", "20-39"), ("80", "80+"), ("99", "80+")],
+    [
+        ("", "unknown"),
+        ("0", "0-19"),
+        ("1-5", "0-19"),
+        ("19", "0-19"),
+        ("20", "20-39"),
+        ("80", "80+"),
+        ("99", "80+"),
+    ],
 )
 def test_ages_come_in_bands_of_twenty_years(age, band):
     assert age_band(age) == band

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from data.sources import SOURCES
 from data.sources.siim import LABELS as SIIM_LABELS
 from data.sources.tables import read_rows
 from tests.conftest import content
+from tests.helpers import public_sources
 from tests.helpers.paths import ROOT
 
 
@@ -303,18 +305,29 @@ def test_every_source_can_be_mixed_in_one_call(sources, films, script, tmp_path)
     covidx.write(tmp_path / "covidx", 1, "CXR-4", 64)
     (tmp_path / "own/normal").mkdir(parents=True)
     shutil.copy(next((sources[0] / "images").glob("phantom-*.png")), tmp_path / "own/normal/a.png")
-    folders = (*sources, tmp_path / "siim", tmp_path / "covidx", tmp_path / "own", films)
-    flags = source_flags(dict(zip(SOURCES, folders, strict=True)))
+    for name in public_sources.IMAGES:
+        public_sources.write(tmp_path / name, name, 64)
+    drawn = {"covid-chestxray": sources[0], "rsna": sources[1], "folder": tmp_path / "own"}
+    drawn["table"] = films
+    flags = source_flags({name: drawn.get(name, tmp_path / name) for name in SOURCES})
     script(generate_dataset, tmp_path / "set", *flags, "--size", 64)
     splits, dropped = tables(tmp_path / "set")
     everything = pd.concat([*splits.values(), dropped])
-    found = {source.split("-")[0] for source in everything["source"]}
-    assert found == {"covid", "rsna", "siim", "covidx", "folder", "north", "south"}
+    found = set(everything["source"])
+    assert found >= {*SOURCES, "north", "south"} - {"covidx", "table"}  # which are only of parts
     kept = pd.concat(splits.values())
-    assert {*SIIM_LABELS, "normal", "positive"} <= set(kept["label"])
+    assert {*public_sources.TABLES, "kermany", "kermany-radiography"} <= set(kept["source"])
+    assert {*SIIM_LABELS, "normal", "positive", "negative"} <= set(kept["label"])
     covidx_tests = splits["test"]["original"][splits["test"]["source"].str.startswith("covidx")]
     assert len(covidx_tests)
     assert covidx_tests.str.startswith("test/").all()
+
+
+def test_help_has_all_sources_in_one_group(script, capsys):
+    with pytest.raises(SystemExit):
+        script(generate_dataset, "-h")
+    _, group = capsys.readouterr().out.split("\nsources, any mix of them:\n")
+    assert re.findall(r"^  --(\S+)", group, re.MULTILINE) == [*SOURCES]
 
 
 def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):

@@ -12,6 +12,7 @@ from data.sample import covidx, siim, write_sample
 from data.sources import SOURCES
 from data.sources.tables import read_rows
 from data.split_rules import is_part_of
+from tests.helpers import public_sources
 
 # The tables of each source, the first being the one whose rows are counted.
 TABLES = {
@@ -23,17 +24,37 @@ TABLES = {
     ),
     "siim": ("train_image_level.csv", "train_study_level.csv"),
     "covidx": ("train.txt", "val.txt", "test.txt"),
+    **{name: (table,) for name, (table, _) in public_sources.TABLES.items()},
 }
 FILES = [(name, table) for name, tables in TABLES.items() for table in tables]
-IMAGES = dict(zip(TABLES, ("images", "stage_2_train_images", "train", "train"), strict=True))
 FOLDERS = [name for name in SOURCES if name != "table"]
-# Without which the folder is not the source; COVIDx needs any of its label files.
+IMAGES = {
+    "covid-chestxray": "images",
+    "rsna": "stage_2_train_images",
+    "siim": "train",
+    "covidx": "train",
+    "hannover": "png",
+    "actualmed": "images",
+    "figure1": "images",
+    "covid-cxnet": "chest_xray_images/covid19",
+    "nih": "images_001/images",
+}
+# Without which the folder is not the source; COVIDx and NIH need any of several tables and folders.
 REQUIRED = [
     (name, needed)
     for name, tables in TABLES.items()
     for needed in (*tables, IMAGES[name])
-    if name != "covidx" and not needed.endswith(".json")
+    if name not in ("covidx", "nih") and not needed.endswith(".json")
 ]
+REQUIRED += [("kermany", "train"), ("kermany", "test")]
+REQUIRED += [("radiography-database", "Viral Pneumonia/images")]
+# Where `source` is not the collection's name, and where a patient is another source's.
+ORIGINS = {
+    "radiography-database": {
+        "radiography-database", "rsna", "kermany", "valencia", "mixed",
+    },
+}  # fmt: skip
+PATIENTS_OF = {"nih": "rsna"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +66,9 @@ def drawn(tmp_path_factory):
     images = folder / "folder" / "normal"
     images.mkdir(parents=True)
     shutil.copy(next((folder / "covidx" / "train").iterdir()), images / "a.png")
-    others = {name: folder / name for name in ("siim", "covidx", "folder")}
+    for name in public_sources.IMAGES:
+        public_sources.write(folder / name, name)
+    others = {name: folder / name for name in ("siim", "covidx", "folder", *public_sources.IMAGES)}
     return write_sample(folder, patients=12, size=32) | others
 
 
@@ -58,10 +81,12 @@ def raw(drawn, tmp_path):
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_drawn_source_is_read_and_each_row_comes_back_once(drawn, name):
     records, dropped = sources.read(name, drawn[name])
-    assert all(is_part_of(item.source, name) for item in (*records, *dropped))
+    origins = ORIGINS.get(name, {name})
+    for item in (*records, *dropped):
+        assert any(is_part_of(item.source, origin) for origin in origins)
     numbers = sorted(item.row for item in (*records, *dropped))
     assert numbers == list(range(1, len(numbers) + 1))
-    assert {record.patient_id.split(":")[0] for record in records} == {name}
+    assert {r.patient_id.split(":")[0] for r in records} == {PATIENTS_OF.get(name, name)}
     assert all(drawn[name] / record.original == record.path for record in records)
     assert all(record.path.is_file() for record in records)
 
@@ -81,7 +106,7 @@ def words(folder):
     """What makes a table plausible: its own cells, and what may stand in their place."""
     found = {"", " ", "normal", "1", "0", "..", "../a.png", "a\x85b", '"', "é", "\x00"}
     for table in sorted(folder.glob("*.txt")) + sorted(folder.glob("*.csv")):
-        for line in table.read_text(encoding="utf-8").splitlines()[:12]:
+        for line in table.read_text(encoding="utf-8-sig").splitlines()[:12]:
             found |= set(line.split(",")) | set(line.split())
     return sorted(found)
 
@@ -150,6 +175,28 @@ def point_at(name, folder, target):
             "train_study_level.csv": [("id", *siim.CLASSES), (f"{target}_study", 1, 0, 0, 0)],
         },
         "covidx": {"train.txt": [("1", f"{target}.png", "normal")]},
+        "hannover": {"data.csv": [("patient_id", "image_id", "projection"), ("1", target, "pa")]},
+        "actualmed": {
+            "metadata.csv": [
+                ("patientid", "finding", "view", "imagename"),
+                ("1", "COVID-19", "PA", f"{target}.png"),
+            ],
+        },
+        "figure1": {
+            "metadata.csv": [("patientid", "finding", "view"), (target, "COVID-19", "PA")],
+        },
+        "covid-cxnet": {
+            "metadata.csv": [
+                ("filename", "patient_id", "label"),
+                (f"{target}.png", "1", "COVID-19"),
+            ],
+        },
+        "nih": {
+            "Data_Entry_2017.csv": [
+                ("Image Index", "Finding Labels"),
+                (f"{target}.png", "No Finding"),
+            ],
+        },
     }
     for table, rows in tables[name].items():
         gap = " " if name == "covidx" else ","
@@ -175,8 +222,8 @@ def test_a_file_name_never_reaches_outside_its_folder(raw, tmp_path, name, targe
     records, (left_out,) = result
     assert not records
     assert isinstance(left_out.reason, sources.Mismatch)
-    if {"/", "\\"} & {*target} and name != "siim":  # which looks names up in a list of its files
-        assert f"leads out of {IMAGES[name]}/" in left_out.reason
+    if {"/", "\\"} & {*target} and name not in ("siim", "nih"):  # which look names up in a list
+        assert f"leads out of {IMAGES[name].split('/')[-1]}/" in left_out.reason
 
 
 # Folders that do not fit.
@@ -222,7 +269,7 @@ SPREADSHEETS = {
 
 
 @pytest.mark.parametrize("saved", SPREADSHEETS.values(), ids=SPREADSHEETS)
-@pytest.mark.parametrize("name", ["covid-chestxray", "rsna", "siim"])
+@pytest.mark.parametrize("name", ["covid-chestxray", "rsna", "siim", "hannover", "nih"])
 def test_a_table_is_read_as_a_spreadsheet_saves_it(raw, name, saved):
     folder = raw(name)
     if name == "covid-chestxray":  # whose cells may hold a comma
@@ -358,6 +405,11 @@ def test_a_flat_folder_of_images_is_no_folder_of_class_folders(tmp_path):
             "id, negative_for_pneumonia, typical_appearance, indeterminate_appearance,"
             " atypical_appearance",
         ),
+        ("hannover", "data.csv", "patient_id, image_id, projection"),
+        ("actualmed", "metadata.csv", "patientid, finding, view, imagename"),
+        ("figure1", "metadata.csv", "patientid, finding, view"),
+        ("covid-cxnet", "metadata.csv", "filename, patient_id, label"),
+        ("nih", "Data_Entry_2017.csv", "image_index, finding_labels"),
     ],
     ids=lambda value: value.split(",")[0],
 )
