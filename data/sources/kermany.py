@@ -15,7 +15,7 @@ import logging
 import re
 from pathlib import Path
 
-from data.record import Dropped, Record, printable
+from data.record import Dropped, Record, csv_text
 from data.sources.tables import Mismatch, require, visible_files
 from util.words import counted
 
@@ -38,10 +38,10 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     files = [path for place in places for path in visible_files(place)]
     records, dropped = [], []
     for number, path in enumerate(files, start=1):
-        original, finding = printable(path.relative_to(folder).as_posix()), path.parent.name
+        original, finding = csv_text(path.relative_to(folder).as_posix()), path.parent.name
         patient = PATIENT.search(path.name)
         if not patient:
-            reason = Mismatch(f"'{printable(path.name)}' does not name a patient")
+            reason = Mismatch(f"'{csv_text(path.name)}' does not name a patient")
             dropped.append(Dropped(NAME, number, original, finding, reason))
             continue
         records.append(

@@ -20,7 +20,7 @@ import logging
 import re
 from pathlib import Path
 
-from data.record import Dropped, Record, printable
+from data.record import Dropped, Record, csv_text
 from data.sources.kermany import AGES, COUNTRY, HOSPITAL, warn_of_children
 from data.sources.tables import Mismatch, require, visible_files
 from util.words import counted
@@ -60,10 +60,10 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     files = [(name, path) for name in places for path in visible_files(places[name])]
     records, dropped = [], []
     for row, (finding, path) in enumerate(files, start=1):
-        original = printable(path.relative_to(folder).as_posix())
+        original = csv_text(path.relative_to(folder).as_posix())
         number = re.fullmatch(rf"{finding}-([0-9]{{1,9}})\.png", path.name)
         if not number:
-            reason = Mismatch(f"'{printable(path.name)}' is not {finding}-<number>.png")
+            reason = Mismatch(f"'{csv_text(path.name)}' is not {finding}-<number>.png")
             dropped.append(Dropped(NAME, row, original, finding, reason))
             continue
         source = origin(finding, int(number[1]))
