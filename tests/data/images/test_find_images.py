@@ -149,6 +149,11 @@ def test_a_file_that_may_not_be_read_is_taken(tmp_path):
     assert find_images(tmp_path) == [tmp_path / "IM0001"]
 
 
+def test_a_text_that_begins_as_an_image_is_called_a_text(tmp_path):
+    (tmp_path / "a.txt").write_text("P5 was the fifth patient")
+    assert read_input(tmp_path / "a.txt", FORM).error == "not an image: a text file"
+
+
 def test_a_hidden_folder_that_is_asked_for_is_searched(tmp_path):
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "a.png").write_bytes(b"")
