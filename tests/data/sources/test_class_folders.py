@@ -73,7 +73,7 @@ def test_splits_above_the_classes_are_kept(tmp_path, folders, splits):
     folder = make(tmp_path / "set", *(f"{name}/normal/{name}.png" for name in folders))
     records, dropped = class_folders.read(folder)
     if "normal" in folders:  # classes, and one image of a patient called like a class
-        assert [item.reason for item in dropped] == ["'normal' is no patient's folder"] * 2
+        assert [item.reason for item in dropped] == ["'normal' is not a patient's folder"] * 2
         return
     assert {record.original.split("/")[0]: record.splits for record in records} == splits
     assert {record.label for record in records} == {"normal"}
