@@ -119,10 +119,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own
+    except Exception:  # pickle, zip and torch each have their own
         # torch's own advice, to load it without weights_only, would run what a stranger wrote
         raise ValueError(
-            f"{path}: not a checkpoint ({type(error).__name__}); expected one that train.py wrote"
+            f"{path}: not a checkpoint, cut off, or with more in it than tensors and plain values;"
+            " expected one that train.py wrote"
         ) from None
     state = state_dict_of(content)
     if state is None:

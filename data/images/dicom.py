@@ -118,6 +118,7 @@ def _check(dataset: pydicom.Dataset) -> None:
             setattr(dataset, name, usual)
     dataset.BitsStored = dataset.BitsStored or dataset.BitsAllocated
     kind = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
+    kind = kind.replace("MONOCHROME ", "MONOCHROME")
     if kind not in {*MONOCHROME, *COLOURS}:
         found = f"PhotometricInterpretation {kind}" if kind else "no PhotometricInterpretation"
         raise UnreadableImageError(

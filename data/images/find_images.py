@@ -2,13 +2,15 @@
 
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from PIL import Image
 
-from data.images.file_kind import FORMATS, may_be_radiograph, read_head
+from data.images.file_kind import FORMATS, is_dicom, may_be_radiograph, read_head
 
-SUFFIXES = (".dcm", ".dicom", ".heic", ".heif", ".jxl")  # beside those that Pillow knows
+DICOM = (".dcm", ".dicom")
+SUFFIXES = (*DICOM, ".heic", ".heif", ".jxl")  # beside those that Pillow knows
 
 
 def find_images(name: str | Path) -> list[Path]:
@@ -16,9 +18,9 @@ def find_images(name: str | Path) -> list[Path]:
 
     These are the files with the suffix of an image, even broken ones, and the others that begin as
     an image or a DICOM file does, whatever their names. So what lies beside the films of an export
-    (DICOMDIR, README, reports) is passed over. Hidden names (`.git`, `.ipynb_checkpoints`) are
-    skipped. A folder without an image is returned itself, and so are a folder and a file below that
-    cannot be read: reading them reports the reason.
+    is passed over: DICOMDIR, README, and reports in DICOM, also with its suffix. Hidden names
+    (`.git`, `.ipynb_checkpoints`) are skipped. A folder without an image is returned itself, and so
+    are a folder and a file below that cannot be read: reading them reports the reason.
     """
     path = Path(name)
     if not os.path.isdir(path):  # noqa: PTH112, as Path's may raise PermissionError
@@ -29,15 +31,20 @@ def find_images(name: str | Path) -> list[Path]:
     for folder, below, files in os.walk(path, onerror=closed.append):
         below[:] = [name for name in below if not name.startswith(".")]
         paths = [Path(folder, name) for name in files if not name.startswith(".")]
-        images += [p for p in paths if p.suffix.lower() in suffixes or _begins_as_image(p)]
+        images += [p for p in paths if _is_candidate(p, suffixes)]
     images += [Path(error.filename) for error in closed]
     # By parts, as Windows would sort the paths themselves without regard to case.
     return sorted(images, key=lambda file: file.parts) or [path]
 
 
-def _begins_as_image(path: Path) -> bool:
+def _is_candidate(path: Path, suffixes: Collection[str]) -> bool:
+    named = path.suffix.lower() in suffixes
+    if named and path.suffix.lower() not in DICOM:  # of which exports also have reports
+        return True
     try:
-        # To open a pipe would wait for its writer.
-        return stat.S_ISREG(path.stat().st_mode) and may_be_radiograph(read_head(path))
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+            return named
+        head = read_head(path)
+        return (named and not is_dicom(head)) or may_be_radiograph(head)
     except OSError:
         return True

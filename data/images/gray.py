@@ -28,6 +28,10 @@ def usual_range(values: np.ndarray) -> tuple[float, float]:
     So one burnt-in marker or one dead pixel does not set the scale. If the two are the same, the
     darkest and the brightest value.
     """
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return 0.0, 0.0
     low, high = np.percentile(values, [0.1, 99.9], method="inverted_cdf")
     return (low, high) if low < high else (values.min(), values.max())
 

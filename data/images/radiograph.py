@@ -111,6 +111,9 @@ def _read(path: Path, enough: int | None) -> Image.Image:
                     return _read_picture(BytesIO(whole), enough)
             if not reason:  # else a text that begins as an image does
                 raise
+        except ValueError as error:
+            if not reason or isinstance(error, UnreadableImageError):
+                raise
     elif not reason and path.suffix.lower() in {".dcm", ".dicom"}:
         return _read_dicom(path, enough)
     raise UnreadableImageError(reason or "not an image")

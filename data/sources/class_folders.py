@@ -52,10 +52,10 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         split, label, patient = map(csv_text, _place(name, splits))
         if reason := (
             (original.lower().endswith(ARCHIVES) and Mismatch("an archive; unzip it"))
-            or (not label and Mismatch("not in a class folder"))
             or (path not in images and "not an image file")
+            or (not label and Mismatch("not in a class folder"))
             or ("masks" in name.parts and "a mask, not a radiograph")
-            or (_is_known(patient) and Mismatch(f"'{patient}' is no patient's folder"))
+            or (_is_known(patient) and Mismatch(f"'{patient}' is not a patient's folder"))
         ):
             dropped.append(Dropped(NAME, number, original, label, reason))
             continue

@@ -250,6 +250,18 @@ def test_a_config_with_other_names_is_one_line(monkeypatch, capsys, change, mess
     assert capsys.readouterr().err == wanted
 
 
+def test_a_choice_that_only_an_edited_annotation_allows_is_refused(capsys):
+    names = {name: value for name, value in vars(config).items() if name in config.__annotations__}
+    for name in ("precision", "sampling", "optimizer", "schedule"):
+        with pytest.raises(SystemExit):
+            check_settings(
+                Parser(prog="train.py"), Namespace(given=set(), **names | {name: "lion"})
+            )
+        assert f"train.py: --{name}: found lion; expected one of {names[name]}, " in (
+            capsys.readouterr().err
+        )
+
+
 def test_settings_that_make_no_sense_are_told_before_an_image_is_decoded(fit, dataset, tmp_path):
     fresh = tmp_path / "fresh"
     shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns("decoded"))

@@ -158,7 +158,7 @@ def test_a_run_stopped_after_any_save_at_the_end_of_an_epoch_lacks_nothing_when_
         broken = fit(f"broken{number}", "--resume")
         assert_same_weights(whole, broken)
         assert seen(whole) == seen(broken), (number, saves)
-        assert drawn or number == len(saves), (number, saves)  # curves.png anew
+        assert drawn or number == len(saves), (number, saves)  # curves.png once more
 
 
 def test_a_run_goes_on_without_the_file_that_it_started_from(fit):

@@ -16,6 +16,14 @@ early_stopping_patience loss_weights label_smoothing clip_norm average_decay col
 test_time_augmentation log_steps save_minutes
 """
 
+# What the code knows, whatever an edited annotation in config.py allows.
+CHOICES = {
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+    "sampling": ("shuffle", "balanced", "balanced_source"),
+    "optimizer": ("adamw", "adam", "muon"),
+    "schedule": ("cosine", "plateau"),
+}
+
 
 def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     """Ends with one line and status 2 if a value is out of its range or makes no sense, or if
@@ -29,6 +37,10 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     wrong += [f"{name} is not a setting" for name in sorted(found - wanted)]
     if wrong:
         parser.error(f"config.py: {'; '.join(wrong)}; expected a line for each setting")
+    for name, choices in CHOICES.items():
+        if getattr(cfg, name) not in choices:
+            found = f"--{name}: found {getattr(cfg, name)}"
+            parser.error(f"{found}; expected one of {', '.join(choices)}")
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
     demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
     demand(parser, cfg, ("width", "height"), 32)

@@ -197,6 +197,9 @@ TABLE = {
     "lower case": (
         U8, [0, 100, 255], {"PhotometricInterpretation": "monochrome1 "}, [255, 155, 0],
     ),
+    "a space in it": (
+        U8, [0, 100, 255], {"PhotometricInterpretation": "MONOCHROME 1"}, [255, 155, 0],
+    ),
     "lower case, gray in colour": (
         U8, [[0] * 3, [100] * 3, [255] * 3], {"PhotometricInterpretation": "rgb"}, [0, 100, 255],
     ),

@@ -110,7 +110,8 @@ BESIDE = {
 def test_what_lies_beside_the_films_of_a_folder_is_passed_over(tmp_path):
     (tmp_path / "DICOMDIR").write_bytes(without_image(tmp_path))
     for kind in IMAGELESS:
-        (tmp_path / kind.name).write_bytes(without_image(tmp_path, kind))
+        for name in (kind.name, f"{kind.name}.dcm"):
+            (tmp_path / name).write_bytes(without_image(tmp_path, kind))
     for name, content in BESIDE.items():
         (tmp_path / name).write_bytes(content)
     assert find_images(tmp_path) == [tmp_path]
@@ -148,6 +149,11 @@ def test_a_file_that_may_not_be_read_is_taken(tmp_path):
     (tmp_path / "IM0001").write_bytes(b"x")
     (tmp_path / "IM0001").chmod(0)
     assert find_images(tmp_path) == [tmp_path / "IM0001"]
+
+
+def test_a_text_that_begins_as_an_image_is_called_a_text(tmp_path):
+    (tmp_path / "a.txt").write_text("P5 was the fifth patient")
+    assert read_input(tmp_path / "a.txt", FORM).error == "not an image: a text file"
 
 
 def test_a_hidden_folder_that_is_asked_for_is_searched(tmp_path):

@@ -132,6 +132,15 @@ def test_a_table_gives_what_the_function_gives(dtype):
     assert calls == [256**values.itemsize]
 
 
+def test_what_is_not_a_number_does_not_set_the_gray_scale(tmp_path):
+    values = GRAY / np.float32(1e3)
+    Image.fromarray(values).save(tmp_path / "whole.tif")
+    values = np.vstack([values, np.full((1, values.shape[1]), np.nan, np.float32)])
+    Image.fromarray(values).save(tmp_path / "holes.tif")
+    whole, holes = (np.asarray(read_radiograph(tmp_path / f"{n}.tif")) for n in ("whole", "holes"))
+    np.testing.assert_array_equal(holes[:-1], whole)
+
+
 def test_floats_have_no_table():
     values = np.array([[0.25, 0.5]])
     np.testing.assert_array_equal(by_table(values, lambda x: x * 2), [[0.5, 1]])

@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from data import sources
 from data.sources import class_folders
 from tests.helpers import systems
 
@@ -73,7 +74,7 @@ def test_splits_above_the_classes_are_kept(tmp_path, folders, splits):
     folder = make(tmp_path / "set", *(f"{name}/normal/{name}.png" for name in folders))
     records, dropped = class_folders.read(folder)
     if "normal" in folders:  # classes, and one image of a patient called like a class
-        assert [item.reason for item in dropped] == ["'normal' is no patient's folder"] * 2
+        assert [item.reason for item in dropped] == ["'normal' is not a patient's folder"] * 2
         return
     assert {record.original.split("/")[0]: record.splits for record in records} == splits
     assert {record.label for record in records} == {"normal"}
@@ -134,11 +135,20 @@ def test_what_is_no_image_or_in_no_class_is_left_out_with_its_reason(tmp_path):
     records, dropped = read(make(tmp_path / "set", *names))
     assert [record.original for record in records] == ["normal/a.png"]
     assert {item.original: item.reason for item in dropped} == {
-        "README.txt": "not in a class folder",
+        "README.txt": "not an image file",
         "b.png": "not in a class folder",
         "normal/notes.txt": "not an image file",
         "normal/scan.nii.gz": "not an image file",
     }
+
+
+def test_what_lies_beside_the_films_does_not_make_the_folder_another_one(tmp_path):
+    beside = ("DICOMDIR", "LOCKFILE", "README", "VERSION")
+    for name in beside:
+        (make(tmp_path / "set", "normal/a.png") / name).write_text("of an export\n")
+    (record,), dropped = sources.read("folder", tmp_path / "set")
+    assert record.original == "normal/a.png"
+    assert [item.original for item in dropped] == list(beside)
 
 
 @pytest.mark.parametrize("name", ["a.PNG", "a.jpeg", "a.dcm", "a.tif", "a.webp"])
@@ -186,7 +196,7 @@ def test_a_folder_without_an_image_beside_the_splits_is_passed_over(tmp_path):
     names = ("train/normal/a.png", "test/normal/b.png", "__MACOSX/train/normal/._a.png", "x/y.txt")
     records, dropped = read(make(tmp_path / "set", *names))
     assert [record.splits for record in records] == [("test",), ("train", "val")]
-    assert [(d.original, d.reason) for d in dropped] == [("x/y.txt", "not in a class folder")]
+    assert [(d.original, d.reason) for d in dropped] == [("x/y.txt", "not an image file")]
 
 
 @pytest.mark.parametrize("name", ["covid.zip", "normal/covid.tar.gz"])
