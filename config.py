@@ -80,9 +80,11 @@ schedule: Literal["cosine", "plateau"] = "cosine"
 warmup_epochs: float = 1.0
 # plateau: factor of the rate when the score has stopped rising, below 1.
 lr_reduce_factor: float = 0.7
-# plateau: epochs without a better validation macro F1 that the rate waits before it falls.
+# plateau: epochs without a better validation score that the rate waits before it falls.
 lr_reduce_patience: int = 5
-# Epochs without a better validation macro F1 after which the run stops; none: it does not.
+# Validation score that chooses best.pth. within_source_auroc: over pairs of films of one source.
+choose: Literal["within_source_auroc", "macro_f1", "macro_auroc", "loss"] = "macro_f1"
+# Epochs without a better validation score after which the run stops; none: it does not.
 early_stopping_patience: int | None = None
 # Cost of an error per class: counts (inverse frequency), effective (milder), numbers, or none.
 loss_weights: Literal["counts", "effective"] | list[float] | None = "counts"

@@ -71,7 +71,9 @@ from util.device import (
 from util.distributed import Ranks, ranks_of_run
 from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
+from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
+from util.training.choice import SCORES, measurable
 from util.training.class_weights import class_prior, class_weights
 from util.training.early_stopping import stalled
 from util.training.loss import batch_loss, stop_heard
@@ -140,8 +142,10 @@ def train(
     descent = build_descent(model, cfg, batches.batches, dtype)
     costs = torch.tensor(weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=costs, smoothing=cfg.label_smoothing)
-    progress, prior = Progress.start(device), class_prior(weights, train_set.targets, chances)
-    facts = facts_of_run(cfg, form, prior, about["fingerprint"])
+    choose = measurable(cfg.choose, val_set.targets, val_set.table, len(classes))
+    progress = Progress.start(device, choose)
+    prior = class_prior(weights, train_set.targets, chances)
+    facts = facts_of_run(cfg, form, prior, about["fingerprint"], choose)
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -162,8 +166,9 @@ def train(
 
     # Epochs: train, validate, save
     for epoch in range(progress.epoch, cfg.epochs):
-        if stalled(progress.history, cfg.early_stopping_patience):
-            log.info("Stopped: no better macro F1 for %d epochs", cfg.early_stopping_patience)
+        if stalled(progress, cfg.early_stopping_patience):
+            text = "Stopped: no better %s for %d epochs"
+            log.info(text, SCORES[choose], cfg.early_stopping_patience)
             break
         join_ranks(training, epoch, cfg, ranks)
         batches.begin(epoch, progress.batches)
@@ -178,10 +183,10 @@ def train(
         training.check_weights()
         row = {"lr": descent.rate, "images_per_second": rate * len(train_set) / batches.batches}
         is_best = progress.end_epoch(metrics, matrix.tolist(), **row)
-        descent.end_epoch(metrics["macro_f1"])
+        descent.end_epoch(progress.scores[-1])
         if is_best:  # before last.pth: a run killed between them does this epoch again, alike
             folder.save_best(training)
-        over = epoch + 1 == cfg.epochs or stalled(progress.history, cfg.early_stopping_patience)
+        over = epoch + 1 == cfg.epochs or stalled(progress, cfg.early_stopping_patience)
         if over or folder.due():
             folder.save_last(training)
         folder.show_epoch(progress, classes)
@@ -192,8 +197,8 @@ def train(
     if ranks.first:
         bar = partial(with_bar, unit="batch", stop=stop)
         last_look(folder.best, vars(cfg), device, inference_dtype(dtype), bar)
-    text = "Best validation macro F1: %.3f. Next: python3 evaluate.py %s"
-    log.info(text, progress.best, shlex.quote(str(folder.best)))
+    text = "Best validation %s: %.3f. Next: python3 evaluate.py %s"
+    log.info(text, SCORES[choose], progress.best, shlex.quote(str(folder.best)))
 
 
 def train_epoch(
@@ -247,6 +252,8 @@ def validate(
     probabilities, truth = logits.softmax(1).cpu().numpy(), targets.cpu().numpy()
     matrix = confusion_matrix(truth, logits.argmax(1).cpu().numpy(), logits.shape[1])
     scores = summary(matrix) | {"macro_auroc": macro_auroc(probabilities, truth)}
+    sources = loader.dataset.table["source"].to_numpy()
+    scores["within_source_auroc"] = within_source_auroc(probabilities, truth, sources)
     return matrix, {"loss": loss.item(), **scores, "classes_named": int(matrix.any(0).sum())}
 
 
@@ -317,13 +324,14 @@ def place_model(
 
 
 def facts_of_run(
-    cfg: SimpleNamespace, form: InputFormat, prior: np.ndarray, fingerprint: str
+    cfg: SimpleNamespace, form: InputFormat, prior: np.ndarray, fingerprint: str, choose: str
 ) -> dict[str, Any]:
     """What every checkpoint of the run says, see `save_checkpoint`."""
     return {
         "mapping": cfg.mapping,
         "input": asdict(form),
         "config": dict(vars(cfg)),
+        "chosen_by": choose,
         "prior": prior.tolist(),
         "temperature": 1.0,
         "test_time_augmentation": cfg.test_time_augmentation,

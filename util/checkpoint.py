@@ -24,7 +24,7 @@ ORIGINAL = {
         "mode": "RGB",
     },
     "config": {"name": "COVID-Next, 2020"},
-    **dict.fromkeys(("epoch", "step", "prior", "gate", "validation", "fingerprint")),
+    **dict.fromkeys(("epoch", "step", "chosen_by", "prior", "gate", "validation", "fingerprint")),
     "metrics": {},
     "temperature": 1.0,
     "test_time_augmentation": False,
@@ -70,6 +70,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         config            the settings of the run, by config.py's names
         epoch, step       how far the run had come
         metrics           of the validation after that epoch: loss, accuracy, macro_f1 ...
+        chosen_by         the one of them that chooses best.pth
         prior             how common each class seemed in training, (n_classes,), sum 1
         temperature       what logits are divided by before the softmax; 1 before the run's end
         test_time_augmentation  whether to predict the mean over several views of an image

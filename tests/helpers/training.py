@@ -23,7 +23,7 @@ FLAGS = (
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """curves.png is empty, and a confusion matrix is an empty figure."""
-    monkeypatch.setattr(history, "plot_history", lambda rows, path: path.touch())
+    monkeypatch.setattr(history, "plot_history", lambda rows, path, choose: path.touch())
     empty = Figure(figsize=(0.1, 0.1))
     monkeypatch.setattr(run_folder, "draw_confusion_matrix", lambda matrix, classes: empty)
 

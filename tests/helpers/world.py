@@ -8,6 +8,7 @@ from scipy.special import softmax
 SAMPLES = 1000
 # As in the test split of the real data: 79 patients of 118 images.
 PATIENTS, SHARES = 80, (0.4, 0.35, 0.25)
+MIXTURE = np.array([[0.2, 0.5, 0.3], [0.4, 0.6, 0], [0.7, 0.3, 0]])  # class -> part in a source
 IMAGES = (0.73, 0.14, 0.06, 0.04, 0.02, 0.01)  # share of the patients who have 1 ... 6
 
 
@@ -48,6 +49,24 @@ def population(
     seen = signal * np.eye(3)[targets] + 0.8 * noise(world) + 0.6 * noise(own)
     logits = sharpness * (signal * seen + np.log(shares))
     return softmax(logits, axis=1), targets, member.astype(str)
+
+
+def of_sources(
+    seed: int, patients: int = PATIENTS, told: float = 2.0, signal: float = 1.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A `population` of three sources: its probabilities, the sources (n,), targets and names.
+
+    Two sources have all classes, each in its own mixture, and the third has only class 0. The model
+    recognises the source and moves the probabilities to its mixture, `told` times as far as right.
+    """
+    probabilities, targets, names = population(seed, patients, signal=signal)
+    member = names.astype(int)
+    class_of = np.zeros(patients, int)
+    class_of[member] = targets
+    drawn = np.random.default_rng([seed, 5]).random((patients, 1))
+    sources = (drawn > MIXTURE.cumsum(axis=1)[class_of]).sum(1)[member]
+    moved = np.log(probabilities) + told * np.log(MIXTURE + 0.01).T[sources]
+    return softmax(moved, axis=1), np.array(["a", "b", "c"])[sources], targets, names
 
 
 def coverage(

@@ -30,7 +30,9 @@ from tests.helpers.training import (
 )
 from util.checkpoint import load_checkpoint
 from util.metrics.calibration import fit_temperature
-from util.training import run_folder
+from util.metrics.within_source import within_source_auroc
+from util.training import choice, run_folder
+from util.training.choice import SCORES
 
 
 def test_a_run_leaves_what_is_promised_and_in_tensorboard_what_it_is_judged_by(fit_drawn, dataset):
@@ -62,17 +64,42 @@ def test_a_run_leaves_what_is_promised_and_in_tensorboard_what_it_is_judged_by(f
     assert parts | {"_hparams_/session_end_info"} <= set(events.summary_metadata)
 
 
-def test_best_is_the_epoch_of_the_highest_validation_macro_f1(fit):
-    folder = fit("a", "--epochs", 4)
-    history = pd.read_csv(folder / "history.csv")
-    best = load_checkpoint(folder / "best.pth")
-    row = history.loc[history["val_macro_f1"].idxmax()]
+@pytest.mark.parametrize("choose", SCORES)
+def test_best_is_the_epoch_of_the_best_validation_score(fit, monkeypatch, choose):
+    validate, epochs = train.validate, iter(range(4))
+    best_of = dict(zip(SCORES, range(4), strict=True))  # each score has its best in another epoch
+
+    def scored(*words):
+        matrix, metrics = validate(*words)
+        epoch = next(epochs)
+        scores = {name: 0.8 if epoch == best_of[name] else 0.4 for name in SCORES}
+        return matrix, metrics | scores | {"loss": 1 - scores["loss"]}
+
+    monkeypatch.setattr(train, "validate", scored)
+    monkeypatch.setattr(choice, "FEWEST_PATIENTS", 1)  # the sample is small
+    folder = fit("a", "--epochs", 4, "--choose", choose)
+    best, history = load_checkpoint(folder / "best.pth"), pd.read_csv(folder / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3, 4]
-    assert best["epoch"] == row["epoch"]
-    assert best["metrics"]["macro_f1"] == pytest.approx(row["val_macro_f1"])
+    assert best["epoch"] == 1 + best_of[choose]
+    assert best["chosen_by"] == choose
+    assert best["metrics"][choose] == history[f"val_{choose}"][best_of[choose]]
+    (scalars,) = [tag for tag in events_of(folder).Tags()["scalars"] if tag.startswith("best/")]
+    assert scalars == f"best/val_{choose}"
 
 
-def test_the_history_has_scikit_learns_macro_auroc_of_the_validation(fit, dataset):
+def test_too_few_images_within_sources_choose_no_best(fit, dataset, tmp_path, caplog):
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other, ignore=shutil.ignore_patterns("decoded"))
+    table = pd.read_csv(other / "val_metadata.csv", dtype=str, keep_default_na=False)
+    table.assign(source=table["label"]).to_csv(other / "val_metadata.csv", index=False)
+    folder = fit("a", "--epochs", 1, "--dataset", other, "--choose", "within_source_auroc")
+    text = "--choose within_source_auroc: found too little in validation, where no source has two"
+    assert text in caplog.text
+    assert load_checkpoint(folder / "best.pth")["chosen_by"] == "macro_auroc"
+    assert pd.read_csv(folder / "history.csv")["val_within_source_auroc"].isna().all()
+
+
+def test_the_history_has_the_aurocs_of_the_validation_over_all_and_within_sources(fit, dataset):
     folder = fit("a", "--epochs", 1)
     best = load_checkpoint(folder / "best.pth")
     logits, targets = best["validation"]["logits"], np.array(best["validation"]["targets"])
@@ -80,6 +107,10 @@ def test_the_history_has_scikit_learns_macro_auroc_of_the_validation(fit, datase
     expected = np.mean([roc_auc_score(targets == k, said[:, k]) for k in range(3)])
     (found,) = pd.read_csv(folder / "history.csv")["val_macro_auroc"]
     assert found == best["metrics"]["macro_auroc"] == pytest.approx(expected, abs=1e-4)
+    sources = pd.read_csv(dataset / "val_metadata.csv")["source"].to_numpy()
+    expected = within_source_auroc(said, targets, sources)
+    assert expected != pytest.approx(best["metrics"]["macro_auroc"])
+    assert best["metrics"]["within_source_auroc"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
@@ -117,6 +148,7 @@ def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(
 
 def test_plateau_lowers_the_rate_after_patience_epochs_at_a_standstill(fit, monkeypatch):
     still = {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5, "classes_named": 2}
+    still["within_source_auroc"] = np.nan
     monkeypatch.setattr(train, "validate", lambda *_: (np.eye(3, dtype=int), still))
     flags = ("--schedule", "plateau", "--lr-reduce-patience", 1, "--lr-reduce-factor", 0.5)
     folder = fit("a", "--epochs", 4, "--lr", 0.01, *flags)
@@ -165,9 +197,7 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
     fit, dataset, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(
-        run_folder, "show_start", lambda writer, settings, pixels: seen.append(pixels)
-    )
+    monkeypatch.setattr(run_folder, "show_start", lambda *words: seen.append(words[-1]))
     flags = ("--flip", 0, "--rotation", 7, "--shift", 0.1, "--scale", 1, 1.2, "--jitter", 0.9)
     warm = ("--epochs", 3, "--augmentation-warmup-epochs", 2, "--random-seed", 7)
     best = load_checkpoint(fit("a", *warm, *flags, "--batch-size", 8) / "best.pth")

@@ -6,6 +6,7 @@ import weakref
 
 import pandas as pd
 import pytest
+import torch
 
 import train
 from tests.helpers.training import (
@@ -159,6 +160,27 @@ def test_a_run_stopped_after_any_save_at_the_end_of_an_epoch_lacks_nothing_when_
         assert_same_weights(whole, broken)
         assert seen(whole) == seen(broken), (number, saves)
         assert drawn or number == len(saves), (number, saves)  # curves.png once more
+
+
+def test_a_run_from_before_the_within_source_auroc_goes_on(fit, monkeypatch):
+    flags = ("--epochs", 2, "--save-minutes", 0)
+    with monkeypatch.context() as patch:
+        saves, _ = saves_of(patch)
+        whole = fit("whole", *flags)
+    with monkeypatch.context() as patch:
+        saves_of(patch, saves.index("last.pth", 1) + 1)
+        with pytest.raises(KeyboardInterrupt):
+            fit("older", *flags)
+    older = whole.with_name("older")
+    for file in ("best.pth", "last.pth"):
+        content = torch.load(older / file, weights_only=True)
+        del content["chosen_by"], content["config"]["choose"]
+        for row in [content["metrics"], *content.get("history", [])]:
+            row.pop("within_source_auroc", row.pop("val_within_source_auroc", None))
+        torch.save(content, older / file)
+    fit("older", "--resume")
+    assert_same_weights(whole, older)
+    assert list(history_of(older)["val_within_source_auroc"].isna()) == [True, False]
 
 
 def test_a_run_goes_on_without_the_file_that_it_started_from(fit):

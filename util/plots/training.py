@@ -9,50 +9,52 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from util.plots.style import COLOURS, PALE, save_figure, strip
+from util.training.choice import SCORES
 
 FEW_POINTS = 30  # up to here a line shows its points, and a line of one point is seen at all
+SHOWN = {name: words for name, words in SCORES.items() if name != "loss"} | {"accuracy": "accuracy"}
 
 
-def plot_history(history: Sequence[dict], path: str | Path) -> Path:
-    """Losses, validation metrics with the best epoch marked, and learning rate, epoch by epoch.
+def plot_history(history: Sequence[dict], path: str | Path, choose: str = "macro_f1") -> Path:
+    """Losses, validation scores with the best epoch marked, and learning rate, epoch by epoch.
 
-    Each row has `epoch`, `train_loss`, `val_loss`, `val_accuracy`, `val_macro_f1` and `lr`; other
-    keys do no harm, None is a gap. The best epoch has the highest macro F1, the earliest of equals.
-    Raises ValueError for a history without epochs.
+    Each row has `epoch`, `train_loss`, `lr` and `val_` with `loss` and each of SHOWN; other keys do
+    no harm, None or no key is a gap. The best epoch has the best score `choose`, one of SCORES, the
+    earliest of equals. Raises ValueError for a history without epochs.
     """
     if not history:
         raise ValueError("history: no epochs; expected at least one row.")
-    names = ("epoch", "train_loss", "val_loss", "val_accuracy", "val_macro_f1", "lr")
-    columns = (np.array([row[name] for row in history], float) for name in names)
-    epochs, train_loss, val_loss, accuracy, macro_f1, lr = columns
 
+    def column(name: str) -> np.ndarray:
+        return np.array([row.get(name) for row in history], float)
+
+    epochs = column("epoch")
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    losses, metrics, rates = figure.subplots(1, 3)
-    _draw_lines(losses, "Loss", epochs, {"train": train_loss, "validation": val_loss})
-    _draw_lines(metrics, "Validation", epochs, {"macro F1": macro_f1, "accuracy": accuracy})
-    _draw_lines(rates, "Learning rate", epochs, {"": lr})
+    losses, scores, rates = figure.subplots(1, 3)
+    both = {"train": column("train_loss"), "validation": column("val_loss")}
+    _draw_lines(losses, "Loss", epochs, both)
+    lines = {words: column(f"val_{name}") for name, words in SHOWN.items()}
+    _draw_lines(scores, "Validation", epochs, lines)
+    _draw_lines(rates, "Learning rate", epochs, {"": column("lr")})
     rates.yaxis.set_major_formatter("{x:g}")
-    metrics.set_ylim(0, 1)
-    if np.isfinite(macro_f1).any():
-        best = np.nanargmax(macro_f1)
-        for axes in (losses, metrics):
+    scores.set_ylim(0, 1)
+    judged = column(f"val_{choose}")
+    if np.isfinite(judged).any():
+        best = np.nanargmin(judged) if choose == "loss" else np.nanargmax(judged)
+        for axes in (losses, scores):
             axes.axvline(epochs[best], color=PALE, linewidth=1, zorder=0)
-        title = f"best macro F1 {macro_f1[best]:.3f}, epoch {epochs[best]:.0f}"
-        metrics.set_title(title, loc="center", fontsize=9)
+        title = f"best {SCORES[choose]} {judged[best]:.3f}, epoch {epochs[best]:.0f}"
+        scores.set_title(title, loc="right", fontsize=8)
     return save_figure(figure, path)
 
 
 def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.ndarray]) -> None:
-    """Lines over the epochs, each named at its end; the higher end takes the upper name."""
-    ends = {name: _last(values) for name, values in lines.items()}
+    """Lines over the epochs, by name; "" for a line that needs none."""
     for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
         marker = "." if len(epochs) <= FEW_POINTS else ""
-        axes.plot(epochs, values, color=colour, marker=marker)
-        above = ends[name] == max(ends.values())
-        axes.annotate(
-            name, (epochs[-1], ends[name]), (6, 0), textcoords="offset points", color=colour,
-            va="bottom" if above else "top", annotation_clip=False,
-        )  # fmt: skip
+        axes.plot(epochs, values, color=colour, marker=marker, label=name)
+    if all(lines):
+        axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, loc="left")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -60,9 +62,3 @@ def _draw_lines(axes: Axes, title: str, epochs: np.ndarray, lines: dict[str, np.
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.set_ylim(bottom=0)
     strip(axes)
-
-
-def _last(values: np.ndarray) -> float:
-    """Where the name of a line stands: its last value, 0 when it has none."""
-    finite = values[np.isfinite(values)]
-    return finite[-1] if len(finite) else 0.0

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from util.training.early_stopping import age_of_best
+from util.training.choice import SCORES
 
 
 @dataclass
@@ -19,10 +19,12 @@ class Progress:
     step: int = 0  # batches of the whole run
     history: list[dict] = field(default_factory=list)  # of whole epochs, see history.py
     matrix: list[list[int]] = field(default_factory=list)  # confusion after the last of them
+    choose: str = "macro_f1"  # the score that chooses best.pth, see choice.py
 
     @classmethod
-    def start(cls, device: torch.device) -> "Progress":
-        return cls(torch.zeros((), device=device), torch.zeros((), dtype=int, device=device))
+    def start(cls, device: torch.device, choose: str = "macro_f1") -> "Progress":
+        loss, bad = torch.zeros((), device=device), torch.zeros((), dtype=int, device=device)
+        return cls(loss, bad, choose=choose)
 
     def state_dict(self) -> dict[str, Any]:
         """Waits for the device."""
@@ -41,9 +43,20 @@ class Progress:
         return len(self.history)
 
     @property
+    def scores(self) -> list[float]:
+        """Of each epoch, what it is judged by: the higher the better."""
+        sign = -1 if self.choose == "loss" else 1
+        return [sign * row[f"val_{self.choose}"] for row in self.history]
+
+    @property
+    def age_of_best(self) -> int:
+        """Epochs since the first of the best ones."""
+        return self.epoch - 1 - self.scores.index(max(self.scores))
+
+    @property
     def best(self) -> float | None:
-        """The highest validation macro F1; None before the end of the first epoch."""
-        return max((row["val_macro_f1"] for row in self.history), default=None)
+        """The best validation score; None before the end of the first epoch."""
+        return abs(max(self.scores)) if self.history else None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -68,12 +81,13 @@ class Progress:
         self.history.append(row | {f"val_{name}": value for name, value in metrics.items()})
         self.matrix, self.batches = matrix, 0
         self.epoch_loss.zero_()
-        return age_of_best(self.history) == 0
+        return self.age_of_best == 0
 
     def best_so_far(self) -> str:
         """What a run that ends early leaves behind, in words."""
+        best = f"best validation {SCORES[self.choose]} so far:"
         if self.best is None:
-            return "best validation macro F1 so far: none yet, and no best.pth"
-        epoch = self.epoch - age_of_best(self.history)
-        text = f"best validation macro F1 so far: {self.best:.3f}, of epoch {epoch}; its best.pth"
+            return f"{best} none yet, and no best.pth"
+        epoch = self.epoch - self.age_of_best
+        text = f"{best} {self.best:.3f}, of epoch {epoch}; its best.pth"
         return f"{text} has no temperature and no gate before the run ends"

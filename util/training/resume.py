@@ -15,6 +15,8 @@ WHICH = {"name", "ckpts_dir", "resume"}
 # May change with --resume: the weights do not change, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 FREE |= {"test_time_augmentation"}
+# What settings were before they had a name.
+BEFORE = {"choose": "macro_f1"}
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def settings_of_run(
         return SimpleNamespace(**asked)
     if asked.get("precision") == "auto":
         given = given - {"precision"}
+    saved = BEFORE | saved
     for name in sorted(given - FREE):
         if name in saved and asked[name] != saved[name]:
             raise ValueError(
@@ -49,6 +52,7 @@ def settings_of_run(
 
 def settings_differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:
     """Whether a run goes on with another setting than it was saved with."""
+    saved = BEFORE | saved
     return any(saved.get(name) != settings[name] for name in settings.keys() - WHICH)
 
 

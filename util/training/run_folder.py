@@ -102,15 +102,15 @@ class RunFolder:
         pixels: (N, 1, H, W) uint8, augmented images to be shown.
         """
         if self.writes:
-            history = progress.history
             if not progress.step:  # what is there is of a run that never took a step
                 for events in self.path.glob(f"{EVENTS}*"):
                     events.unlink()
-            confusion = draw_confusion_matrix(progress.matrix, classes) if history else None
-            self._writer = open_writer(self.path, history, confusion, progress.step)
-            write_history(self.path, history)
+            matrix = progress.matrix
+            confusion = draw_confusion_matrix(matrix, classes) if progress.history else None
+            self._writer = open_writer(self.path, progress, confusion)
+            write_history(self.path, progress)
             write_json(self.path / "config.json", settings)
-            show_start(self._writer, settings, pixels)
+            show_start(self._writer, progress, settings, pixels)
 
     def show_step(self, loss: Tensor, step: int) -> None:
         if self.writes:
@@ -121,9 +121,9 @@ class RunFolder:
         if self.writes:
             confusion = draw_confusion_matrix(progress.matrix, classes)
             # TensorBoard before history.csv, which says that it is there.
-            show_epoch(self._writer, progress.history, confusion, progress.step)
-            write_history(self.path, progress.history)
-            log_epoch(progress.history)
+            show_epoch(self._writer, progress, confusion)
+            write_history(self.path, progress)
+            log_epoch(progress)
 
     def show_end(self) -> None:
         if self.writes:

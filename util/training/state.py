@@ -73,7 +73,7 @@ class Training:
     def check_collapse(self, patience: int | None, classes: Sequence[str]) -> None:
         """ValueError if every validation image has got the same class for `patience` epochs."""
         progress = self.progress
-        if collapsed(progress.history, patience):
+        if collapsed(progress, patience):
             name = classes[np.sum(progress.matrix, axis=0).argmax()]
             raise ValueError(
                 f"step {progress.step}: for {patience} epochs every validation image was named"

@@ -13,34 +13,32 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from util.training.history import epochs_written
+from util.training.progress import Progress
 
-BEST = "best/val_macro_f1"
 
-
-def open_writer(
-    folder: Path, history: list[dict], confusion: Figure | None, step: int
-) -> SummaryWriter:
-    """Writes to TensorBoard from `step` on, where a killed run may have left more events than
-    `history` has, or one epoch fewer.
+def open_writer(folder: Path, progress: Progress, confusion: Figure | None) -> SummaryWriter:
+    """Writes to TensorBoard from where the run is, where a killed run may have left more events
+    than `progress` has, or one epoch fewer.
 
     confusion: the drawn confusion matrix of its last epoch, if any. Call it before `write_history`:
     history.csv says which epochs TensorBoard has.
     """
-    lacking = epochs_written(folder) < len(history)
+    lacking = epochs_written(folder) < progress.epoch
     # TensorBoard does not show what it has from purge_step on.
-    writer = SummaryWriter(folder, purge_step=step if lacking else step + 1)
+    writer = SummaryWriter(folder, purge_step=progress.step if lacking else progress.step + 1)
     if lacking:
-        show_epoch(writer, history, confusion, step)
+        show_epoch(writer, progress, confusion)
     return writer
 
 
-def show_start(writer: SummaryWriter, settings: dict, pixels: Tensor) -> None:
+def show_start(writer: SummaryWriter, progress: Progress, settings: dict, pixels: Tensor) -> None:
     """The settings, also as hyper-parameters to compare runs by, and a batch (N, 1, H, W) uint8."""
     plain = {k: v if isinstance(v, int | float) else _text(v) for k, v in settings.items()}
     table = "\n".join(f"|{name}|{value}|" for name, value in plain.items())
     writer.add_text("settings", f"|name|value|\n|---|---|\n{table}")
     writer.add_images("train/batch", pixels)
-    for summary in hparams(plain, {BEST: 0.0})[:2]:  # the third would say that the run is over
+    begin, start, _ = hparams(plain, {_tag_of_best(progress): 0.0})  # the last says it is over
+    for summary in (begin, start):
         writer.file_writer.add_summary(summary)
 
 
@@ -49,14 +47,18 @@ def _text(value: object) -> str:
     return str(value).encode(errors="backslashreplace").decode()
 
 
-def show_epoch(writer: SummaryWriter, history: list[dict], confusion: Figure, step: int) -> None:
-    """The last epoch of the history, with a drawing of its confusion matrix; on disk at the end."""
-    writer.add_figure("epoch/confusion_matrix", confusion, step)
-    for name, value in history[-1].items():
+def show_epoch(writer: SummaryWriter, progress: Progress, confusion: Figure) -> None:
+    """The last epoch, with a drawing of its confusion matrix; on disk at the end."""
+    writer.add_figure("epoch/confusion_matrix", confusion, progress.step)
+    for name, value in progress.history[-1].items():
         if name != "epoch":
-            writer.add_scalar(f"epoch/{name}", value, step)
-    writer.add_scalar(BEST, max(row["val_macro_f1"] for row in history), step)
+            writer.add_scalar(f"epoch/{name}", value, progress.step)
+    writer.add_scalar(_tag_of_best(progress), progress.best, progress.step)
     writer.flush()
+
+
+def _tag_of_best(progress: Progress) -> str:
+    return f"best/val_{progress.choose}"
 
 
 def show_end(writer: SummaryWriter) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from util.training.choice import SCORES
 from util.training.progress import Progress
 from util.training.state import Training
 
@@ -32,6 +33,25 @@ def test_the_progress_of_a_run_that_goes_on_is_that_of_one_that_never_stopped():
         assert progress.history[1] == {
             "epoch": 2, "train_loss": 5.0, "lr": 0.2, "val_macro_f1": 0.4, "val_loss": 2.0,
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scores", "age"), [([0.5], 0), ([0.5, 0.5], 1), ([0.5, 0.4, 0.6], 0), ([0.6, 0.4, 0.5], 2)]
+)
+@pytest.mark.parametrize("choose", SCORES)
+def test_the_best_epoch_is_the_first_of_the_best(choose, scores, age):
+    """Of the score that chooses, the others fall from epoch to epoch; a loss is the lower the
+    better."""
+    progress = Progress.start(torch.device("cpu"), choose)
+    values = [1 - score for score in scores] if choose == "loss" else scores
+    for epoch, value in enumerate(values):
+        progress.count(torch.tensor(1.0))
+        others = dict.fromkeys(SCORES, 0.9 - epoch) | {"loss": 1.0 + epoch}
+        is_best = progress.end_epoch(others | {choose: value}, [])
+    assert (progress.age_of_best, is_best) == (age, age == 0)
+    assert progress.best == values[len(values) - 1 - age]
+    words = f"best validation {SCORES[choose]} so far: {progress.best:.3f}, of epoch"
+    assert progress.best_so_far().startswith(f"{words} {len(scores) - age};")
 
 
 def test_what_a_run_that_ends_early_leaves_is_said():

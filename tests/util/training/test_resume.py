@@ -14,11 +14,12 @@ def resumed(asked, given, saved, n_ranks=1):
 
 
 SAVED = {"name": "a", "lr": 0.1, "epochs": 5, "dataset": "x", "device": "cpu", "resume": False}
+SAVED["choose"] = "macro_f1"
 
 
 def test_a_run_goes_on_with_its_own_settings_dataset_and_device_included():
     asked = {"name": "a", "lr": 0.9, "epochs": 20, "dataset": "dataset", "device": "auto"}
-    asked["resume"] = True
+    asked |= {"resume": True, "choose": "loss"}
     assert resumed(asked, {"resume", "name"}, SAVED) == {**SAVED, "resume": True}
 
 
@@ -43,6 +44,14 @@ def test_another_device_is_a_difference_and_another_name_is_not():
 def test_another_value_for_what_changes_the_result_is_refused():
     with pytest.raises(ValueError, match=r"--epochs: found 9, but the run has 5"):
         resumed({**SAVED, "epochs": 9}, {"epochs"}, SAVED)
+
+
+def test_a_run_from_before_the_choice_goes_on_by_its_macro_f1():
+    older = {name: value for name, value in SAVED.items() if name != "choose"}
+    assert resumed({**SAVED, "choose": "loss"}, set(), older) == SAVED
+    assert not settings_differ(SAVED, older)
+    with pytest.raises(ValueError, match="--choose: found loss, but the run has macro_f1"):
+        resumed({**SAVED, "choose": "loss"}, {"choose"}, older)
 
 
 def test_the_same_value_given_again_is_fine():

@@ -5,7 +5,10 @@ import threading
 import pytest
 import torch
 
+from util.training.progress import Progress
 from util.training.tensorboard import errors_name_folder, open_writer, show_start
+
+BEGUN = Progress.start(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -17,7 +20,7 @@ def printed(monkeypatch):
 
 
 def write_for_ever(folder):
-    writer = open_writer(folder, [], None, 0)
+    writer = open_writer(folder, BEGUN, None)
     while True:
         writer.add_text("settings", "x" * 100)
 
@@ -50,8 +53,9 @@ def test_an_error_of_something_else_gets_no_folder(tmp_path):
 
 
 def test_the_settings_may_hold_a_file_name_that_is_not_utf_8(tmp_path):
-    writer = open_writer(tmp_path, [], None, 0)
-    show_start(writer, {"dataset": "caf\udce9"}, torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+    writer = open_writer(tmp_path, BEGUN, None)
+    pixels = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    show_start(writer, BEGUN, {"dataset": "caf\udce9"}, pixels)
     writer.close()
     (events,) = tmp_path.iterdir()
     assert b"caf\\udce9" in events.read_bytes()
