@@ -252,7 +252,7 @@ def test_a_config_with_other_names_is_one_line(monkeypatch, capsys, change, mess
 
 def test_a_choice_that_only_an_edited_annotation_allows_is_refused(capsys):
     names = {name: value for name, value in vars(config).items() if name in config.__annotations__}
-    for name in ("precision", "sampling", "optimizer", "schedule"):
+    for name in ("precision", "sampling", "optimizer", "schedule", "choose"):
         with pytest.raises(SystemExit):
             check_settings(
                 Parser(prog="train.py"), Namespace(given=set(), **names | {name: "lion"})

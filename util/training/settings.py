@@ -22,6 +22,7 @@ CHOICES = {
     "sampling": ("shuffle", "balanced", "balanced_source"),
     "optimizer": ("adamw", "adam", "muon"),
     "schedule": ("cosine", "plateau"),
+    "choose": ("macro_f1", "within_source_auroc", "macro_auroc", "loss"),
 }
 
 
