@@ -122,8 +122,6 @@ def train(
     dtype = training_dtype(cfg.precision, device, auto)
     cfg.precision = precision_name(dtype)  # the run keeps what auto was
     if saved and folder.has_ended(vars(cfg)):
-        text = "%s: the run has ended. To train on, begin another: --name OTHER --weights %s"
-        log.info(text, folder.path, shlex.quote(str(folder.best)))
         return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -82,10 +83,14 @@ class RunFolder:
         return not others and self.last.is_file() and load_checkpoint(self.last)["step"] == 0
 
     def has_ended(self, settings: dict[str, Any]) -> bool:
-        """Whether the run that goes on has nothing left to do, with these settings: best.pth has
-        been completed with them."""
+        """Whether the run that goes on has nothing left to do with these settings, as best.pth has
+        been completed with them; the log says so."""
         best = load_checkpoint(self.best) if self.best.is_file() else {"validation": None}
-        return best["validation"] is not None and not settings_differ(settings, best["config"])
+        ended = best["validation"] is not None and not settings_differ(settings, best["config"])
+        if ended:
+            text = "%s: the run has ended. To train on, begin another: --name OTHER --weights %s"
+            log.info(text, self.path, shlex.quote(str(self.best)))
+        return ended
 
     def remove_half_written(self) -> None:
         """Removes what killed processes of the run left half written."""
