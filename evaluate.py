@@ -88,6 +88,7 @@ from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import shares_of
 from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
+from util.metrics.within_source import within_source
 from util.plots.evaluation import draw_all
 from util.plots.gallery import gallery
 from util.report.model_card import model_card
@@ -135,7 +136,9 @@ def main(args: argparse.Namespace) -> None:
     probabilities = predictor.probabilities(examined.logits)
 
     # The order is that of metrics.json
-    metrics = evaluate_predictions(probabilities, *truth)
+    sources = subject.images.table["source"]
+    metrics = {"within_source": within_source(probabilities, sources, *truth)}
+    metrics |= evaluate_predictions(probabilities, *truth)
     metrics["warnings"] = [*subject.warnings, *metrics["warnings"]]
     metrics |= cheats(predictor, subject, probabilities, truth)
     metrics["probes"] = probes(predictor, subject, truth, examine)
@@ -154,7 +157,7 @@ def main(args: argparse.Namespace) -> None:
         shares = shares_of(args.prevalence, truth.classes)
         rates = at_prevalence(there, *truth[:3], shares)
         metrics["prevalence"] = {"stated": args.prevalence, **rates}
-    metrics |= shortcuts(metrics, examined, subject.images.table["source"], truth)
+    metrics |= shortcuts(metrics, examined, sources, truth)
     table = predictions(subject.images.table, truth, probabilities, there)
 
     make_folder(out)

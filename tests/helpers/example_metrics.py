@@ -18,6 +18,7 @@ from util.metrics.operating_points import choose, measure
 from util.metrics.prevalence import at_prevalence
 from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
+from util.metrics.within_source import within_source
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import PROBES
 from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
@@ -44,7 +45,8 @@ def _example() -> dict:
     def blurred(amount: float) -> np.ndarray:
         return probabilities + amount * generator.random(probabilities.shape)
 
-    metrics = evaluate_predictions(probabilities, *truth, draws=20)
+    metrics = {"within_source": within_source(probabilities, source, *truth)}
+    metrics |= evaluate_predictions(probabilities, *truth, draws=20)
     metrics["cheats"] = {}
     for name, guesses in (("source", blurred(1)), ("view", blurred(2))):
         lead = compare(guesses, probabilities, *truth)["difference"]
@@ -97,7 +99,8 @@ CHECKPOINT = {
         "optimizer": "adamw", "lr": 0.001, "epochs": 40, "freeze": None,
     },
     "epoch": 37, "metrics": {"loss": 0.7313, "accuracy": 0.8051, "macro_f1": 0.7989},
-    "test_time_augmentation": False, "temperature": 1.37, "prior": [0.4, 0.35, 0.25],
+    "chosen_by": None, "test_time_augmentation": False,
+    "temperature": 1.37, "prior": [0.4, 0.35, 0.25],
     "fingerprint": "882ec04ac0a591cb" * 4, "versions": {"python": "3.11.7", "torch": "2.15.0"},
 }  # fmt: skip
 

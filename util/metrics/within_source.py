@@ -14,6 +14,7 @@ from util.metrics.intervals import bootstrap, bootstrap_interval, metric
 from util.metrics.ranking import auroc, ratio
 from util.metrics.scores import MISTAKE, check_table
 
+DRAWS = 1000
 SMALLEST = np.finfo(float).tiny  # stands for a probability of 0, so that odds are defined
 
 
@@ -24,7 +25,6 @@ def within_source(
     patients: Sequence[str],
     classes: Sequence[str],
     seed: int = 0,
-    draws: int = 1000,
 ) -> dict:
     """AUROCs over pairs of images of one source, ready for JSON.
 
@@ -35,52 +35,48 @@ def within_source(
 
     Returns
         macro_auroc    metric: the mean over the classes against the rest that have a value
-        per_class      class -> its comparison with the rest
-        per_pair       "A against B" -> the comparison of two classes
+        comparisons    "A against the rest" for each class, and "A against B" for each two of more
+                       than two -> comparison
     A comparison has
         auroc          metric, undefined where no source has both kinds
         images, patients, pairs    how many there are in the sources that have both kinds
         sources        the names of these, the one with the most pairs first
 
-    Intervals are of `draws` bootstrap samples of patients, as those of the AUROC in
-    `evaluate_predictions`. In each source the patients of the smaller kind count, and for the macro
-    average the mean of that over its classes.
+    Intervals are of bootstrap samples of patients, as those of the AUROC in `evaluate_predictions`.
+    In each source the patients of the smaller kind count, and for the macro average the mean of
+    that over its classes.
     """
     probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     if len(sources) != len(targets):
         raise ValueError(f"sources: {len(sources)} names; expected {len(targets)}, one per image.")
     sources = np.asarray(sources)
+    n_classes, compared = len(classes), {}
     of_classes = _against_the_rest(probabilities, targets, sources)
-    of_pairs = {
-        f"{classes[a]} against {classes[b]}": strata(
-            odds(probabilities[:, a], probabilities[:, b]), targets == a, targets == b, sources
-        )
-        for a, b in combinations(range(len(classes)), 2)
-    }
-    comparisons = [*of_classes, *of_pairs.values()]
+    for label, of_class in zip(classes, of_classes, strict=True):
+        compared[f"{label} against the rest"] = of_class
+    for a, b in combinations(range(n_classes), 2) if n_classes > 2 else ():
+        scores = odds(probabilities[:, a], probabilities[:, b])
+        pair = strata(scores, targets == a, targets == b, sources)
+        compared[f"{classes[a]} against {classes[b]}"] = pair
 
     def aurocs(weights: np.ndarray) -> np.ndarray:
         """Of the macro average, then of each comparison: (b, 1 + C)."""
-        areas = np.stack([stratified_auroc(each, weights) for each in comparisons], axis=-1)
-        return np.column_stack([_mean_of_defined(areas[:, : len(classes)]), areas])
+        areas = np.stack([stratified_auroc(kinds, weights) for kinds in compared.values()], axis=-1)
+        return np.column_stack([_mean_of_defined(areas[:, :n_classes]), areas])
 
     values = aurocs(np.ones((1, len(targets))))[0]
-    drawn = bootstrap(aurocs, patients, draws, seed)
-    sizes = [smaller_side(each, patients) for each in comparisons]
-    sizes = [np.mean([size for size in sizes[: len(classes)] if size] or 0), *sizes]
-    metrics = [
+    drawn = bootstrap(aurocs, patients, DRAWS, seed)
+    sizes = [smaller_side(kinds, patients) for kinds in compared.values()]
+    sizes = [np.mean([size for size in sizes[:n_classes] if size] or 0), *sizes]
+    macro, *each = [
         metric(value, bootstrap_interval(column, value, size, MISTAKE))
         for value, column, size in zip(values, drawn.T, sizes, strict=True)
     ]
-    found = [
-        {"auroc": measured, **_counts(each, patients)}
-        for measured, each in zip(metrics[1:], comparisons, strict=True)
-    ]
-    return {
-        "macro_auroc": metrics[0],
-        "per_class": dict(zip(classes, found, strict=False)),
-        "per_pair": dict(zip(of_pairs, found[len(classes) :], strict=True)),
+    comparisons = {
+        name: {"auroc": measured, **_counts(kinds, patients)}
+        for measured, (name, kinds) in zip(each, compared.items(), strict=True)
     }
+    return {"macro_auroc": macro, "comparisons": comparisons}
 
 
 def within_source_auroc(

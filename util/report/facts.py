@@ -5,8 +5,10 @@ None, or no entry, stands for what they do not say.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from math import isnan, nan
 
 from util.class_names import class_names
+from util.training.choice import SCORES
 from util.words import counted
 
 LIMITS = (
@@ -80,10 +82,14 @@ def selection(checkpoint: Mapping) -> str | None:
     text = f"epoch {checkpoint['epoch']}"
     if "epochs" in checkpoint["config"]:
         text += f" of at most {checkpoint['config']['epochs']}"
-    if "macro_f1" in checkpoint["metrics"]:
-        text += f", validation macro F1 {checkpoint['metrics']['macro_f1']:.3f}"
+    chose = checkpoint["chosen_by"] or "macro_f1"
+    names = dict.fromkeys(["within_source_auroc", chose])
+    known = {name: checkpoint["metrics"].get(name, nan) for name in names}
+    scores = [(SCORES[name], f"{value:.3f}") for name, value in known.items() if not isnan(value)]
+    text += f", validation {join(scores)}" if scores else ""
     how = ", without test-time augmentation," if checkpoint["test_time_augmentation"] else ""
-    return f"{text}. Validation{how} chooses the epoch; the test split takes no part"
+    text += f". Validation{how} chooses the epoch by its {SCORES[chose]}"
+    return f"{text}; the test split takes no part"
 
 
 def mixture(checkpoint: Mapping) -> str | None:

@@ -9,6 +9,7 @@ Radiology: Artificial Intelligence 2:e200029. The numbers of the items are those
 from collections.abc import Mapping
 
 from util.report.facts import count_table, data_facts, join, limits, model_facts, people_table
+from util.report.parts import interval, text
 from util.words import counted
 
 TITLES = {
@@ -39,7 +40,8 @@ def model_card(
     about = about or {}
     answers = {
         10: f"Images with another label than {', '.join(checkpoint['mapping'])} are not used.",
-        28: "Accuracy, macro and per-class F1, precision, recall, specificity, AUROC, average "
+        28: "Within-source AUROC, over pairs of images of one source only; over all images "
+        "accuracy, macro and per-class F1, precision, recall, specificity, AUROC, average "
         "precision; calibration error and Brier score.",
         29: "95 % intervals that know that images of a patient are not independent: Wilson's on "
         "the effective number of images, and bootstrap over patients.",
@@ -47,13 +49,22 @@ def model_card(
         **_where_tested(checkpoint, about, split),
     }
     return {
-        "model": model_facts(checkpoint),
+        "model": {"Scores here": _scores(metrics), **model_facts(checkpoint)},
         "data": data_facts(about),
         "counts": count_table(about),
         "people": people_table(about),
         "claim": [{"item": k, "what": TITLES[k], "answer": answers[k]} for k in sorted(answers)],
         "limits": limits(about),
     }
+
+
+def _scores(metrics: Mapping) -> str:
+    numbers = {"within-source AUROC": metrics["within_source"]["macro_auroc"]}
+    numbers |= {"macro AUROC": metrics["macro_auroc"], "accuracy": metrics["accuracy"]}
+    return ", ".join(
+        f"{name} {text(metric)}" + (f" ({interval(metric)})" if interval(metric) else "")
+        for name, metric in numbers.items()
+    )
 
 
 def _answers_of_data(about: Mapping, metrics: Mapping) -> dict[int, str]:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from util.metrics.comparison import METRICS
+from util.metrics.intervals import Metric
 from util.report.facts import join
-from util.report.parts import Figure, Row, Section, Table, sentence, text
+from util.report.parts import Cell, Figure, Row, Section, Table, sentence, text
+from util.shortcuts.verdicts import GUESSING
 
 MACRO = {
     "accuracy": "Accuracy",
@@ -29,6 +31,9 @@ CURVES = {
     "precision_recall": ("Precision and recall", "average_precision"),
 }
 HOW = {
+    "Within one source": "Only images of one source are ranked against each other, so that a model "
+    "that knows the source and nothing else has 0.5. An AUROC is how often an image of the first "
+    "kind scores higher than one of the second. The sections below are of all images together.",
     "All classes together": "A cheat does not look at the disease; a model that is not well ahead "
     "of it may have learned the same. A line goes from 0 to 1. The lead is the difference on the "
     "same patients: only where its interval is above 0 is the model shown to be ahead.",
@@ -56,7 +61,7 @@ HOW = {
     "Worst mistakes": "Wrongly named, the surest first; beside each image what spoke for the class "
     "that it was given, the brighter the more, each on a scale of its own",
     "Data set": "How many images of whom are in it, and what was left out.",
-    "Model card": "What the checkpoint says of itself.",
+    "Model card": "What the checkpoint says of itself, and how it did here.",
     "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
     "that the files of the run answer beyond the sections above; a paper has to answer the others.",
     "Limits": "What no number here can tell.",
@@ -73,8 +78,8 @@ def sections(
     card: Mapping,
 ) -> list[Section]:
     """All of them, in order. The arguments are those of `util.report.write.write_report`."""
-    parts = [_together(metrics), _by_class(metrics), _confusion(metrics, plots)]
-    parts += [_curves(metrics, plots), _probes(metrics), _heat(metrics)]
+    parts = [_within_source(metrics), _together(metrics), _by_class(metrics)]
+    parts += [_confusion(metrics, plots), _curves(metrics, plots), _probes(metrics), _heat(metrics)]
     if metrics["source_in_pictures"]:
         parts.append(_source_in_pictures(metrics["source_in_pictures"]))
     parts += [_source_in_features(metrics), _calibration(metrics, plots)]
@@ -92,6 +97,30 @@ def _section(title: str, *parts, **more) -> Section:
 
 
 # ---- How good ----
+
+
+def headlines(metrics: Mapping) -> list[tuple[str, Metric, dict[str, Cell]]]:
+    """The numbers that stand first: name, number, and what cheats have in its place."""
+    within = metrics["within_source"]["macro_auroc"]
+    by_source = {"the source alone": GUESSING} if metrics["cheats"] else {}
+    first = [("Within-source AUROC", within, by_source)]
+    return first + [
+        (MACRO[key], metrics[key], {cheat: s[key] for cheat, s in metrics["cheats"].items()})
+        for key in ("accuracy", "macro_f1")
+    ]
+
+
+def _within_source(metrics: Mapping) -> Section:
+    found = metrics["within_source"]
+    rows = [Row("Mean of the classes", [found["macro_auroc"], "", "", ""], "model")]
+    for name, kinds in found["comparisons"].items():
+        sources = ", ".join(kinds["sources"]) or "no source has both"
+        rows.append(Row(name, [kinds["auroc"], _size(kinds), kinds["pairs"], sources], "model"))
+    head = ("Ranked", "AUROC", "Images (patients)", "Pairs", "Sources that have both")
+    names, notes = list(metrics["subgroups"]["source"]), []
+    if len(names) == 1:
+        notes = [("", f"All images count as one source, {names[0]}: nothing is left out here.")]
+    return _section("Within one source", [Table(head, rows, True)], (), notes)
 
 
 def _together(metrics: Mapping) -> Section:

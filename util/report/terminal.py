@@ -21,9 +21,22 @@ def sample_size(images: int, patients: int) -> str:
     return f"{counted(images, 'image')} of {counted(patients, 'patient')}, 95 % intervals"
 
 
+def within_source(found: Mapping) -> list[str]:
+    """found: of the function of that name in util.metrics."""
+    lines = [line("within-source AUROC", found["macro_auroc"])]
+    for name, comparison in found["comparisons"].items():
+        sources = "no source has both"
+        if comparison["sources"]:
+            images, pairs = (counted(comparison[key], key[:-1]) for key in ("images", "pairs"))
+            sources = f"{images}, {pairs}: {', '.join(comparison['sources'])}"
+        lines.append(f"{line(f'{name}, within', comparison['auroc'])}  {sources}")
+    return lines
+
+
 def summary(metrics: Mapping) -> str:
     """What metrics.json says first: the model, what a cheat would score, the probes, the doubts."""
     lines = [sample_size(metrics["images"], metrics["patients"])]
+    lines += within_source(metrics["within_source"])
     lines += [line(name, metrics[name]) for name in OVERALL]
     for label, scores in metrics["per_class"].items():
         lines += [line(f"{label}: {name}", scores[name]) for name in BY_CLASS]

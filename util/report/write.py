@@ -13,9 +13,8 @@ from markupsafe import Markup
 
 from util.files import atomic_path
 from util.report.parts import Figure, interval, text
-from util.report.sections import FIGURES, sections
+from util.report.sections import FIGURES, headlines, sections
 
-HEADLINES = {"accuracy": "Accuracy", "macro_f1": "Macro F1"}
 GALLERY = "gallery"  # folder of the worst mistakes
 LONGEST = 60  # letters of a file's name in the name of its picture
 
@@ -44,7 +43,7 @@ def write_report(
     mistakes = _write_gallery(folder, gallery)
     content = {
         "metrics": metrics,
-        "headlines": HEADLINES,
+        "headlines": headlines(metrics),
         "sections": sections(metrics, facts, plots, mistakes, card),
     }
     _render("report.md.jinja", content, folder, finalize=_markdown)

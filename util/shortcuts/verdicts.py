@@ -38,7 +38,8 @@ def judge(
 ) -> list[Verdict]:
     """A verdict of each probe in the order of their weight.
 
-    metrics: of `evaluate_predictions`, on the images as they are. probes: name ->
+    metrics: of `evaluate_predictions`, on the images as they are, and `within_source` of the
+    function of that name. probes: name ->
     {"accuracy", "macro_auroc"} on the changed ones. cheats: name -> {"accuracy", "lead"}, the
     second what the model has more of each of LEADS, paired by patient as in `compare`.
     heat: of `heat_outside_lungs`. source_in_features: of linear_probe.py. Each number is
@@ -54,7 +55,7 @@ def judge(
             _blurred(metrics, probes[BLURRED]),
             *verdicts,
         ]
-    return [verdict for verdict in verdicts if verdict]
+    return [verdict for verdict in (_within_source(metrics), *verdicts) if verdict]
 
 
 def called_out(verdicts: Sequence[Verdict]) -> list[str]:
@@ -115,6 +116,19 @@ def heat_outside_lungs(
         "maps": int(has_heat.sum()),
         "how": how,
     }
+
+
+def _within_source(metrics: dict) -> Verdict | None:
+    within, overall = metrics["within_source"]["macro_auroc"], metrics["macro_auroc"]
+    if overall["value"] is None:
+        return None
+    if within["value"] is None:
+        sentence = "No source has images of two classes: what the model knows of the source counts"
+        return Verdict("within a source", False, f"{sentence} in every number here.")
+    sentence = f"Between images of one source the model has an AUROC of {_interval(within)}"
+    if within["low"] <= GUESSING:
+        sentence += f", which is not shown to be better than guessing, {GUESSING:.2f}"
+    return Verdict("within a source", False, f"{sentence}; over all images {overall['value']:.2f}.")
 
 
 def _without_lungs(metrics: dict, scores: dict) -> Verdict:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers.networks import CLASSES
 from tests.helpers.world import coverage, names, of_sources, outside, population
+from util.metrics import within_source as module
 from util.metrics.ranking import auroc
 from util.metrics.within_source import (
     fewest_patients,
@@ -45,7 +46,8 @@ def counted(ahead, first, second, sources, weights):
 @pytest.mark.parametrize("seed", range(5))
 def test_it_agrees_with_a_count_over_pairs(seed):
     table, sources, targets, weights = random_table(seed)
-    found = within_source(table, sources, targets, names(60), CLASSES, draws=2)
+    whole = within_source(table, sources, targets, names(60), CLASSES)
+    found = whole["comparisons"]
 
     def by_probability(k):
         return lambda i, j: (1 + np.sign(table[i, k] - table[j, k])) / 2
@@ -58,27 +60,35 @@ def test_it_agrees_with_a_count_over_pairs(seed):
     ones, values = np.ones(60), []
     for k, label in enumerate(CLASSES):
         expected = counted(by_probability(k), targets == k, targets != k, sources, ones)
-        assert found["per_class"][label]["auroc"]["value"] == pytest.approx(expected)
+        assert found[f"{label} against the rest"]["auroc"]["value"] == pytest.approx(expected)
         values.append(expected)
         weighted = strata(table[:, k], targets == k, targets != k, sources)
         expected = counted(by_probability(k), targets == k, targets != k, sources, weights)
         stacked = np.stack([weights, 2 * weights, ones])  # (3, n)
         areas = stratified_auroc(weighted, stacked)
         assert areas == pytest.approx([expected, expected, values[-1]])
-    assert found["macro_auroc"]["value"] == pytest.approx(np.mean(values))
+    assert whole["macro_auroc"]["value"] == pytest.approx(np.mean(values))
     assert within_source_auroc(table, targets, sources) == pytest.approx(np.mean(values))
     for a, b in combinations(range(3), 2):
         expected = counted(by_odds(a, b), targets == a, targets == b, sources, ones)
-        entry = found["per_pair"][f"{CLASSES[a]} against {CLASSES[b]}"]
+        entry = found[f"{CLASSES[a]} against {CLASSES[b]}"]
         assert entry["auroc"]["value"] == pytest.approx(expected)
 
 
 def test_of_one_source_it_is_the_auroc():
     table, _, targets, _ = random_table(0)
-    found = within_source(table, ["rsna"] * 60, targets, names(60), CLASSES, draws=2)["per_class"]
-    assert [found[label]["auroc"]["value"] for label in CLASSES] == pytest.approx(
-        auroc(table, targets)
-    )
+    found = within_source(table, ["rsna"] * 60, targets, names(60), CLASSES)["comparisons"]
+    values = [found[f"{label} against the rest"]["auroc"]["value"] for label in CLASSES]
+    assert values == pytest.approx(auroc(table, targets))
+
+
+def test_two_classes_are_one_pair():
+    _, sources, targets, _ = random_table(0)
+    table = np.random.default_rng(0).dirichlet([1, 1], 60)
+    found = within_source(table, sources, targets % 2, names(60), ["no", "yes"])
+    assert list(found["comparisons"]) == ["no against the rest", "yes against the rest"]
+    one, other = (entry["auroc"]["value"] for entry in found["comparisons"].values())
+    assert found["macro_auroc"]["value"] == pytest.approx(one) == pytest.approx(other)
 
 
 # ---- What it is for ----
@@ -104,16 +114,16 @@ def test_images_patients_and_pairs_are_those_of_the_sources_that_have_both():
     targets = np.array([0, 0, 0, 2, 2, 0, 2, 0, 0, 2])
     patients = ["1", "1", "2", "3", "3", "4", "4", "5", "6", "7"]
     table = np.full((10, 3), 1 / 3)
-    found = within_source(table, sources, targets, patients, CLASSES, draws=50)
-    pair = found["per_pair"]["normal against COVID-19"]
-    assert pair["auroc"]["value"] == 0.5
+    found = within_source(table, sources, targets, patients, CLASSES)
+    pairs = found["comparisons"]
+    pair = pairs["normal against COVID-19"]
     counts = {"images": 7, "patients": 4, "pairs": 7, "sources": ["a", "b"]}
     assert pair == {"auroc": pair["auroc"], **counts}
-    assert found["per_class"]["COVID-19"] == found["per_class"]["normal"] == pair
+    assert pairs["COVID-19 against the rest"] == pairs["normal against the rest"] == pair
     nothing = {"auroc": NOTHING, "images": 0, "patients": 0, "pairs": 0, "sources": []}
-    assert found["per_class"]["pneumonia"] == nothing
-    assert found["per_pair"]["normal against pneumonia"] == nothing
-    assert found["macro_auroc"]["value"] == 0.5
+    assert pairs["pneumonia against the rest"] == nothing
+    assert pairs["normal against pneumonia"] == nothing
+    assert pair["auroc"]["value"] == found["macro_auroc"]["value"] == 0.5
     # The smaller side: one patient in a, one in b.
     assert fewest_patients(targets, np.array(sources), np.array(patients), 3) == 2
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -122,7 +132,7 @@ def test_images_patients_and_pairs_are_those_of_the_sources_that_have_both():
 def test_where_no_source_has_two_classes_nothing_is_defined():
     table, _, targets, _ = random_table(1)
     sources = targets.astype(str)
-    found = within_source(table, sources, targets, names(60), CLASSES, draws=20)
+    found = within_source(table, sources, targets, names(60), CLASSES)
     assert found["macro_auroc"] == NOTHING
     assert np.isnan(within_source_auroc(table, targets, sources))
     assert fewest_patients(targets, sources, np.array(names(60)), 3) == 0
@@ -137,8 +147,8 @@ def test_odds_order_what_is_next_to_certain():
 def test_the_seed_fixes_the_intervals():
     table, sources, targets, _ = random_table(2)
     words = table, sources, targets, names(60), CLASSES
-    assert within_source(*words, seed=1, draws=20) == within_source(*words, seed=1, draws=20)
-    assert within_source(*words, seed=1, draws=20) != within_source(*words, seed=2, draws=20)
+    assert within_source(*words, seed=1) == within_source(*words, seed=1)
+    assert within_source(*words, seed=1) != within_source(*words, seed=2)
 
 
 def test_a_wrong_number_of_sources_is_named():
@@ -147,11 +157,11 @@ def test_a_wrong_number_of_sources_is_named():
         within_source(table, ["a"] * 3, targets, names(60), CLASSES)
 
 
-def test_intervals_hold_the_truth_in_93_to_97_of_100_samples():
+def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch):
     def report(seed: int, patients: int) -> dict:
         # In place of 1,000. Of the truth no interval is asked.
-        draws = 100 if patients < 1000 else 1
-        return within_source(*of_sources(seed, patients), CLASSES, draws=draws)
+        monkeypatch.setattr(module, "DRAWS", 100 if patients < 1000 else 1)
+        return within_source(*of_sources(seed, patients), CLASSES)
 
     found = coverage(report, patients=120)
     assert outside(found) == {}

@@ -23,6 +23,7 @@ def changed(original: dict, *path: str, value) -> dict:
 @pytest.mark.parametrize(
     ("item", "words"),
     [
+        (28, "Within-source AUROC, over pairs of images of one source only"),
         (10, "another label than normal, pneumonia, COVID-19"),
         (12, "unknown (sex 130, age 130 of 1,181 images)"),
         (13, "AP 433, AP Supine 81, PA 667"),
@@ -45,7 +46,9 @@ def card(checkpoint=CHECKPOINT, about=ABOUT, split="test") -> dict:
         ("model", "Architecture", ", 37,665,603 parameters"),
         ("model", "Input", "96 x 96 pixels, grayscale, from 64 x 64"),
         ("model", "Training", "optimizer adamw, lr 0.001"),
-        ("model", "Selection", "epoch 37 of at most 40, validation macro F1 0.799"),
+        ("model", "Scores here", "within-source AUROC 0."),
+        ("model", "Selection", "epoch 37 of at most 40, validation macro F1 0.799. Validation"),
+        ("model", "Selection", "chooses the epoch by its macro F1; the test split takes no part"),
         ("model", "Trained with", "torch 2.15.0"),
         ("data", "Sources", "covid-chestxray, rsna"),
         ("data", "Views asked for", "PA, AP, AP Supine, AP Erect"),
@@ -66,6 +69,20 @@ def test_the_card_says_how_often_an_image_is_seen(augmented, words):
     model = card(checkpoint)["model"]
     assert words in model["Prediction"]
     assert ("without test-time augmentation" in model["Selection"]) == augmented
+
+
+@pytest.mark.parametrize(
+    ("chosen_by", "within", "words"),
+    [
+        ("macro_f1", 0.61, "validation within-source AUROC 0.610, macro F1 0.799. Validation"),
+        ("within_source_auroc", 0.61, "validation within-source AUROC 0.610. Validation chooses"),
+        ("loss", float("nan"), "validation loss 0.731. Validation chooses the epoch by its loss;"),
+    ],
+)
+def test_the_card_says_by_which_score_the_epoch_was_chosen(chosen_by, within, words):
+    metrics = CHECKPOINT["metrics"] | {"within_source_auroc": within}
+    checkpoint = CHECKPOINT | {"chosen_by": chosen_by, "metrics": metrics}
+    assert words in card(checkpoint)["model"]["Selection"]
 
 
 def test_the_original_has_answers_for_what_its_checkpoint_says_only():

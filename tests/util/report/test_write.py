@@ -20,8 +20,10 @@ from util.report.write import write_report
 
 HOSTILE = '<script>alert("x")</script>| [a](b) `c` *d*\n# e'
 ORDER = [
-    "not a medical device", "Accuracy 0.", "Macro F1 0.", "Called out: with the lungs blacked out",
-    "With the lungs blacked out", "pneumonia: 28 patients", "All classes together",
+    "not a medical device", "Within-source AUROC 0.", "the source alone: 0.500", "Accuracy 0.",
+    "the source alone: 0.", "Macro F1 0.", "Called out: with the lungs blacked out",
+    "Between images of one source", "With the lungs blacked out", "pneumonia: 28 patients",
+    "Within one source", "All classes together",
     "Class by class", "Confusion matrix", "Curves", "Probes", "Heat outside the lungs",
     "The source in the features", "Calibration", "Operating points", "In another population",
     "Subgroups", "Worst mistakes", "Data set", "Model card", "CLAIM", "Limits", LIMITS[0],
@@ -168,7 +170,7 @@ def test_the_sections_come_in_order_and_the_summary_first(write, form):
 
 def test_every_section_says_how_it_is_read(write):
     html, markdown = write()
-    assert html.count("<h2>") == html.count('<p class="note">') == 18
+    assert html.count("<h2>") == html.count('<p class="note">') == 19
     for block in markdown.split("\n## ")[1:]:
         assert block.split("\n")[2].endswith(".")
 
@@ -208,6 +210,26 @@ def test_what_pictures_show_of_the_source_stands_beside_the_commonest_source(wri
     assert "| Named by picture statistics | 0.907 (0.811 to 0.957) |" in markdown
     assert "| Named after the commonest | 0.636 |" in markdown
     assert "Named by picture statistics 0.907 0.811 to 0.957" in Page(html).text
+
+
+def test_within_one_source_each_comparison_has_its_images_pairs_and_sources(write):
+    metrics = example()
+    comparisons = metrics["within_source"]["comparisons"]
+    comparisons["normal against pneumonia"] |= {"auroc": dict(NOTHING), "images": 0, "patients": 0}
+    comparisons["normal against pneumonia"] |= {"pairs": 0, "sources": []}
+    html, markdown = write(metrics)
+    for name, kinds in comparisons.items():
+        numbers = "undefined"
+        if kinds["pairs"]:
+            numbers = "{:.3f} ({:.3f} to {:.3f})".format(*kinds["auroc"].values())
+        sources = ", ".join(kinds["sources"]) or "no source has both"
+        size = f"{kinds['images']} ({kinds['patients']}) | {kinds['pairs']:,} | {sources} |"
+        assert f"| {name} | {numbers} | {size}" in markdown
+    assert "no source has both" in Page(html).text
+    assert "All images count as one source" not in markdown
+    metrics["subgroups"]["source"] = {"folder": metrics["subgroups"]["source"]["rsna"]}
+    for report in write(metrics):
+        assert "All images count as one source, folder: nothing is left out here." in report
 
 
 def test_every_chart_has_words_for_who_cannot_see_it(write, plots):

@@ -14,6 +14,7 @@ from model.inference import examine, predict_logits
 from model.layers import Block, conv_bn
 from tests.helpers.networks import MAPPING, TinyNext
 from util.metrics.scores import evaluate_predictions
+from util.metrics.within_source import within_source
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import (
     BLURRED,
@@ -112,7 +113,8 @@ def probed(network, images):
     shares = outside_box(seen.heat.numpy())
     heat = heat_outside_lungs(shares, tuple(seen.heat.shape[1:]), images.patients)
     known = source_in_features(seen.features.numpy(), images.sources, *truth)
-    metrics = score(seen.logits)
+    within = within_source(seen.logits.softmax(1).numpy(), images.sources, *truth)
+    metrics = score(seen.logits) | {"within_source": within}
     return metrics, heat, judge(metrics, {}, probes, heat, known)
 
 
@@ -121,7 +123,7 @@ def test_a_network_that_reads_a_painted_border_is_called_out(painted):
     assert metrics["accuracy"]["value"] > 0.9  # a score to be proud of
     assert called_out(found) == [WITHOUT_CENTRE, WITHOUT_BORDER]
     assert headline(metrics, found)["sentence"].startswith("Called out: with the lungs blacked out")
-    assert "reads off the border" in found[0].sentence
+    assert "reads off the border" in found[1].sentence
     assert heat["low"] > LUNGS.outside
 
 
@@ -145,6 +147,7 @@ def scores(auroc, accuracy=0.5, half=0.05):
 
 
 MODEL = {**scores(0.9, 0.8), "confusion_matrix": [[30, 5, 5], [5, 20, 5], [5, 5, 20]]}
+MODEL["within_source"] = {"macro_auroc": entry(0.7)}
 HEAT = {**entry(0.2), "box_outside": 0.31, "grid": [8, 8]}
 SOURCE = {"normal": {"auroc": entry(0.8)}, "COVID-19": {"auroc": dict.fromkeys(entry(0))}}
 
@@ -179,6 +182,33 @@ def test_a_trace_in_a_large_test_calls_nobody_out():
     assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE)) == []
     probes[WITHOUT_CENTRE] = scores(0.56, half=0.005)
     assert called_out(judge(MODEL, {}, probes, HEAT, SOURCE))[0] == WITHOUT_CENTRE
+
+
+@pytest.mark.parametrize(
+    ("within", "sentence"),
+    [
+        (
+            entry(0.7),
+            "Between images of one source the model has an AUROC of 0.70 (0.65 to 0.75); over all"
+            " images 0.90.",
+        ),
+        (
+            entry(0.54),
+            "Between images of one source the model has an AUROC of 0.54 (0.49 to 0.59), which is"
+            " not shown to be better than guessing, 0.50; over all images 0.90.",
+        ),
+        (
+            dict.fromkeys(entry(0)),
+            "No source has images of two classes: what the model knows of the source counts in"
+            " every number here.",
+        ),
+    ],
+)
+def test_what_is_left_within_a_source_is_said_first(within, sentence):
+    probes = dict.fromkeys((WITHOUT_CENTRE, WITHOUT_BORDER, BLURRED), scores(0.5))
+    metrics = MODEL | {"within_source": {"macro_auroc": within}}
+    first, *_ = judge(metrics, {}, probes, HEAT, SOURCE)
+    assert (first.sentence, first.called_out) == (sentence, False)
 
 
 def test_numbers_stand_in_the_sentence():

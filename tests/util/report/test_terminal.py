@@ -1,0 +1,21 @@
+"""What an evaluation prints."""
+
+from tests.helpers.example_metrics import NOTHING, example
+from util.report.terminal import summary
+
+
+def test_the_within_source_auroc_comes_first_and_what_no_source_has_is_said():
+    metrics = example()
+    comparisons = metrics["within_source"]["comparisons"]
+    comparisons["normal against pneumonia"] |= {"auroc": dict(NOTHING), "sources": []}
+    comparisons["pneumonia against the rest"] |= {"images": 1000, "pairs": 1, "sources": ["b", "a"]}
+    lines = summary(metrics).splitlines()
+    assert lines[0] == "102 images of 77 patients, 95 % intervals"
+    assert lines[1].startswith("within-source AUROC   ")
+    value, low, high = metrics["within_source"]["macro_auroc"].values()
+    assert lines[1].endswith(f" {value:.3f}  ({low:.3f} - {high:.3f})")
+    named = dict(zip(comparisons, lines[2:8], strict=True))
+    assert all(line.startswith(f"{name}, within") for name, line in named.items())
+    assert named["normal against pneumonia"].split("  ")[-1] == "no source has both"
+    assert named["pneumonia against the rest"].endswith(")  1,000 images, 1 pair: b, a")
+    assert lines[8].startswith("accuracy")
