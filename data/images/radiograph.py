@@ -1,6 +1,7 @@
 """Any image file -> an 8-bit radiograph. Training, evaluation and prediction read through here."""
 
 import os
+import re
 import stat
 from contextlib import suppress
 from functools import partial
@@ -30,6 +31,7 @@ from data.images.warnings_off import warnings_off
 
 # Errors whose text is written for people; others speak of Python.
 PLAIN = (ValueError, RuntimeError, EOFError, SyntaxError, Image.DecompressionBombError)
+OF_PYTHON = re.compile(r"\w\(\)|to unpack|convert string")  # in texts of its own ValueErrors
 
 
 def read_radiograph(
@@ -62,7 +64,8 @@ def read_radiograph(
         raise UnreadableImageError(f"{path}: {reason}") from None
     except Exception as error:  # codecs raise errors of any type and of many lines
         told = isinstance(error, PLAIN) and not isinstance(error, RecursionError)
-        reason = " ".join(str(error).split()) if told else ""
+        reason = " ".join(str(error).split())
+        reason = reason if told and not OF_PYTHON.search(reason) else ""
         raise UnreadableImageError(f"{path}: broken image{reason and f' ({reason})'}") from None
     return image.convert(mode) if mode else image
 

@@ -297,6 +297,8 @@ SEVERAL = RuntimeError("no plugin worked:\n\tone: bad data\n\ttwo: bad data")
     [
         (SEVERAL, "broken image (no plugin worked: one: bad data two: bad data)"),
         (ValueError("bad filter"), "broken image (bad filter)"),
+        (ValueError("invalid literal for int() with base 10: '1A'"), "broken image"),
+        (ValueError("not enough values to unpack (expected 3, got 2)"), "broken image"),
         (TypeError("'NoneType' object is not subscriptable"), "broken image"),
         (KeyError("Rows"), "broken image"),
         (RecursionError("maximum recursion depth exceeded"), "broken image"),
