@@ -125,10 +125,9 @@ def _check(dataset: pydicom.Dataset) -> None:
             f"{found}; expected MONOCHROME1 or MONOCHROME2, which say whether bright is dense"
         )
     dataset.PhotometricInterpretation = kind
-    if not dataset.get("SamplesPerPixel"):
-        dataset.SamplesPerPixel = 1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3
-    samples = dataset.SamplesPerPixel
-    if samples != (1 if kind in MONOCHROME or kind == "PALETTE COLOR" else 3):
+    expected = 1 if kind in {*MONOCHROME, "PALETTE COLOR"} else 3
+    samples = dataset.SamplesPerPixel = dataset.get("SamplesPerPixel") or expected
+    if samples != expected:
         raise UnreadableImageError(f"{samples} samples a pixel, but {kind}; expected grayscale")
     dataset.setdefault("PlanarConfiguration", 0)
     if int(dataset.get("NumberOfFrames") or 1) > 1:

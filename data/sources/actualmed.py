@@ -10,9 +10,9 @@ inconclusive one. The finding is that of the image: a patient may have both.
 
 from pathlib import Path
 
-from data.record import Dropped, Record, clean_age, clean_label, clean_sex, clean_view
+from data.record import Dropped, Record, clean_label
 from data.sources.covid_chestxray import why_no_label
-from data.sources.tables import each_file_once, find_file, read_rows, require
+from data.sources.tables import each_file_once, find_file, read_rows, require, view_and_person
 
 NAME = "actualmed"
 DESCRIPTION = "github.com/agchung/Actualmed-COVID-chestxray-dataset: metadata.csv, images/"
@@ -41,9 +41,7 @@ def _sort(number: int, row: dict[str, str], images: Path) -> Record | Dropped:
         patient_id=f"{NAME}:{row['patientid'] or f'file {image}'}",
         finding=finding,
         original=f"images/{image}",
-        view=clean_view(row["view"]),
-        sex=clean_sex(row.get("sex", "")),
-        age=clean_age(row.get("age", "")),
+        **view_and_person(row),
         country="Spain",
         licence="research only",
     )

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from data.patients import join_equal_numbers, join_patients
-from data.record import Dropped, Record, bare, clean_age, clean_label, clean_sex, clean_view
-from data.sources.tables import Mismatch, find_file, read_rows, require
+from data.record import Dropped, Record, bare, clean_label
+from data.sources.tables import Mismatch, find_file, read_rows, require, view_and_person
 from util.words import counted
 
 NAME = "covid-chestxray"
@@ -89,9 +89,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
                 patient_id=f"{NAME}:{patients[number - 1]}",
                 finding=finding,
                 original=f"images/{name}",
-                view=clean_view(row["view"]),
-                sex=clean_sex(row.get("sex", "")),
-                age=clean_age(row.get("age", "")),
+                **view_and_person(row),
             )
         )
     _warn_of_unknown(Counter(record.finding for record in records))

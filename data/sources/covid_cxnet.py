@@ -12,9 +12,16 @@ one of several tests of a patient with COVID-19.
 import logging
 from pathlib import Path
 
-from data.record import Dropped, Record, clean_age, clean_sex, clean_view
+from data.record import Dropped, Record
 from data.sources.covid_chestxray import label_of, why_no_label
-from data.sources.tables import each_file_once, find_file, read_rows, require, visible_files
+from data.sources.tables import (
+    each_file_once,
+    find_file,
+    read_rows,
+    require,
+    view_and_person,
+    visible_files,
+)
 from util.words import counted
 
 NAME = "covid-cxnet"
@@ -52,9 +59,7 @@ def _sort(number: int, row: dict[str, str], images: Path) -> Record | Dropped:
         patient_id=f"{NAME}:{row['patient_id'] or f'file {image}'}",
         finding=finding,
         original=f"{IMAGES}/{image}",
-        view=clean_view(row.get("view", "")),
-        sex=clean_sex(row.get("sex", "")),
-        age=clean_age(row.get("age", "")),
+        **view_and_person(row),
         frontal=True,
         country=SPELLINGS.get(country, country),
     )

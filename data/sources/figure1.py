@@ -11,9 +11,9 @@ frontal.
 import re
 from pathlib import Path
 
-from data.record import Dropped, Record, clean_age, clean_sex, clean_view
+from data.record import Dropped, Record
 from data.sources.covid_chestxray import label_of, why_no_label
-from data.sources.tables import each_file_once, find_file, read_rows, require
+from data.sources.tables import each_file_once, find_file, read_rows, require, view_and_person
 
 NAME = "figure1"
 DESCRIPTION = "github.com/agchung/Figure1-COVID-chestxray-dataset: metadata.csv, images/"
@@ -43,9 +43,7 @@ def _sort(number: int, row: dict[str, str], images: Path) -> Record | Dropped:
         patient_id=f"{NAME}:{re.sub(r'(?<=[0-9])[a-z]$', '', image)}",
         finding=finding,
         original=f"images/{path.name}",
-        view=clean_view(row["view"]),
-        sex=clean_sex(row.get("sex", "")),
-        age=clean_age(row.get("age", "")),
+        **view_and_person(row),
         frontal=True,
         licence="research only",
     )

@@ -12,16 +12,15 @@ import logging
 from pathlib import Path
 
 from data.patients import join_equal_numbers
-from data.record import (
-    SPLITS,
-    Dropped,
-    Record,
-    clean_age,
-    clean_label,
-    clean_sex,
-    clean_view,
+from data.record import SPLITS, Dropped, Record, clean_label
+from data.sources.tables import (
+    Mismatch,
+    each_file_once,
+    find_below,
+    own_splits,
+    read_rows,
+    view_and_person,
 )
-from data.sources.tables import Mismatch, each_file_once, find_below, own_splits, read_rows
 from util.words import counted
 
 NAME = "table"
@@ -68,9 +67,7 @@ def read(table: Path) -> tuple[list[Record], list[Dropped]]:
                 patient_id=patient,
                 finding=row["label"],
                 original=name,
-                view=clean_view(row.get("view", "")),
-                sex=clean_sex(row.get("sex", "")),
-                age=clean_age(row.get("age", "")),
+                **view_and_person(row),
                 frontal=True,
                 splits=splits.get(split, ()),
                 **{column: row.get(column, "") for column in ("hospital", "country", "licence")},

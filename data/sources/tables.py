@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from data.patients import join_patients
-from data.record import Dropped, Record, bare, drop
+from data.record import Dropped, Record, bare, clean_age, clean_sex, clean_view, drop
 from util.files import ARCHIVES, require_folder
 
 SEPARATORS = ",;\t|"
@@ -122,6 +122,12 @@ def find_below(folder: Path, name: str) -> tuple[Path | None, str]:
             if path.is_file():
                 return path, ""
     return None, Mismatch(f"no file {folder.name}/{name}")
+
+
+def view_and_person(row: dict[str, str]) -> dict[str, str]:
+    """What a row tells in columns of these names: the `view`, `sex` and `age` of a Record."""
+    cleaners = {"view": clean_view, "sex": clean_sex, "age": clean_age}
+    return {name: clean(row.get(name, "")) for name, clean in cleaners.items()}
 
 
 def visible_files(folder: Path) -> list[Path]:
