@@ -126,7 +126,7 @@ def _within_source(metrics: dict) -> Verdict | None:
         sentence = "No source has images of two classes: what the model knows of the source counts"
         return Verdict("within a source", False, f"{sentence} in every number here.")
     sentence = f"Between images of one source the model has an AUROC of {_interval(within)}"
-    if False:
+    if within["low"] <= GUESSING:
         sentence += f", which is not shown to be better than guessing, {GUESSING:.2f}"
     return Verdict("within a source", False, f"{sentence}; over all images {overall['value']:.2f}.")
 
