@@ -82,7 +82,7 @@ from model.predictor import Predictor
 from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
-from util.metrics.comparison import METRICS, compare
+from util.metrics.comparison import METRICS, compare, within_source_difference
 from util.metrics.operating_points import Thresholds, choose, measure
 from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import shares_of
@@ -365,14 +365,17 @@ def compare_checkpoints(
     models: Sequence[Model], examine: Callable[..., Examined], seed: int, out: Path
 ) -> None:
     """Prints whether the second, B, is better than A, and writes comparison.json."""
-    truth = truth_of(*models[0], seed)
+    truth, sources = truth_of(*models[0], seed), models[0][1].images.table["source"]
     comparison, probabilities = {}, []
     for letter, (predictor, subject) in zip("AB", models, strict=True):
         logits = examine(predictor, subject, letter).logits
         probabilities.append(predictor.probabilities(logits))
-        scores = overall(probabilities[-1], truth)
+        within = within_source(probabilities[-1], sources, *truth)["macro_auroc"]
+        scores = {"within_source_auroc": within, **overall(probabilities[-1], truth)}
         comparison[letter] = {"checkpoint": predictor.path, **scores}
+    within = within_source_difference(*probabilities, sources, *truth[:2], seed)
     comparison |= compare(*probabilities, *truth)
+    comparison["difference"] = {"within_source_auroc": within, **comparison["difference"]}
     write_json(make_folder(out) / "comparison.json", comparison)
     print(sample_size(len(truth.targets), len(set(truth.patients))))
     print(comparison_summary(comparison))

@@ -52,14 +52,14 @@ def population(
 
 
 def of_sources(
-    seed: int, patients: int = PATIENTS, told: float = 2.0, signal: float = 1.5
+    seed: int, patients: int = PATIENTS, told: float = 2.0, signal: float = 1.5, model: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A `population` of three sources: its probabilities, the sources (n,), targets and names.
 
     Two sources have all classes, each in its own mixture, and the third has only class 0. The model
     recognises the source and moves the probabilities to its mixture, `told` times as far as right.
     """
-    probabilities, targets, names = population(seed, patients, signal=signal)
+    probabilities, targets, names = population(seed, patients, signal=signal, model=model)
     member = names.astype(int)
     class_of = np.zeros(patients, int)
     class_of[member] = targets

@@ -142,7 +142,7 @@ def test_the_first_figures_are_within_sources(evaluated, checkpoint):
     covid = found["comparisons"]["COVID-19 against the rest"]
     assert covid["sources"] == ["covid-chestxray"]
     assert covid["images"] == (rows["source"] == "covid-chestxray").sum()
-    assert printed.splitlines()[1].startswith(f"within-source AUROC{expected:31.3f}  (")
+    assert printed.splitlines()[1].startswith(f"within source auroc{expected:31.3f}  (")
     assert metrics["verdicts"][0].startswith("Between images of one source the model has an AUROC")
 
 
@@ -350,7 +350,10 @@ def test_two_checkpoints_are_compared_on_the_same_images(
     for letter, path in zip("AB", (checkpoint, worse), strict=True):
         scores.append(evaluated(path, "--dataset", dataset)[0])
         assert found[letter]["accuracy"] == scores[-1]["accuracy"]
-    for name in ("accuracy", "macro_f1"):
+        scores[-1]["within_source_auroc"] = scores[-1]["within_source"]["macro_auroc"]
+        assert found[letter]["within_source_auroc"] == scores[-1]["within_source_auroc"]
+    assert next(iter(found["difference"])) == "within_source_auroc"  # which is printed first
+    for name in ("within_source_auroc", "accuracy", "macro_f1"):
         wanted = scores[1][name]["value"] - scores[0][name]["value"]
         assert found["difference"][name]["value"] == pytest.approx(wanted)
     assert found["verdict"] in printed

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from util.metrics.intervals import (
+    UNDEFINED,
     Metric,
     Z,
     bootstrap,
@@ -16,6 +17,7 @@ from util.metrics.intervals import (
 )
 from util.metrics.ranking import auroc
 from util.metrics.scores import accuracy, check_table, confusion_matrix, f1, macro_average
+from util.metrics.within_source import against_the_rest, aurocs, smaller_side
 from util.words import counted
 
 METRICS = ("accuracy", "macro_f1", "macro_auroc")
@@ -68,6 +70,36 @@ def compare(
     return {"difference": differences, "mcnemar": votes, "verdict": _verdict(differences, votes)}
 
 
+def within_source_difference(
+    probabilities_a: np.ndarray,
+    probabilities_b: np.ndarray,
+    sources: Sequence[str],
+    targets: np.ndarray,
+    patients: Sequence[str],
+    seed: int = 0,
+) -> Metric:
+    """The macro AUROC of `within_source` of model B less that of A, on the same images.
+
+    The interval is as those of `compare`, with the patients that count in `within_source`.
+    """
+    sources, targets, patients = (np.asarray(column) for column in (sources, targets, patients))
+    models = [against_the_rest(p, targets, sources) for p in (probabilities_a, probabilities_b)]
+    sizes = np.array([smaller_side(of_sources, patients) for of_sources in models[0]])
+    if not sizes.any():
+        return UNDEFINED.copy()
+
+    def difference(weights: np.ndarray) -> np.ndarray:
+        """Of the macro average, then of each class: (b, 1 + K)."""
+        a, b = (aurocs(classes, len(classes), weights) for classes in models)
+        return b - a
+
+    value = float(difference(np.ones((1, len(targets))))[0, 0])
+    macro, *of_classes = bootstrap(difference, patients, DRAWS, seed).T
+    defined = sizes > 0
+    doubt = _doubt(np.array(of_classes)[defined].T, sizes[defined])
+    return _metric(value, macro, doubt, few_clusters(sizes[defined].mean()))
+
+
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray, patients: np.ndarray) -> dict:
     """McNemar's exact test of two models, one vote a patient.
 
@@ -101,15 +133,20 @@ def _doubts(of_class: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> 
 
     `of_class` (draws, 2 K) are the drawn differences of F1 and AUROC of each class.
     """
-    occurring, doubts = np.unique(targets), [Z * 2**0.5 / (len(set(patients)) + 2)]
-    for drawn in np.split(of_class, 2, axis=1):
-        unseen = [
-            wilson_interval(0.0, len(set(patients[targets == k])))[1]
-            for k in occurring
-            if np.nan_to_num(drawn[:, k]).std() < 1e-9
-        ]
-        doubts.append(float(np.linalg.norm(unseen)) / len(occurring))
-    return doubts
+    occurring = np.unique(targets)
+    sizes = [len(set(patients[targets == k])) for k in occurring]
+    macro = [_doubt(drawn[:, occurring], sizes) for drawn in np.split(of_class, 2, axis=1)]
+    return [Z * 2**0.5 / (len(set(patients)) + 2), *macro]
+
+
+def _doubt(drawn: np.ndarray, sizes: Sequence[int]) -> float:
+    """The same of the mean of C classes: `drawn` (draws, C), and how many patients each has."""
+    unseen = [
+        wilson_interval(0.0, size)[1]
+        for column, size in zip(drawn.T, sizes, strict=True)
+        if np.nan_to_num(column).std() < 1e-9
+    ]
+    return float(np.linalg.norm(unseen)) / len(sizes)
 
 
 def _metric(value: float, drawn: np.ndarray, doubt: float, wider: float) -> Metric:

@@ -50,24 +50,20 @@ def within_source(
     if len(sources) != len(targets):
         raise ValueError(f"sources: {len(sources)} names; expected {len(targets)}, one per image.")
     sources = np.asarray(sources)
-    n_classes, compared = len(classes), {}
-    of_classes = _against_the_rest(probabilities, targets, sources)
-    for label, of_class in zip(classes, of_classes, strict=True):
-        compared[f"{label} against the rest"] = of_class
-    for a, b in combinations(range(n_classes), 2) if n_classes > 2 else ():
+    of_classes = against_the_rest(probabilities, targets, sources)
+    compared = dict(zip([f"{name} against the rest" for name in classes], of_classes, strict=True))
+    for a, b in combinations(range(len(classes)), 2) if len(classes) > 2 else ():
         scores = odds(probabilities[:, a], probabilities[:, b])
         pair = strata(scores, targets == a, targets == b, sources)
         compared[f"{classes[a]} against {classes[b]}"] = pair
 
-    def aurocs(weights: np.ndarray) -> np.ndarray:
-        """Of the macro average, then of each comparison: (b, 1 + C)."""
-        areas = np.stack([stratified_auroc(kinds, weights) for kinds in compared.values()], axis=-1)
-        return np.column_stack([_mean_of_defined(areas[:, :n_classes]), areas])
+    def areas(weights: np.ndarray) -> np.ndarray:
+        return aurocs([*compared.values()], len(classes), weights)
 
-    values = aurocs(np.ones((1, len(targets))))[0]
-    drawn = bootstrap(aurocs, patients, DRAWS, seed)
+    values = areas(np.ones((1, len(targets))))[0]
+    drawn = bootstrap(areas, patients, DRAWS, seed)
     sizes = [smaller_side(kinds, patients) for kinds in compared.values()]
-    sizes = [np.mean([size for size in sizes[:n_classes] if size] or 0), *sizes]
+    sizes = [np.mean([size for size in sizes[: len(classes)] if size] or 0), *sizes]
     macro, *each = [
         metric(value, bootstrap_interval(column, value, size, MISTAKE))
         for value, column, size in zip(values, drawn.T, sizes, strict=True)
@@ -83,16 +79,15 @@ def within_source_auroc(
     probabilities: np.ndarray, targets: np.ndarray, sources: np.ndarray
 ) -> float:
     """The macro average of `within_source`, without an interval; NaN where no class has a value."""
-    weights = np.ones(len(targets))
-    of_classes = _against_the_rest(probabilities, targets, sources)
-    return float(_mean_of_defined(np.array([stratified_auroc(c, weights) for c in of_classes])))
+    of_classes = against_the_rest(probabilities, targets, sources)
+    return float(aurocs(of_classes, len(of_classes), np.ones(len(targets)))[0])
 
 
 def fewest_patients(
     targets: np.ndarray, sources: np.ndarray, patients: np.ndarray, n_classes: int
 ) -> int:
     """On how many patients the shakiest class of `within_source_auroc` rests; 0 if it is NaN."""
-    of_classes = _against_the_rest(np.zeros((len(targets), n_classes)), targets, sources)
+    of_classes = against_the_rest(np.zeros((len(targets), n_classes)), targets, sources)
     return min(filter(None, (smaller_side(each, patients) for each in of_classes)), default=0)
 
 
@@ -131,6 +126,17 @@ def stratified_auroc(of_sources: Sequence[Stratum], weights: np.ndarray) -> np.n
     return ratio(concordant, pairs)
 
 
+def aurocs(
+    comparisons: Sequence[Sequence[Stratum]], n_averaged: int, weights: np.ndarray
+) -> np.ndarray:
+    """The mean of the first `n_averaged` of the C that have a value, then of each its own:
+    `weights` (..., n) -> (..., 1 + C)."""
+    areas = np.stack([stratified_auroc(kinds, weights) for kinds in comparisons], axis=-1)
+    averaged = areas[..., :n_averaged]
+    mean = ratio(np.nansum(averaged, axis=-1), (~np.isnan(averaged)).sum(-1))
+    return np.concatenate([mean[..., None], areas], axis=-1)
+
+
 def smaller_side(of_sources: Sequence[Stratum], patients: np.ndarray) -> int:
     """The patients, names (n,), of the kind that has fewer of them, summed over the sources."""
     return sum(
@@ -144,10 +150,10 @@ def odds(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.maximum(one, SMALLEST) / np.maximum(other, SMALLEST)
 
 
-def _against_the_rest(
+def against_the_rest(
     probabilities: np.ndarray, targets: np.ndarray, sources: np.ndarray
 ) -> list[list[Stratum]]:
-    """Each class."""
+    """The images of each class and the rest."""
     columns = enumerate(probabilities.T)
     return [strata(scores, targets == k, targets != k, sources) for k, scores in columns]
 
@@ -161,8 +167,3 @@ def _counts(of_sources: Sequence[Stratum], patients: np.ndarray) -> dict:
         "pairs": sum(pairs.values()),
         "sources": sorted(pairs, key=pairs.get, reverse=True),
     }
-
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """(..., K) -> (...), NaN where none is."""
-    return ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(-1))

@@ -23,7 +23,7 @@ def sample_size(images: int, patients: int) -> str:
 
 def within_source(found: Mapping) -> list[str]:
     """found: of the function of that name in util.metrics."""
-    lines = [line("within-source AUROC", found["macro_auroc"])]
+    lines = [line("within_source_auroc", found["macro_auroc"])]
     for name, comparison in found["comparisons"].items():
         sources = "no source has both"
         if comparison["sources"]:

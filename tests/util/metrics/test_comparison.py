@@ -8,8 +8,18 @@ from scipy.special import softmax
 from sklearn import metrics as sklearn
 
 from tests.helpers.networks import CLASSES
-from tests.helpers.world import PATIENTS, SHARES, coverage, names, outside, population, sure
-from util.metrics.comparison import compare, mcnemar
+from tests.helpers.world import (
+    PATIENTS,
+    SHARES,
+    coverage,
+    names,
+    of_sources,
+    outside,
+    population,
+    sure,
+)
+from util.metrics.comparison import compare, mcnemar, within_source_difference
+from util.metrics.within_source import within_source_auroc
 
 
 def two_models(seed: int, n: int = 150, better: float = 0.3):
@@ -151,6 +161,20 @@ def test_images_of_one_class_have_no_auroc_to_compare():
     assert found["accuracy"]["value"] == pytest.approx(1 / 3)
 
 
+def test_within_sources_models_differ_by_the_difference_of_their_aurocs():
+    a, sources, targets, patients = of_sources(0)
+    b, *_ = of_sources(0, signal=2.5)
+    found = within_source_difference(a, b, sources, targets, patients)
+    wanted = [within_source_auroc(table, targets, sources) for table in (a, b)]
+    assert found["value"] == pytest.approx(wanted[1] - wanted[0])
+    back = within_source_difference(b, a, sources, targets, patients)
+    assert list(back.values()) == pytest.approx([-found["value"], -found["high"], -found["low"]])
+    same = within_source_difference(a, a, sources, targets, patients)
+    assert same["low"] < -0.05 < same["value"] == 0 < 0.05 < same["high"]
+    nothing = within_source_difference(a, b, targets.astype(str), targets, patients)
+    assert nothing == {"value": None, "low": None, "high": None}
+
+
 def test_tables_of_another_length_are_named():
     a, b, targets = two_models(0)
     with pytest.raises(ValueError, match=r"probabilities: shape \(140, 3\); expected \(150, 3\)"):
@@ -186,3 +210,15 @@ def test_intervals_hold_the_truth_in_93_to_97_of_100_samples(monkeypatch, world)
     found = coverage(report, size)
     assert outside(found, known) == {}
     assert min(found.values()) >= 93
+
+
+def test_the_interval_of_the_difference_within_sources_holds_the_truth_in_93_to_97_of_100_samples(
+    monkeypatch,
+):
+    def report(seed: int, patients: int) -> dict:
+        monkeypatch.setattr("util.metrics.comparison.DRAWS", 100 if patients < 1000 else 2)
+        a, sources, targets, names = of_sources(seed, patients, signal=1.2)
+        b, *_ = of_sources(seed, patients, signal=1.6, model=1)
+        return {"macro": within_source_difference(a, b, sources, targets, names)}
+
+    assert outside(coverage(report)) == {}

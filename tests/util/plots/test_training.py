@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -21,6 +22,7 @@ def history(epochs: int) -> list[dict]:
         {
             "epoch": epoch, "train_loss": 1 / epoch, "val_loss": 1.2 / epoch,
             "val_accuracy": 0.5 + 0.01 * epoch, "val_macro_f1": 0.6 - 0.02 * abs(epoch - 4),
+            "val_macro_auroc": 0.9, "val_within_source_auroc": 0.7 - 0.01 * abs(epoch - 2),
             "lr": 1e-4 * 0.9**epoch, "images_per_second": 100.0,
         }
         for epoch in range(1, epochs + 1)
@@ -33,10 +35,27 @@ def test_curves_are_drawn_for_any_number_of_epochs(tmp_path, epochs):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_curves_mark_the_epoch_of_the_best_macro_f1_and_lines_are_named(tmp_path, drawn):
-    plot_history(history(9), tmp_path / "curves.png")
-    names = {"train", "validation", "accuracy", "macro F1"}
-    assert {"best macro F1 0.600, epoch 4", *names} <= set(texts(drawn[0]))
+@pytest.mark.parametrize(
+    ("choose", "best"),
+    [
+        ("macro_f1", "best macro F1 0.600, epoch 4"),
+        ("within_source_auroc", "best within-source AUROC 0.700, epoch 2"),
+        ("loss", "best loss 0.133, epoch 9"),
+    ],
+)
+def test_curves_mark_the_best_epoch_and_lines_are_named(tmp_path, drawn, choose, best):
+    plot_history(history(9), tmp_path / "curves.png", choose)
+    names = {"train", "validation", "accuracy", "macro F1", "macro AUROC", "within-source AUROC"}
+    assert {best, *names} <= set(texts(drawn[0]))
+
+
+def test_epochs_from_before_the_within_source_auroc_are_a_gap(tmp_path, drawn):
+    rows = history(4)
+    for row in rows[:2]:
+        del row["val_within_source_auroc"]
+    plot_history(rows, tmp_path / "curves.png")
+    (line,) = [line for line in drawn[0].axes[1].lines if line.get_label() == "within-source AUROC"]
+    assert list(np.isnan(line.get_ydata())) == [True, True, False, False]
 
 
 @pytest.mark.parametrize("gap", [None, math.nan])

@@ -11,7 +11,7 @@ def test_the_within_source_auroc_comes_first_and_what_no_source_has_is_said():
     comparisons["pneumonia against the rest"] |= {"images": 1000, "pairs": 1, "sources": ["b", "a"]}
     lines = summary(metrics).splitlines()
     assert lines[0] == "102 images of 77 patients, 95 % intervals"
-    assert lines[1].startswith("within-source AUROC   ")
+    assert lines[1].startswith("within source auroc   ")
     value, low, high = metrics["within_source"]["macro_auroc"].values()
     assert lines[1].endswith(f" {value:.3f}  ({low:.3f} - {high:.3f})")
     named = dict(zip(comparisons, lines[2:8], strict=True))
