@@ -44,87 +44,20 @@ if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     quit_on_ctrl_c("minimal_prediction.py")
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
-from data.inputs import Input, find_inputs, read_ahead
+from data.inputs import find_inputs
+from model.prediction import predict
 from model.predictor import Predictor
 from util.files import check_folder
-from util.prediction.pictures import Pictures
 from util.prediction.text_csv_json import LINES
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
     """`Predictor.load`: a checkpoint's network, ready to predict on the device."""
     return Predictor.load(checkpoint, device)
-
-
-def predict(
-    predictor: Predictor,
-    files: str | Path | Iterable[str | Path],
-    batch_size: int = 16,
-    prevalence: Mapping[str, float] | None = None,
-    explain: str | Path | None = None,
-) -> Iterator[dict]:
-    """One dict per file, in order, each as soon as its batch is done; no image is kept.
-
-    file, label, probabilities {class: p}; doubtful: None, or why it may be no frontal chest
-    radiograph; checkpoint: name@hash; with explain, explanation: where its picture lies; error:
-    None, or why it could not be read. Then label, doubtful and explanation are None, and
-    probabilities is empty; the other files are not affected.
-
-    files: files, folders and patterns, or one of them; see `data.inputs.find_inputs`. Each is
-    looked up when its turn comes.
-    prevalence: how common each class is where the files come from; without it the probabilities
-    are for the mixture of the training.
-    explain: a folder for the pictures with heat maps, see `util.prediction.pictures`.
-    At the call: ValueError for a batch size below 1 and a prevalence that does not fit, OSError for
-    an explain that cannot be a folder.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
-    score = predictor.scorer(prevalence)
-    pictures = None if explain is None else Pictures(explain)
-    batches = read_ahead(find_inputs(files), predictor.form, batch_size, films=pictures is not None)
-    return (row for batch in batches for row in _look(predictor, batch, score, pictures))
-
-
-def _look(
-    predictor: Predictor, batch: list[Input], score: Callable, pictures: Pictures | None
-) -> Iterator[dict]:
-    """The rows of a batch."""
-    seen = iter(_examine(predictor, [item for item in batch if item.error is None], score))
-    for item in batch:
-        row = {"file": item.file, "label": None, "probabilities": {}, "doubtful": None}
-        row["checkpoint"] = predictor.name
-        if pictures:
-            row["explanation"] = None
-        if item.error is None:
-            values, heat, doubt = next(seen)
-            row["probabilities"] = dict(zip(predictor.classes, values.tolist(), strict=True))
-            row["label"] = predictor.classes[int(values.argmax())]
-            row["doubtful"] = item.doubt or doubt
-            if pictures:
-                part = predictor.form.seen(*item.film.shape[::-1])
-                row["explanation"] = str(pictures.write(row, item.film, part, heat, NOTICE))
-        yield {**row, "error": item.error}
-
-
-def _examine(
-    predictor: Predictor, batch: list[Input], score: Callable
-) -> Iterator[tuple[np.ndarray, np.ndarray, str | None]]:
-    """Probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be read."""
-    if not batch:
-        return iter(())
-    pixels = np.stack([item.pixels for item in batch])
-    seen = predictor.examine([torch.from_numpy(pixels)])
-    if not seen.logits.isfinite().all():
-        raise ValueError(f"{predictor.name}: its output is not a number; it is broken")
-    doubts = predictor.gate.doubts(pixels, seen.features)
-    return zip(score(seen.logits), seen.heat.numpy(), doubts, strict=True)
 
 
 def main(args: argparse.Namespace) -> None:
