@@ -30,6 +30,9 @@ n_threads: int = 2
 
 # Label -> class index. Labels may share an index; images of a label that is not here are not used.
 mapping: dict[str, int] = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
+# Sources that training and validation do not see, as if of another hospital; evaluate.py tests
+# on them. A class that only they have is not learned.
+leave_out: list[str] | None = None
 # Width of the network's input, pixels. A dataset of 1.4 times that size stays sharp when augmented.
 width: int = 256
 # Height of the network's input, pixels. Half of both makes a step nearly 4 times as fast.

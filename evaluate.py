@@ -34,7 +34,8 @@ def arguments() -> argparse.Namespace:
     where.add_argument("--folder", metavar="DIR", help="class folders, as class/patient/image")
     films = "CSV of films, as for generate_dataset.py"
     where.add_argument("--table", metavar="FILE.csv", help=films)
-    add("--split", choices=["train", "val", "test"], help="of the dataset; without it test")
+    which = "of the dataset; without it test, or the sources that the training left out"
+    add("--split", choices=["train", "val", "test", "left-out"], help=which)
     add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
     add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
     add_prevalence(parser)
@@ -52,7 +53,6 @@ def arguments() -> argparse.Namespace:
     own = next((name for name in ("folder", "table") if getattr(args, name)), None)
     if own and args.split:
         parser.error(f"--split: found --{own}, which has none; leave it out")
-    args.split = args.split or (None if own else "test")
     args.sensitivity = args.sensitivity or 0.95
     return args
 
@@ -71,12 +71,13 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from data.audit import age_band
-from data.cheats import chances_of_cheats, explain, source_in_pictures
+from data.audit.cheats import chances_of_cheats, explain, source_in_pictures
+from data.audit.counts import age_band
 from data.dataset_folder import add_pictures, read_split
+from data.left_out import of_sources
 from data.loader import make_loader
 from data.sampling import in_order
-from data.subject import Subject, dataset_split, own_films
+from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films
 from model.inference import Examined
 from model.predictor import Predictor
 from util.device import torch_errors_explained
@@ -117,7 +118,9 @@ def main(args: argparse.Namespace) -> None:
     trained_on = predictor.checkpoint["config"].get("dataset")
     own = ("folder", args.folder) if args.folder else ("table", args.table)
     place = Path(own[1] or args.dataset or trained_on or config.dataset)
-    find = partial(open_subject, place=place, split=args.split, source=own[0])
+    tested = LEFT_OUT if left_out(predictor.checkpoint) and not args.dataset else "test"
+    split = None if own[1] else args.split or tested
+    find = partial(open_subject, place=place, split=split, source=own[0])
     subject = find(predictor)
     examine = partial(examine_images, batch_size=args.batch_size, workers=args.n_threads)
     if args.other:
@@ -236,7 +239,7 @@ def cheats(
         return {"cheats": {}, "source_in_pictures": None}
     mapping, classes = predictor.checkpoint["mapping"], predictor.classes
     train = read_split(subject.folder, "train")
-    train = train[train["label"].isin(mapping)]
+    train = train[train["label"].isin(mapping) & ~of_sources(train, left_out(predictor.checkpoint))]
     if train.empty:
         return {"cheats": {}, "source_in_pictures": None}
     train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
@@ -356,8 +359,8 @@ def check_comparable(first: Model, second: Model) -> None:
     files, same = (list(subject.images.table["filename"]) for subject in (of_a, of_b))
     if files != same or of_a.images.targets != of_b.images.targets:
         raise ValueError(
-            f"{b.path}: its mapping uses other images of {of_a.folder} than that of {a.path};"
-            " expected the same"
+            f"{b.path}: its mapping, or what its training left out, gives other images of"
+            f" {of_a.folder} than those of {a.path}; expected the same. See --split"
         )
 
 

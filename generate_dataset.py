@@ -22,8 +22,8 @@ from util.script import draw_without_display, quit_on_ctrl_c, run
 
 # The arguments that determine the dataset, saved in dataset.json.
 ARGUMENTS = (
-    "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "hold_out_source",
-    "split_from", "views", "seed",
+    "sources", "sample", "size", "fit", "equalize", "test_size", "val_size", "split_from",
+    "views", "seed",
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,6 @@ def arguments() -> argparse.Namespace:
     add("--equalize", action="store_true", help="equalise the histogram of each image")
     add("--test-size", type=float, default=0.1, help="part of the images in test")
     add("--val-size", type=float, default=0.1, help="part of the images in val")
-    text = "test has only this source, or part of one (covidx-sirm), whatever --test-size or"
-    text += " another source's own split says: a hospital that training never saw"
-    add("--hold-out-source", metavar="NAME", help=text)
     text = "earlier dataset folder: its patients stay where they are, new ones are placed"
     add("--split-from", metavar="DATASET", help=text)
     text = "projections to keep, as the metadata or the DICOM header names them; an image without"
@@ -70,8 +67,6 @@ def arguments() -> argparse.Namespace:
     if not args.sample and not args.sources:
         flags = ", ".join(f"--{name}" for name in SOURCES)
         parser.error(f"no source given; expected --sample or one or more of {flags}")
-    if args.hold_out_source and args.split_from:
-        parser.error("--hold-out-source and --split-from contradict each other; give one of them")
     demand(parser, args, ("seed", "val_size", "test_size"), 0)
     demand(parser, args, ("workers",), 1)
     if args.size != "auto":
@@ -97,8 +92,9 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     import pandas as pd
     from tqdm import tqdm
 
-    from data.audit import audit_columns, count_reasons, describe, summary
-    from data.cheats import cheat_scores, source_in_pictures
+    from data.audit.cheats import cheat_scores, source_in_pictures
+    from data.audit.counts import audit_columns, count_reasons, describe, summary
+    from data.audit.upscaling import size_by_headers, upscaling
     from data.copies.groups import exact_groups, join_groups, list_groups, near_groups
     from data.dataset_folder import (
         add_pictures,
@@ -115,8 +111,7 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     from data.record import Dropped, Record
     from data.sample import NOTE, write_sample
     from data.split import SPLITS, check_splits, split_patients
-    from data.split_rules import allowed_splits, earlier_splits, is_part_of, split_rules
-    from data.upscaling import size_by_headers, upscaling
+    from data.split_rules import allowed_splits, earlier_splits, split_rules
     from util.files import errors_name, require_folder, write_json
     from util.plots.dataset import plot_dataset
     from util.versions import versions
@@ -127,19 +122,16 @@ def main(args: argparse.Namespace) -> None:
     save_path = Path(args.save_path).resolve()  # a link or `.` becomes the folder itself
     with staging(save_path) as folder:
         sources = draw_sample(save_path, args.seed) if args.sample else args.sources
-        records, dropped = read_sources(sources, args.hold_out_source)
+        records, dropped = read_sources(sources)
 
         prepared = folder / "images"
         size = args.size if args.size != "auto" else find_size(records, args.fit)
         preparation = Preparation(size, args.fit, args.equalize)
         images, unreadable = prepare_images(records, prepared, preparation, args.workers)
-        images = [
-            replace(image, rules=split_rules(image.record, earlier, args.hold_out_source))
-            for image in images
-        ]
+        images = [replace(image, rules=split_rules(image.record, earlier)) for image in images]
         images, duplicates = find_copies(images, prepared, args.workers)
 
-        wanted, unwanted = exclude_unwanted(images, args.views, args.hold_out_source)
+        wanted, unwanted = exclude_unwanted(images, args.views)
         kept, copies = exclude_copies(wanted)
         if not kept:
             raise ValueError(nothing_left(copies + unwanted, "used"))
@@ -196,9 +188,7 @@ def draw_sample(save_path: Path, seed: int) -> dict[str, str]:
         return {name: str(folder) for name, folder in write_sample(raw, seed).items()}
 
 
-def read_sources(
-    given: Mapping[str, str | list[str]], hold_out: str | None
-) -> tuple[list[Record], list[Dropped]]:
+def read_sources(given: Mapping[str, str | list[str]]) -> tuple[list[Record], list[Dropped]]:
     """given: the folder of each source, and the files of `table`."""
     records, dropped, place_of = [], [], {}
     for name, places in given.items():
@@ -212,9 +202,6 @@ def read_sources(
                     )
             records += of_source
             dropped += left_out
-    names = sorted({record.source for record in records})
-    if hold_out and not any(is_part_of(name, hold_out) for name in names):
-        raise ValueError(f"--hold-out-source: found {hold_out}; expected one of {', '.join(names)}")
     return records, dropped
 
 

@@ -52,6 +52,7 @@ from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
 from data.dataset_folder import preparation, read_about
 from data.images.preparation import Preparation
+from data.left_out import learnable, others
 from data.loader import make_loader
 from data.sampling import EpochBatches, image_chances, in_order
 from data.transforms import InputFormat
@@ -126,16 +127,17 @@ def train(
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 
     # Data, model, optimizer
-    about, classes = read_about(Path(cfg.dataset)), class_names(cfg.mapping)
+    about = read_about(Path(cfg.dataset))
+    mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
+    classes = class_names(mapping)
     check_same_dataset(cfg.dataset, about["fingerprint"], saved)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
-        model, form = build_model(cfg, preparation(about), saved)
+        model, form = build_model(cfg, mapping, preparation(about), saved)
         model = place_model(model, cfg, device, ranks)
-        train_set, val_set = open_splits(cfg, form, stop)
+        train_set, val_set = open_splits(cfg, mapping, form, stop)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
-
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
     costs = torch.tensor(weights, dtype=torch.float32, device=device)
@@ -143,7 +145,7 @@ def train(
     choose = measurable(cfg.choose, val_set.targets, val_set.table, len(classes))
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
-    facts = facts_of_run(cfg, form, prior, about["fingerprint"], choose)
+    facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -165,8 +167,7 @@ def train(
     # Epochs: train, validate, save
     for epoch in range(progress.epoch, cfg.epochs):
         if stalled(progress, cfg.early_stopping_patience):
-            text = "Stopped: no better %s for %d epochs"
-            log.info(text, SCORES[choose], cfg.early_stopping_patience)
+            log.info("No better %s for %d epochs", SCORES[choose], cfg.early_stopping_patience)
             break
         join_ranks(training, epoch, cfg, ranks)
         batches.begin(epoch, progress.batches)
@@ -255,12 +256,14 @@ def validate(
     return matrix, {"loss": loss.item(), **scores, "classes_named": int(matrix.any(0).sum())}
 
 
-def open_splits(cfg: SimpleNamespace, form: InputFormat, stop: Stop) -> list[RadiographDataset]:
+def open_splits(
+    cfg: SimpleNamespace, mapping: dict[str, int], form: InputFormat, stop: Stop
+) -> list[RadiographDataset]:
     """The training split, augmented, and the validation split."""
     moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
     augmentation = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
     bar = partial(with_bar, unit=" images", stop=stop)
-    return load_splits(cfg.dataset, cfg.mapping, form, augmentation, bar)
+    return load_splits(cfg.dataset, mapping, form, augmentation, bar, others(cfg.leave_out))
 
 
 def make_loaders(
@@ -284,13 +287,16 @@ def make_loaders(
 
 
 def build_model(
-    cfg: SimpleNamespace, prepared: Preparation, saved: dict[str, Any] | None
+    cfg: SimpleNamespace,
+    mapping: dict[str, int],
+    prepared: Preparation,
+    saved: dict[str, Any] | None,
 ) -> tuple[COVIDNext50, InputFormat]:
     """The network and its input. A run that goes on has weights, and needs no file for them."""
     if saved:
-        return COVIDNext50(len(class_names(cfg.mapping))), InputFormat.of(saved["input"])
+        return COVIDNext50(len(class_names(mapping))), InputFormat.of(saved["input"])
     size = (cfg.height, cfg.width)
-    return start_network(cfg.mapping, cfg.weights, cfg.backbone_weights, size, prepared)
+    return start_network(mapping, cfg.weights, cfg.backbone_weights, size, prepared)
 
 
 def build_descent(
@@ -322,11 +328,16 @@ def place_model(
 
 
 def facts_of_run(
-    cfg: SimpleNamespace, form: InputFormat, prior: np.ndarray, fingerprint: str, choose: str
+    cfg: SimpleNamespace,
+    mapping: dict[str, int],
+    form: InputFormat,
+    prior: np.ndarray,
+    fingerprint: str,
+    choose: str,
 ) -> dict[str, Any]:
     """What every checkpoint of the run says, see `save_checkpoint`."""
     return {
-        "mapping": cfg.mapping,
+        "mapping": mapping,
         "input": asdict(form),
         "config": dict(vars(cfg)),
         "chosen_by": choose,

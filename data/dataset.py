@@ -21,6 +21,8 @@ from data.transforms import InputFormat
 from util.class_names import check_mapping
 from util.words import counted
 
+Keep = Callable[[pd.DataFrame], pd.Series]  # of a split's metadata which rows are used, as bools
+
 log = logging.getLogger(__name__)
 
 
@@ -37,8 +39,9 @@ class RadiographDataset(VisionDataset):
     when that is made. InputFormat.normalise makes the network's input of them.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
-    used: `unused` counts them by label. `table` holds the metadata of the used rows, `targets`
-    their class indices, both in the order of the items.
+    used: `unused` counts them by label. keep: which rows may be used at all; None: all. `table`
+    holds the metadata of the used rows, `targets` their class indices, both in the order of the
+    items.
 
     An item is asked for by its index, or by a Draw of data.sampling, which also says what the
     augmentation is drawn from.
@@ -55,12 +58,13 @@ class RadiographDataset(VisionDataset):
         form: InputFormat,
         augmentation: Augmentation | None = None,
         progress: Callable[[Iterable], Iterable] = iter,
+        keep: Keep | None = None,
     ):
         super().__init__(root)
         folder = Path(root)
-        table, used = read_used(folder, split, mapping)
+        table, kept, used = _read_used(folder, split, mapping, keep)
         self.table = table[used].reset_index(drop=True)
-        self.unused = Counter(table["label"][~used])
+        self.unused = Counter(table["label"][kept & ~used])
         self.targets = [mapping[label] for label in self.table["label"]]
         self.augmentation = augmentation
         self._rows = np.flatnonzero(used)
@@ -104,18 +108,20 @@ def load_splits(
     form: InputFormat,
     augmentation: Augmentation,
     progress: Callable[[Iterable, str], Iterable],
+    keep: Keep | None = None,
 ) -> list[RadiographDataset]:
     """The training split, varied, and the validation split as it is, both at the size of `form`.
 
-    progress: wraps the images that are decoded, under a title. The log says which labels are not
-    used. ValueError for a mapping with a label that the dataset does not have.
+    progress: wraps the images that are decoded, under a title. keep: as in RadiographDataset. The
+    log says which labels are not used. ValueError for a mapping with a label that the dataset does
+    not have.
     """
     check_mapping(mapping, read_about(Path(root))["labels"], str(root))
     sets, varied = [], replace(augmentation, size=form.size)
     fine = form.finer() if augmentation.moves else form
     for split, read, vary in (("train", fine, varied), ("val", form, None)):
         bar = partial(progress, title=f"Decoding {split}")
-        images = RadiographDataset(root, split, mapping, read, vary, bar)
+        images = RadiographDataset(root, split, mapping, read, vary, bar, keep)
         if split == "train" and len(set(images.targets)) == 1:
             raise ValueError(f"{root}: train has images of one class only; expected two or more")
         for label, number in images.unused.items():
@@ -126,27 +132,36 @@ def load_splits(
 
 
 def read_some(
-    folder: Path, split: str, mapping: dict[str, int], form: InputFormat, most: int
+    folder: Path,
+    split: str,
+    mapping: dict[str, int],
+    form: InputFormat,
+    most: int,
+    keep: Keep | None = None,
 ) -> tuple[Tensor, list[int]]:
     """Of the images that RadiographDataset has, `most` at most, evenly through the split.
 
     (N, C, H, W) uint8 as they are predicted, and their class indices. Nothing is kept on the disk.
     """
-    table, used = read_used(folder, split, mapping)
+    table, _, used = _read_used(folder, split, mapping, keep)
     some = table[used].iloc[:: -(-used.sum() // most)]
     pixels = np.stack([form.read(folder / split / name) for name in some["filename"]])
     return torch.from_numpy(pixels), [mapping[label] for label in some["label"]]
 
 
-def read_used(folder: Path, split: str, mapping: dict[str, int]) -> tuple[pd.DataFrame, pd.Series]:
-    """A split's metadata, and of each row whether the mapping knows its label.
+def _read_used(
+    folder: Path, split: str, mapping: dict[str, int], keep: Keep | None
+) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """A split's metadata; of each row whether it may be used, and whether the mapping also knows
+    its label.
 
-    ValueError if there is none.
+    ValueError if it knows none.
     """
     table = read_split(folder, split)
-    used = table["label"].isin(mapping)
+    kept = keep(table) if keep else pd.Series(True, table.index)
+    used = kept & table["label"].isin(mapping)
     if not used.any():
-        found = ", ".join(sorted(set(table["label"]))) or "no row"
+        found = ", ".join(sorted(set(table["label"][kept]))) or "no row"
         text = f"{folder}: {split} has {found}; expected an image of {', '.join(mapping)}"
         raise ValueError(text)
-    return table, used
+    return table, kept, used

@@ -7,7 +7,6 @@ from data.copies.groups import exact_groups
 from data.copies.search import connected
 from data.prepare import Prepared
 from data.record import Dropped, drop
-from data.split_rules import is_part_of
 
 # Names that mean the same in all public sources; those of a user's own folders may mean anything.
 KNOWN = {"normal", "pneumonia", "COVID-19", "negative", "positive"}
@@ -15,24 +14,14 @@ COMPATIBLE = ({"positive", "COVID-19"}, {"negative", "normal"}, {"negative", "pn
 
 
 def exclude_unwanted(
-    images: Sequence[Prepared], views: Collection[str], hold_out: str | None
+    images: Sequence[Prepared], views: Collection[str]
 ) -> tuple[list[Prepared], list[Dropped]]:
-    """Leaves out other views than `views`, and patients who would be in both test and training.
-
-    If a source is held out, test has only that source, so its patients' images from other sources
-    are left out.
-    """
+    """Leaves out other views than `views`."""
     reasons = {
         k: f"view {image.record.view or 'unknown'}, not one of {', '.join(views)}"
         for k, image in enumerate(images)
         if image.record.view not in views and (image.record.view or not image.record.frontal)
     }
-    if hold_out:
-        records = [image.record for image in images]
-        inside = {item.patient_id for item in records if is_part_of(item.source, hold_out)}
-        for k, record in enumerate(records):
-            if record.patient_id in inside and not is_part_of(record.source, hold_out):
-                reasons[k] = f"its patient is also in {hold_out}, which is held out"
     return _leave_out(images, reasons)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 MOST_SHOWN = 3
 
@@ -32,6 +32,20 @@ def join_patients(patients: Sequence[str], images: Sequence[Hashable]) -> list[s
             )
             parent[second] = first
     return [root(patient) for patient in patients]
+
+
+def join_copies(patients: Iterable[str], duplicates: Iterable[Mapping]) -> list[str]:
+    """`join_patients` of the rows of metadata whose radiographs are one where dataset.json says so.
+
+    duplicates: its groups of copies.
+    """
+    rows = [(patient, 0) for patient in patients]
+    groups = [
+        (image["patient_id"], number)
+        for number, group in enumerate(duplicates, start=1)
+        for image in group["images"]
+    ]
+    return join_patients(*zip(*rows, *groups, strict=True))[: len(rows)] if rows else []
 
 
 def join_equal_numbers(ids: Sequence[str], where: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The splits a patient may go to, by the source's own, an earlier dataset or a source held out."""
+"""The splits a patient may go to, by the source's own or an earlier dataset."""
 
 import logging
 from collections import defaultdict
@@ -11,11 +11,6 @@ Splits = Collection[str]
 MOST_SHOWN = 12  # patients that get a warning of their own
 
 log = logging.getLogger(__name__)
-
-
-def is_part_of(source: str, name: str) -> bool:
-    """Whether a source is the named one or a part of it, like `covidx-sirm` of `covidx`."""
-    return source == name or source.startswith(f"{name}-")
 
 
 def earlier_splits(
@@ -46,14 +41,11 @@ def _name(source: str, original: str) -> str:
     return f"{source}/{original}"
 
 
-def split_rules(record: Record, earlier: Mapping[str, str], hold_out: str | None) -> list[Splits]:
+def split_rules(record: Record, earlier: Mapping[str, str]) -> list[Splits]:
     """The splits to which each rule allows this record's patient; empty where no rule applies.
 
-    earlier: the result of `earlier_splits`. A source held out overrules an earlier dataset, which
-    overrules a source's own split.
+    earlier: the result of `earlier_splits`, which overrules a source's own split.
     """
-    if hold_out:
-        return [("test",) if is_part_of(record.source, hold_out) else ("train", "val")]
     before = {
         earlier.get(record.patient_id), earlier.get(_name(record.source, record.original))
     }  # fmt: skip

@@ -1,4 +1,5 @@
-"""The images that a model is evaluated on: a split of a dataset folder, or a user's own films."""
+"""The images that a model is evaluated on: a split of a dataset folder, the sources that its
+training left out, or a user's own films."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -8,12 +9,14 @@ from typing import Any
 
 from data.dataset import RadiographDataset
 from data.dataset_folder import read_about
+from data.left_out import LeftOutDataset
 from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
 from util.class_names import class_names
 from util.words import counted
 
 log = logging.getLogger(__name__)
+LEFT_OUT = "left-out"  # in the place of a split: the sources that the training left out
 # Why the numbers of a split are too good, where the model was trained on the same dataset.
 TOO_GOOD = {
     "train": "The model was trained on these images: the numbers say nothing of new patients.",
@@ -25,10 +28,10 @@ TOO_GOOD = {
 class Subject:
     """Images, and what is known of where they come from."""
 
-    images: RadiographDataset | RawDataset
+    images: RadiographDataset | LeftOutDataset | RawDataset
     folder: Path
     title: str  # names the folder of the results: each set of images has its own
-    split: str | None = None  # of a dataset; None for a user's own films
+    split: str | None = None  # of a dataset, or LEFT_OUT; None for a user's own films
     about: dict | None = None  # its dataset.json
     own: bool = False  # whether the model was trained on that dataset
 
@@ -45,13 +48,28 @@ def dataset_split(
     form: InputFormat,
     progress: Callable[[Iterable], Iterable],
 ) -> Subject:
-    """checkpoint: has `mapping` and `fingerprint`. progress: wraps the images that are read."""
+    """split: also LEFT_OUT. checkpoint: has `mapping`, `fingerprint` and `config`. progress: wraps
+    the images that are read. ValueError for LEFT_OUT where nothing was, or not of this dataset.
+    """
     about = read_about(folder)
-    own = checkpoint["fingerprint"] == about["fingerprint"]
-    images = RadiographDataset(folder, split, checkpoint["mapping"], form, None, progress)
-    _log_classes(images, checkpoint["mapping"])
+    own, mapping = checkpoint["fingerprint"] == about["fingerprint"], checkpoint["mapping"]
     title = split if own else f"{split}-of-{folder.resolve().name}"
+    if split == LEFT_OUT:
+        names = left_out(checkpoint)
+        if not (names and own):
+            found = "another dataset than that of the training" if names else "nothing left out"
+            raise ValueError(f"{folder}: found {found}; expected train, val or test as --split")
+        images = LeftOutDataset(folder, names, mapping, form, progress)
+        title += f"-{'-'.join(names)}"
+    else:
+        images = RadiographDataset(folder, split, mapping, form, None, progress)
+    _log_classes(images, mapping)
     return Subject(images, folder, title, split, about, own)
+
+
+def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
+    """The sources that the training of a checkpoint did not see."""
+    return checkpoint["config"].get("leave_out") or []
 
 
 def own_films(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from data.dataset import read_some
+from data.left_out import others
 from model.gate import Gate
 from model.predictor import Predictor
 from util.checkpoint import load_checkpoint, save_checkpoint
@@ -35,11 +36,12 @@ def last_look(
     """
     augmented = settings["test_time_augmentation"]
     predictor = replace(Predictor.load(best, device, dtype), augmented=augmented)
+    mapping, keep = predictor.checkpoint["mapping"], others(settings["leave_out"])
     sets, seen = {}, {}
     try:
         for split in ("val", "train"):
-            where = (Path(settings["dataset"]), split, settings["mapping"], predictor.form)
-            sets[split] = pixels, _ = read_some(*where, MOST_IMAGES)
+            where = (Path(settings["dataset"]), split, mapping, predictor.form)
+            sets[split] = pixels, _ = read_some(*where, MOST_IMAGES, keep)
             batches = pixels.split(settings["batch_size"])
             seen[split] = predictor.examine(progress(batches, f"A last look at {split}"))
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import math
 import sys
 import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -113,6 +113,18 @@ def demand(
         if value is not None and not (low <= value <= high and value < math.inf):
             wanted = f"{low} or more" if high == math.inf else f"{low} to {high}"
             parser.error(f"--{name.replace('_', '-')}: found {value}; expected {wanted}")
+
+
+def flags_of(settings: Mapping[str, Any]) -> list[str]:
+    """The words on the command line that give these values to names of a config module."""
+    words = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *_words(value)]
+    return words
 
 
 def _typed(value: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from data.dataset_folder import read_about, read_split
-from data.patients import join_patients
+from data.patients import join_copies
 from data.split import SPLITS, split_patients
 
 
@@ -24,13 +24,7 @@ def make_folds(dataset: Path, folder: Path) -> list[Path]:
     about = read_about(dataset)
     splits = [read_split(dataset, split).assign(split=split) for split in SPLITS[:2]]
     table = pd.concat(splits, ignore_index=True)
-    twice = [
-        (image["patient_id"], k)
-        for k, group in enumerate(about["duplicates"], start=1)
-        for image in group["images"]
-    ]
-    ids, groups = zip(*[(patient, 0) for patient in table["patient_id"]], *twice, strict=True)
-    patients = join_patients(ids, groups)[: len(table)]
+    patients = join_copies(table["patient_id"], about["duplicates"])
     strata = list(zip(table["label"], table["source"], strict=True))
     part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed=0))
     folds = [folder / f"fold-{k}" for k in range(1, 4)]

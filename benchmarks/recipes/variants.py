@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import config
 from util.flags import Parser, add_config
-from util.training.resume import FREE
+from util.training.resume import BEFORE, FREE
 
 OURS = (
     *("--backbone-weights", "none", "--optimizer", "muon", "--lr", "3e-3"),
@@ -56,8 +56,16 @@ def digest(recipe: str) -> str:
 
 
 def asked(words: Sequence[object]) -> dict[str, object]:
-    """The settings that flags of train.py give, in order, without those that change no result."""
+    """The settings that flags of train.py give, in order, without those that change no result.
+
+    Nor one that has the value which it had before it had a name: a run of that time is the same.
+    """
     parser = Parser(prog="train.py")
     add_config(parser, config)
     settings = vars(parser.parse_args([str(word) for word in words]))
-    return {name: settings[name] for name in sorted(settings.keys() - FREE - {"given"})}
+    names = settings.keys() - (FREE - {"test_time_augmentation"}) - {"given"}
+    return {
+        name: settings[name]
+        for name in sorted(names)
+        if name not in BEFORE or settings[name] != BEFORE[name]
+    }

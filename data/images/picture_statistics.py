@@ -1,7 +1,7 @@
 """A picture in two dozen numbers that know no anatomy: exposure, sharpness, border, compression.
 
 Each is a trace of how a film was taken, stored and copied, which differs from source to source.
-What a linear model makes of them (data.cheats) a network can learn, too.
+What a linear model makes of them (data.audit.cheats) a network can learn, too.
 """
 
 import cv2

@@ -25,27 +25,11 @@ def rows_and_reasons(images, kept, dropped):
 def test_an_unknown_view_is_kept_only_of_frontal_sources():
     views = ["PA", "", "", "L", "L"]
     images = [image(row, view=view, frontal=row in {2, 4}) for row, view in enumerate(views)]
-    assert rows_and_reasons(images, *exclude_unwanted(images, ["PA", "AP"], None)) == {
+    assert rows_and_reasons(images, *exclude_unwanted(images, ["PA", "AP"])) == {
         1: "view unknown, not one of PA, AP",
         3: "view L, not one of PA, AP",
         4: "view L, not one of PA, AP",
     }
-
-
-def test_images_of_a_patient_of_the_source_held_out_are_left_out_elsewhere():
-    images = [
-        image(0, view="PA"),
-        image(1, source="covidx-sirm", view="PA"),
-        image(2, source="rsna", view="PA"),
-        image(3, patient="rsna:5", source="rsna", view="PA"),
-        image(4, source="rsna", view="L"),
-    ]
-    reason = "its patient is also in covidx, which is held out"
-    assert rows_and_reasons(images, *exclude_unwanted(images, ["PA"], "covidx")) == {
-        2: reason,
-        4: reason,
-    }
-    assert list(rows_and_reasons(images, *exclude_unwanted(images, ["PA"], None))) == [4]
 
 
 IMAGES = [

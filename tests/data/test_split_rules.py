@@ -8,7 +8,6 @@ from data.record import Record
 from data.split_rules import (
     allowed_splits,
     earlier_splits,
-    is_part_of,
     split_rules,
 )
 
@@ -34,23 +33,20 @@ EARLIER = earlier_splits(
 
 
 @pytest.mark.parametrize(
-    ("item", "earlier", "hold_out", "expected"),
+    ("item", "earlier", "expected"),
     [
-        (record(), {}, None, []),
-        (record(splits=("train", "val")), {}, None, [("train", "val")]),
-        (record(), EARLIER, None, [("test",)]),  # another image of a known patient
-        (record("rsna:2", "rsna", original="x.dcm"), EARLIER, None, [("train",)]),  # by its image
-        (record("rsna:2", "rsna", original="y.dcm"), EARLIER, None, []),  # a new patient
-        (record("covidx:8"), EARLIER, None, [("train",)]),  # had an exact copy in train
-        (record("covidx:9", original="test/copy.png"), EARLIER, None, [("train",)]),
-        (record(splits=("train",)), EARLIER, None, [("test",)]),  # not the source's own split
-        (record(splits=("train",)), {}, "covidx", [("test",)]),  # held out, whatever its own split
-        (record(), {}, "rsna", [("train", "val")]),  # test is for the source held out
-        (record(splits=("test",)), {}, "rsna", [("train", "val")]),
+        (record(), {}, []),
+        (record(splits=("train", "val")), {}, [("train", "val")]),
+        (record(), EARLIER, [("test",)]),  # another image of a known patient
+        (record("rsna:2", "rsna", original="x.dcm"), EARLIER, [("train",)]),  # by its image
+        (record("rsna:2", "rsna", original="y.dcm"), EARLIER, []),  # a new patient
+        (record("covidx:8"), EARLIER, [("train",)]),  # had an exact copy in train
+        (record("covidx:9", original="test/copy.png"), EARLIER, [("train",)]),
+        (record(splits=("train",)), EARLIER, [("test",)]),  # not the source's own split
     ],
 )
-def test_each_rule_has_its_say(item, earlier, hold_out, expected):
-    assert split_rules(item, earlier, hold_out) == expected
+def test_each_rule_has_its_say(item, earlier, expected):
+    assert split_rules(item, earlier) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,11 +85,3 @@ def test_many_contradictions_are_a_dozen_warnings_and_a_count(caplog):
     lines = [entry.getMessage() for entry in caplog.records]
     assert len(lines) == 13
     assert lines[-1] == "... and so are 3 more patients"
-
-
-def test_a_source_is_held_out_with_all_its_parts():
-    assert is_part_of("covidx", "covidx")
-    assert is_part_of("covidx-sirm", "covidx")
-    assert not is_part_of("covidx", "covidx-sirm")
-    assert not is_part_of("rsna", "covidx")
-    assert split_rules(record(source="covidx-sirm"), {}, "covidx") == [("test",)]

@@ -116,7 +116,7 @@ def _row(label: str, source: str, *images: int, **more: str) -> dict:
 # dataset.json
 ABOUT = {
     "arguments": {
-        "sample": False, "test_size": 0.1, "val_size": 0.1, "hold_out_source": None,
+        "sample": False, "test_size": 0.1, "val_size": 0.1,
         "split_from": None, "views": ["PA", "AP", "AP Supine", "AP Erect"], "seed": 1337,
     },
     "images": {"train": 946, "val": 118, "test": 117},

@@ -545,6 +545,13 @@ def test_a_run_of_other_settings_is_not_of_the_recipe(study, tmp_path, other):
         study("ours", "--seeds", "2")
 
 
+@pytest.mark.parametrize("recipe", ["original", "plain", "ours", "one-view"])
+def test_a_recipe_is_that_of_its_lines_in_the_table_of_results(recipe):
+    """A setting that config.py gets later does not make it another one."""
+    table = pd.read_csv(ROOT / "benchmarks/recipes/recipes.csv", dtype=str)
+    assert {variants.digest(recipe)} == set(table["settings"][table["recipe"] == recipe])
+
+
 def test_an_unknown_recipe_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="--recipes: found best; expected some of original, plain"):
         run(["recipes", "--recipes", "ours", "best", "--ckpts-dir", str(tmp_path)])

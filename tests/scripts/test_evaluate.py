@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_
 import evaluate
 import minimal_prediction
 import model.weights
-from data.cheats import CHEATS
+from data.audit.cheats import CHEATS
 from data.dataset import RadiographDataset
 from data.dataset_folder import PICTURES
 from data.subject import TOO_GOOD
@@ -230,6 +230,51 @@ def network_of(checkpoint):
     network = TinyNext(3).eval()
     network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
     return network
+
+
+def leave_out(checkpoint, source):
+    """The checkpoint as that of a training without the source."""
+    config = torch.load(checkpoint, weights_only=True)["config"]
+    change(checkpoint, config=config | {"leave_out": [source]})
+
+
+def test_it_tests_on_the_sources_that_training_left_out(evaluated, checkpoint, dataset):
+    leave_out(checkpoint, "rsna")
+    metrics, rows, _ = evaluated(checkpoint)
+    assert (checkpoint.parent / "evaluation-left-out-rsna/report.html").is_file()
+    tables = [
+        pd.read_csv(dataset / f"{s}_metadata.csv", dtype=str) for s in ("train", "val", "test")
+    ]
+    table = pd.concat(tables)
+    assert set(rows["filename"]) == set(table["filename"][table["source"] == "rsna"])
+    assert metrics["images"] == len(rows) > len(tables[2])
+    assert set(metrics["within_source"]["comparisons"]["normal against pneumonia"]["sources"]) == {
+        "rsna"
+    }
+    # No image of the source was in training: knowing it names the commonest class of the rest.
+    rest = tables[0][tables[0]["source"] != "rsna"]["label"].mode()[0]
+    found = metrics["cheats"]["the source alone"]["accuracy"]["value"]
+    assert found == pytest.approx((rows["truth"] == rest).mean())
+    metrics, rows, _ = evaluated(checkpoint, "--split", "test")
+    assert set(rows["filename"]) == set(tables[2]["filename"])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "elsewhere", "message"),
+    [
+        (False, False, "found nothing left out; expected train, val or test as --split"),
+        (True, True, "found another dataset than that of the training; expected train"),
+    ],
+)
+def test_what_was_not_left_out_is_refused(
+    script, checkpoint, dataset, tmp_path, left_out, elsewhere, message
+):
+    if left_out:
+        leave_out(checkpoint, "rsna")
+    place = another(dataset, tmp_path / "elsewhere") if elsewhere else dataset
+    words = ("--split", "left-out", "--dataset", place, "--n-threads", 0)
+    with pytest.raises(ValueError, match=f"^{place}: {message}"):
+        script(evaluate, checkpoint, *words)
 
 
 @pytest.fixture

@@ -246,17 +246,6 @@ def test_a_source_in_two_places_is_refused(films, script, tmp_path):
     assert str(error.value).startswith(f"{second}: ")
 
 
-def test_a_source_held_out_is_all_of_test_and_nothing_else(both, script, tmp_path):
-    script(generate_dataset, tmp_path / "set", *both, "--hold-out-source", "rsna")
-    splits, _ = tables(tmp_path / "set")
-    assert set(splits["test"]["source"]) == {"rsna"}
-    assert set(splits["train"]["source"]) == set(splits["val"]["source"]) == {"covid-chestxray"}
-    with pytest.raises(ValueError, match="found siim; expected one of covid-chestxray, rsna"):
-        script(generate_dataset, tmp_path / "no", *both, "--hold-out-source", "siim")
-    with pytest.raises(ValueError, match="no image is left to train on"):
-        script(generate_dataset, tmp_path / "no", *both[2:], "--hold-out-source", "rsna")
-
-
 def test_patients_of_an_earlier_dataset_stay_where_they_were(sources, script, dataset, tmp_path):
     flags = ("--covid-chestxray", sources[0], "--size", 64, "--seed", 5)
     script(generate_dataset, tmp_path / "old", *flags)
@@ -348,10 +337,6 @@ def test_how_the_images_were_made_is_written_down(sources, script, tmp_path):
         (
             ["--sample", "--rsna", "x"],
             "--sample makes its own sources; give no source flag with it",
-        ),
-        (
-            ["--sample", "--hold-out-source", "rsna", "--split-from", "x"],
-            "--hold-out-source and --split-from contradict each other",
         ),
         (["--sample", "--size", "5"], "--size: found 5; expected 16 to 4096"),
         (["--sample", "--test-size", "1"], "nothing is left to train on"),

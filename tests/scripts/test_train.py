@@ -123,6 +123,33 @@ def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):
     assert_same_weights(tmp_path / "b", fit("a", "--epochs", 1))
 
 
+def test_a_source_left_out_is_not_learned_from(fit, script, dataset, tmp_path, caplog):
+    """The run has the weights, the gate and the temperature of a dataset without it."""
+    flags = ("--epochs", 1, "--leave-out", "covid-chestxray")
+    one = load_checkpoint(fit("one", *flags) / "best.pth")
+    assert one["mapping"] == {"normal": 0, "pneumonia": 1}
+    caplog.set_level("INFO")
+    assert "in train only covid-chestxray has COVID-19, which the network does not learn" in (
+        caplog.text
+    )
+    other = tmp_path / "without"
+    shutil.copytree(dataset, other, ignore=shutil.ignore_patterns("decoded"))
+    for split in ("train", "val"):
+        path = other / f"{split}_metadata.csv"
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table[table["source"] == "rsna"].to_csv(path, index=False)
+    mapping = ("--mapping", "normal=0", "pneumonia=1")
+    two = load_checkpoint(fit("two", "--epochs", 1, "--dataset", other, *mapping) / "best.pth")
+    for name, weight in one["state_dict"].items():
+        assert torch.equal(two["state_dict"][name], weight), name
+    for name in ("temperature", "prior", "metrics"):
+        assert one[name] == pytest.approx(two[name], nan_ok=True)
+    assert torch.equal(one["validation"]["logits"], two["validation"]["logits"])
+    assert str(one["gate"]) == str(two["gate"])
+    fit("one", "--epochs", 1, "--leave-out", "covid-chestxray", "--resume")
+    assert "the run has ended" in caplog.text
+
+
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
     one = fit("zero", "--epochs", 1)
     assert_same_weights(one, fit("by 2", "--epochs", 1, "--n-threads", 2))

@@ -85,6 +85,21 @@ def test_given_names_what_was_on_the_command_line_even_at_its_default(parser):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "--resume --weights 1 2.5 --freeze none --kind adam", "--no-resume --mapping A=1 B=0",
+        "--scale 0.5 2 --weights counts --patience none --freeze a b",
+    ],
+)  # fmt: skip
+def test_flags_of_settings_give_the_settings(parser, words):
+    given = vars(parser.parse_args(words.split()))
+    settings = {name: given[name] for name in given.pop("given")}
+    assert {**given, **vars(parser.parse_args(flags.flags_of(settings)))} == {
+        **given, "given": set(settings),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--lr-redcue-rate 1", "no flag --lr-redcue-rate; did you mean --lr-reduce-rate?"),

@@ -13,7 +13,14 @@ from data.transforms import PLAIN, InputFormat
 from tests.helpers.paths import ROOT
 from util.script import run, stop_asked
 
-SCRIPTS = ["generate_dataset.py", "train.py", "evaluate.py", "minimal_prediction.py"]
+SCRIPTS = [
+    "generate_dataset.py", "train.py", "evaluate.py", "leave_sources_out.py",
+    "minimal_prediction.py",
+]  # fmt: skip
+WORDS = {  # that each takes; of another one a file
+    "generate_dataset.py": ["x", "--sample"], "train.py": [],
+    "leave_sources_out.py": ["--leave-out", "x"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, FileNotFoundError])
@@ -118,8 +125,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
     heavy = "numpy" if script == "generate_dataset.py" else "torch"
     (tmp_path / f"{heavy}.py").write_text(slow)
-    words = {"train.py": [], "generate_dataset.py": ["x", "--sample"]}.get(script, ["x"])
-    command = [sys.executable, script, *words]
+    command = [sys.executable, script, *WORDS.get(script, ["x"])]
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
@@ -128,10 +134,10 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
 @pytest.mark.parametrize("script", ["generate_dataset.py", "train.py", "evaluate.py"])
 def test_plots_need_no_display_whatever_backend_a_notebook_names(script, tmp_path):
     (tmp_path / "numpy.py").write_text("import os\nprint(os.environ['MPLBACKEND'])\nexit()")
-    words = {"train.py": [], "generate_dataset.py": ["x", "--sample"]}.get(script, ["x"])
     notebook = {"PYTHONPATH": str(tmp_path), "MPLBACKEND": "module://matplotlib_inline"}
     done = subprocess.run(
-        [sys.executable, script, *words], cwd=ROOT, env={**os.environ, **notebook},
+        [sys.executable, script, *WORDS.get(script, ["x"])], cwd=ROOT,
+        env={**os.environ, **notebook},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == "agg\n", done.stderr

@@ -40,6 +40,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
+        "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
         "Prediction": ONE_PASS if not checkpoint["test_time_augmentation"] else SIX_PASSES,
         "Temperature": f"{checkpoint['temperature']:.3f}",
@@ -125,12 +126,8 @@ def data_facts(about: Mapping) -> dict[str, str]:
 
 
 def _split(arguments: Mapping) -> str:
-    if held := arguments.get("hold_out_source"):
-        test = f"test holds only the source {held}"
-    else:
-        test = f"part of test {arguments['test_size']:g}"
-    text = f"by patient, each class and source alike; {test}, of validation "
-    text += f"{arguments['val_size']:g}; seed {arguments['seed']}"
+    text = f"by patient, each class and source alike; part of test {arguments['test_size']:g}, of"
+    text += f" validation {arguments['val_size']:g}; seed {arguments['seed']}"
     return text + ("; patients of an earlier data set stay" if arguments.get("split_from") else "")
 
 

@@ -94,9 +94,9 @@ def _where_tested(checkpoint: Mapping, about: Mapping, split: str | None) -> dic
     if checkpoint["fingerprint"] != about["fingerprint"]:
         return {33: "Not known: this is not the data set that it was trained on, but nothing "
         "here says that the two share no patient."}  # fmt: skip
-    held = about["arguments"].get("hold_out_source")
-    if held and split == "test":
-        return {33: f"Yes: the source {held}, which training and validation did not see."}
+    if split == "left-out":
+        names = ", ".join(checkpoint["config"]["leave_out"])
+        return {33: f"Yes: {names}, which training and validation did not see."}
     if split == "train":
         return {}
     chose = "" if split == "test" else ", which chose the epoch and the temperature"

@@ -16,7 +16,7 @@ WHICH = {"name", "ckpts_dir", "resume"}
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 FREE |= {"test_time_augmentation"}
 # What settings were before they had a name.
-BEFORE = {"choose": "macro_f1"}
+BEFORE = {"choose": "macro_f1", "leave_out": None}
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from util.flags import Parser, demand
 # What train.py reads of config.py.
 NAMES = """
 name dataset ckpts_dir resume random_seed device precision compile sync_batchnorm n_threads
-mapping width height sampling patient_cap flip rotation shift scale jitter
+mapping leave_out width height sampling patient_cap flip rotation shift scale jitter
 augmentation_warmup_epochs weights backbone_weights freeze thaw_epoch epochs batch_size lr
 optimizer weight_decay schedule warmup_epochs lr_reduce_factor lr_reduce_patience choose
 early_stopping_patience loss_weights label_smoothing clip_norm average_decay collapse_patience

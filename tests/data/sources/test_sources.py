@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import sources
+from data.left_out import is_part_of
 from data.sample import covidx, siim, write_sample
 from data.sources import SOURCES
 from data.sources.tables import read_rows
-from data.split_rules import is_part_of
 from tests.helpers import public_sources
 
 # The tables of each source, the first being the one whose rows are counted.

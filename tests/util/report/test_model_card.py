@@ -119,11 +119,11 @@ def test_another_data_set_is_not_called_external_by_itself():
     assert found[33].startswith("Not known")
 
 
-def test_a_source_held_out_is_external_on_the_test_split_only():
-    about = changed(ABOUT, "arguments", "hold_out_source", value="rsna")
-    assert "Yes: the source rsna" in answers(about=about)[33]
-    assert 33 not in answers(about=about, split="val")
-    assert "test holds only the source rsna" in card(about=about)["data"]["Split"]
+def test_a_source_left_out_is_external():
+    checkpoint = changed(CHECKPOINT, "config", "leave_out", value=["rsna"])
+    found = answers(checkpoint=checkpoint, split="left-out")
+    assert "Yes: rsna, which" in found[33]
+    assert 32 not in found
 
 
 def test_labels_of_one_class_stand_together():

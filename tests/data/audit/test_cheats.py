@@ -6,7 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from data.cheats import (
+from data.audit.cheats import (
     CHEATS,
     chances_by,
     chances_by_statistics,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from data.audit.upscaling import MOST
 from data.record import Dropped
-from data.upscaling import MOST
 from util.metrics.intervals import Metric
 from util.words import counted
 

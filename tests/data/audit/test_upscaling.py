@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from data.audit.upscaling import ENOUGH, common_size, sides, size_by_headers, upscaling
 from data.record import Record
-from data.upscaling import ENOUGH, common_size, sides, size_by_headers, upscaling
 
 
 def films(**sizes):
@@ -60,7 +60,9 @@ def test_headers_tell_the_size_and_files_without_one_do_not_count(tmp_path):
 
 def test_of_a_large_source_some_headers_are_read_and_of_a_small_one_all(monkeypatch, tmp_path):
     read = []
-    monkeypatch.setattr("data.upscaling.image_size", lambda path: read.append(path) or (300, 200))
+    monkeypatch.setattr(
+        "data.audit.upscaling.image_size", lambda path: read.append(path) or (300, 200)
+    )
     large = [record(tmp_path / f"{k}.png", "large") for k in range(2 * ENOUGH + 1)]
     small = [record(tmp_path / "small.png", "small")] * 3
     assert size_by_headers(large + small, "squash") == 192

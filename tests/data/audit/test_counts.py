@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from data.audit import age_band, audit_columns, counts, describe, summary
+from data.audit.counts import age_band, audit_columns, counts, describe, summary
 
 
 def table(*pairs):

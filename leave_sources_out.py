@@ -1,0 +1,108 @@
+"""What is a network worth at a hospital that it never saw? Trains without a source, tests on it.
+
+python3 leave_sources_out.py --leave-out valencia rsna --name loso ...   settings as of train.py
+
+For each source in turn train.py makes experiments/NAME-without-SOURCE, and evaluate.py measures it
+on the source. The same command goes on where it was stopped, also in the middle of a training. The
+table is printed and written to experiments/NAME-sources-left-out.csv.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from util.flags import Parser, add_config, flags_of, load_config
+from util.script import NOTICE, quit_on_ctrl_c, run
+from util.training.settings import check_settings
+
+PROG = "leave_sources_out.py"
+
+
+def arguments() -> argparse.Namespace:
+    parser = Parser(prog=PROG, description=__doc__)
+    add_config(parser, load_config(PROG))
+    args = parser.parse_args()
+    check_settings(parser, args)
+    if not args.leave_out:
+        parser.error("--leave-out: found no source; expected one or more, each to be left out once")
+    return args
+
+
+if __name__ == "__main__":
+    args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
+    quit_on_ctrl_c(PROG)
+
+import pandas as pd
+
+from data.left_out import check_testable
+from util.files import atomic_path
+from util.metrics.intervals import Metric
+
+
+def main(args: argparse.Namespace) -> None:
+    settings = {name: getattr(args, name) for name in args.given - {"name", "leave_out", "resume"}}
+    for source in args.leave_out:  # before the first training
+        check_testable(Path(args.dataset), args.mapping, source)
+    rows = []
+    for source in args.leave_out:
+        folder = Path(args.ckpts_dir, f"{args.name}-without-{source}")
+        of_run = {"name": folder.name, "leave_out": [source], "resume": True}
+        script("train.py", *flags_of(settings | of_run))
+        rows += rows_of(source, measured(folder, source))
+    table = pd.DataFrame(rows)
+    out = Path(args.ckpts_dir, f"{args.name}-sources-left-out.csv")
+    with atomic_path(out) as temporary:
+        table.to_csv(temporary, index=False)
+    print(f"{table.to_string(index=False, float_format='%.3f', na_rep='-')}\n\n{out}\n{NOTICE}")
+
+
+def measured(folder: Path, source: str) -> dict:
+    """metrics.json of the run's best.pth on the source, made unless it is there."""
+    best, out = folder / "best.pth", folder / f"evaluation-left-out-{source}"
+    found = out / "metrics.json"
+    if not found.is_file() or found.stat().st_mtime < best.stat().st_mtime:
+        script("evaluate.py", best, "--out", out)
+    return json.loads(found.read_text())
+
+
+def rows_of(source: str, metrics: Mapping) -> Iterator[dict[str, str | int]]:
+    """A row for each class that the source has."""
+    classes = [*metrics["per_class"]]
+    for name, called in zip(classes, metrics["confusion_matrix"], strict=True):
+        if images := sum(called):
+            within = metrics["within_source"]["comparisons"][f"{name} against the rest"]["auroc"]
+            yield {
+                "left out": source,
+                "class": name,
+                "images": images,
+                **columns("recall", metrics["per_class"][name]["recall"]),
+                **columns("within-source AUROC", within),
+                **{f"called {other}": n / images for other, n in zip(classes, called, strict=True)},
+            }
+
+
+def columns(name: str, found: Metric) -> dict[str, float | None]:
+    """The value and its 95 % interval."""
+    return {name: found["value"], f"{name} low": found["low"], f"{name} high": found["high"]}
+
+
+def script(name: str, *words: object) -> None:
+    """Runs a script of the project, which reports its failure; ends with its status if it fails."""
+    command = [sys.executable, Path(__file__).with_name(name), *map(str, words)]
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    while process.poll() is None:
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            pass  # which the script has heard, too: it saves its run
+    if status := process.returncode:
+        sys.exit(status if status > 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    run(lambda: main(args), PROG)

@@ -1,0 +1,111 @@
+"""leave_sources_out.py: each source in turn is left out, trained without and tested on."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+import evaluate
+import leave_sources_out
+import train
+from tests.conftest import run_script
+from tests.helpers import networks, training
+from util.checkpoint import load_checkpoint
+
+SETTINGS = (*training.FLAGS, "--epochs", 1, "--mapping", "normal=0", "pneumonia=1")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The words of each script that it calls, which runs here with a tiny network."""
+    networks.use_network(monkeypatch)
+    training.draw_nothing(monkeypatch)
+    monkeypatch.setattr(evaluate, "draw_all", lambda *_: {})
+    monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
+    calls = []
+
+    def script(name, *words):
+        calls.append((name, *words))
+        more = ("--n-threads", 0) if name == "evaluate.py" else ()
+        run_script({"train.py": train, "evaluate.py": evaluate}[name], *words, *more)
+
+    monkeypatch.setattr(leave_sources_out, "script", script)
+    return calls
+
+
+@pytest.fixture
+def two_hospitals(dataset, tmp_path):
+    """The sample's normal and pneumonia, as if each patient were of one of two hospitals."""
+    folder = tmp_path / "two"
+    shutil.copytree(dataset, folder, ignore=shutil.ignore_patterns("decoded"))
+    for path in folder.glob("*_metadata.csv"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table[table["source"] == "rsna"]
+        north = table["patient_id"].rank(method="dense") % 2 == 0
+        table.assign(source=north.map({True: "north", False: "south"})).to_csv(path, index=False)
+    return folder
+
+
+def test_each_source_is_trained_without_and_tested_on(calls, script, two_hospitals, tmp_path):
+    words = ("--leave-out", "south", "north", "--dataset", two_hospitals, "--name", "loso")
+    words = (*words, "--ckpts-dir", tmp_path / "runs", *SETTINGS)
+    printed = script(leave_sources_out, *words)
+    table = pd.read_csv(tmp_path / "runs/loso-sources-left-out.csv")
+    assert list(table["left out"]) == ["south", "south", "north", "north"]
+    assert list(table["class"]) == ["normal", "pneumonia"] * 2
+    for source, rows in table.groupby("left out"):
+        folder = tmp_path / f"runs/loso-without-{source}"
+        assert load_checkpoint(folder / "best.pth")["config"]["leave_out"] == [source]
+        found = pd.read_csv(folder / f"evaluation-left-out-{source}/predictions.csv")
+        assert set(found["source"]) == {source}
+        assert sum(rows["images"]) == len(found)
+        for _, row in rows.iterrows():
+            of_class = found[found["truth"] == row["class"]]
+            hits = (of_class["predicted"] == row["class"]).mean()
+            assert row["recall"] == row[f"called {row['class']}"] == pytest.approx(hits)
+            assert row["recall low"] <= hits <= row["recall high"]
+    assert "not a medical device" in printed
+
+    # Again: a run that has ended is not trained further, nor evaluated; the other begins.
+    done = (tmp_path / "runs/loso-without-south/last.pth").read_bytes()
+    shutil.rmtree(tmp_path / "runs/loso-without-north")
+    calls.clear()
+    assert script(leave_sources_out, *words).endswith(printed[printed.index("left out") :])
+    assert [call[0] for call in calls] == ["train.py", "train.py", "evaluate.py"]
+    assert (tmp_path / "runs/loso-without-south/last.pth").read_bytes() == done
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("east", "leave_out: found east; expected sources of train and val"),
+        ("covid-chestxray", "covid-chestxray has only COVID-19.*; expected an image of normal"),
+    ],
+)
+def test_what_cannot_be_tested_is_said_before_the_first_training(
+    calls, script, dataset, tmp_path, source, message
+):
+    folder = tmp_path / "set"
+    shutil.copytree(dataset, folder)
+    words = ("--leave-out", source, "--dataset", folder, "--ckpts-dir", tmp_path / "runs")
+    if source == "covid-chestxray":  # as if it had no other class
+        for path in folder.glob("*_metadata.csv"):
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            left = (table["source"] == "rsna") | (table["label"] == "COVID-19")
+            table[left].to_csv(path, index=False)
+    with pytest.raises(ValueError, match=message):
+        script(leave_sources_out, *words, *training.FLAGS)
+    assert not calls
+
+
+def test_without_a_source_it_says_what_it_wants(script, capsys):
+    with pytest.raises(SystemExit):
+        script(leave_sources_out, "--name", "loso")
+    assert "--leave-out: found no source; expected one or more" in capsys.readouterr().err
+
+
+def test_it_ends_with_the_status_of_a_script_that_failed(tmp_path, capfd):
+    with pytest.raises(SystemExit) as stop:
+        leave_sources_out.script("evaluate.py", tmp_path / "no.pth")
+    assert stop.value.code == 1
+    assert "no.pth" in capfd.readouterr().err
