@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from util.flags import Parser, add_config, flags_of, load_config
@@ -96,10 +97,8 @@ def script(name: str, *words: object) -> None:
     process = subprocess.Popen(command, stdout=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while process.poll() is None:
-        try:
+        with suppress(KeyboardInterrupt):  # which the script has heard, too: it saves its run
             process.wait()
-        except KeyboardInterrupt:
-            pass  # which the script has heard, too: it saves its run
     if status := process.returncode:
         sys.exit(status if status > 0 else 128 - status)
 
