@@ -439,7 +439,7 @@ def test_a_line_says_what_the_run_was_begun_with(study, tmp_path, monkeypatch):
     line = pd.read_csv(tmp_path / "results.csv").iloc[0]
     assert (line["commit"], line["precision"]) == ("then", "float32")
     assert line["torch"] == torch.__version__.partition("+")[0]
-    assert line["machine"] == machine(pick_device("auto"))
+    assert line["machine"] == machine(str(pick_device("auto")))
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of another"}, {"size": (64, 96)}])

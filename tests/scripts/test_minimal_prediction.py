@@ -25,7 +25,8 @@ from model.gate import Gate
 from model.inference import examine
 from tests.conftest import run_script
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
-from util.checkpoint import save_checkpoint, short_hash
+from util.checkpoint import save_checkpoint
+from util.files import short_hash
 
 FORM = input_form((32, 32))
 
@@ -144,7 +145,7 @@ def test_the_originals_network_is_shown_colour(tmp_path, monkeypatch):
     Image.new("RGB", (300, 200), (255, 51, 0)).save(tmp_path / "red.png")
     shown = []
     network = load(path)
-    hook = network.network.block0.register_forward_pre_hook(
+    hook = network.runtime.network.block0.register_forward_pre_hook(
         lambda _, inputs: shown.append(inputs[0].float()), prepend=True
     )
     list(predict(network, [tmp_path / "red.png"]))
