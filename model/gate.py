@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.doubts import Limits, Measured
+from model.doubts import DONE, Limits, Measured
 from model.mahalanobis import Mahalanobis
 
 Array = np.ndarray | Tensor
@@ -70,9 +70,10 @@ class Gate:
     def measure(self, pixels: Tensor, features: Tensor | None = None) -> Measured:
         """What `Limits.doubts` takes, as tensors; pixels and features: tensors as in `fit`."""
         small = _shrink(pixels)
-        edges = self.edges and torch.stack(
-            [self.edges.distance(_edges(images)) for images in (small, *_undone(small))], dim=1
-        )
+        edges = None
+        if self.edges:
+            each = torch.cat([small, *_undone(small)])
+            edges = self.edges.distance(_edges(each)).unflatten(0, (1 + len(DONE), -1)).T
         asked = self.features and features is not None
         return Measured(small.byte(), edges, self.features.distance(features) if asked else None)
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,5 +35,5 @@ def machine(device: str) -> str:
     return where if device == "cpu" else f"{where}, {device}"
 
 
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
