@@ -39,7 +39,8 @@ class InputFormat:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "InputFormat":
-        """From the dict in a checkpoint."""
+        """From the dict in a checkpoint, or in the JSON of an ONNX file, which has lists."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         prepared = values.get("prepared")
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
 
