@@ -33,9 +33,10 @@ def to_int8(model: onnx.ModelProto, batches: Iterable[np.ndarray]) -> onnx.Model
     exact = [node.name for node in model.graph.node if _weight(node).startswith(EXACT)]
     add_pre_process_metadata(model)  # torch has inferred all shapes; else a warning asks for it
     with TemporaryDirectory() as folder:
-        path = Path(folder, "int8.onnx")
+        exact_file, path = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, exact_file)  # of a model in memory it would take the weights away
         quantize_static(
-            model,
+            exact_file,
             path,
             _Batches(batches),
             op_types_to_quantize=["Conv"],
