@@ -25,7 +25,11 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
+    add(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="best.pth of a run, the original's, or an ONNX file",
+    )
     better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
