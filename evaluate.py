@@ -329,8 +329,11 @@ def record(predictor: Predictor, subject: Subject, seed: int) -> dict[str, str]:
     """What it takes to do it again."""
     checkpoint, (height, width) = predictor.checkpoint, predictor.form.size
     epoch = f", epoch {checkpoint['epoch']}" if checkpoint["epoch"] else ""
+    how = checkpoint.get("export")  # of an ONNX file
+    exported = {"Exported": f"from {how['checkpoint']}, in {how['precision']}"} if how else {}
     return {
         "Checkpoint": f"{predictor.path} ({predictor.name.rpartition('@')[2]})",
+        **exported,
         "Run": f"{checkpoint['config'].get('name')}{epoch}",
         "Input": f"{width} x {height} pixels",
         "Images": f"{subject.folder}" + (f", split {subject.split}" if subject.split else ""),

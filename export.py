@@ -80,8 +80,6 @@ def main(args: argparse.Namespace) -> None:
     films = Films.of(checkpoint, runtime.form, args.dataset)
     how = {"checkpoint": f"{path.name}@{short_hash(path)}", "precision": args.precision}
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}
-    for name in ("onnxscript", "onnx_ir"):  # each node that they remove is a line
-        logging.getLogger(name).setLevel(logging.WARNING)
     log.info("Exporting %s, which takes a minute or two", path)
     with atomic_path(out) as temporary:
         model = graph_of(runtime, checkpoint["temperature"])

@@ -1,6 +1,7 @@
 """A checkpoint's network -> an ONNX graph, from prepared pixels to all that prediction shows."""
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -60,6 +61,8 @@ class Graph(nn.Module):
 @torch.inference_mode()
 def graph_of(runtime: TorchRuntime, temperature: float) -> onnx.ModelProto:
     """For batches of any size, and images of the network's input size."""
+    for name in ("onnxscript", "onnx_ir"):  # each node that they remove is a line
+        logging.getLogger(name).setLevel(logging.WARNING)
     form, graph = runtime.form, Graph(runtime, temperature).eval()
     channels = 3 if form.mode == "RGB" else 1
     # Of two images, as torch takes a size of 1 for one that is always 1.

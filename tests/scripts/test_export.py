@@ -203,6 +203,8 @@ def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, m
         )
         run_script(evaluate, run / "float32" / name, *words)
         metrics.append(json.loads((tmp_path / name / "metrics.json").read_text()))
+    report = (tmp_path / "best.onnx" / "report.md").read_text()
+    assert f"from best.pth@{short_hash(run / 'float32/best.pth')}, in float32" in report
     exact, exported = metrics
     for name in ("accuracy", "macro_f1", "within_source", "operating_points", "verdicts"):
         assert exported[name] == exact[name]
