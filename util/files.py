@@ -95,12 +95,13 @@ def require_folder(path: str | Path, remedy: str) -> None:
 
 
 def model_file(path: str | Path) -> Path:
-    """The path; of a run's folder its best.pth. FileNotFoundError if there is no file."""
+    """Of a checkpoint or an ONNX file; of a run's folder its best.pth. FileNotFoundError if there
+    is no file."""
     path = Path(path)
     file = path / "best.pth" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file}: no such file; expected a checkpoint such as best.pth of a run"
+            f"{file}: no such file; expected best.pth of a run, or an ONNX file of export.py"
         )
     return file
 

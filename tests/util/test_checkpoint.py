@@ -101,7 +101,7 @@ def test_loading_runs_no_code(tmp_path, capsys, legacy):
 
 
 def test_a_missing_file_says_what_was_expected(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no such file; expected a checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"no such file; expected best.pth of a run"):
         load_checkpoint(tmp_path / "best.pth")
 
 
@@ -188,5 +188,5 @@ def test_a_folder_of_a_run_stands_for_its_best(tmp_path):
     save_checkpoint(tmp_path / "best.pth", {"state_dict": TENSORS, "step": 7})
     assert load_checkpoint(tmp_path)["step"] == 7
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"empty/best.pth: no such file; expected a check"):
+    with pytest.raises(FileNotFoundError, match=r"empty/best.pth: no such file; expected best.pth"):
         load_checkpoint(tmp_path / "empty")
