@@ -23,7 +23,7 @@ test: .venv/installed-dev
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -n auto --dist worksteal
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-predict.txt
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install -q -r requirements.txt
 	touch $@

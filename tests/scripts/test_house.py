@@ -8,7 +8,9 @@ import pytest
 from tests.helpers.paths import ROOT
 
 ROOMS = ("util", "data", "model")  # each may import itself and those before it
-SCRIPTS = ("generate_dataset", "train", "evaluate", "leave_sources_out", "minimal_prediction")
+SCRIPTS = (
+    "generate_dataset", "train", "evaluate", "leave_sources_out", "export", "minimal_prediction",
+)  # fmt: skip
 OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
