@@ -14,7 +14,7 @@ from tests.helpers.paths import ROOT
 from util.script import run, stop_asked
 
 SCRIPTS = [
-    "generate_dataset.py", "train.py", "evaluate.py", "leave_sources_out.py",
+    "generate_dataset.py", "train.py", "evaluate.py", "leave_sources_out.py", "export.py",
     "minimal_prediction.py",
 ]  # fmt: skip
 WORDS = {  # that each takes; of another one a file
@@ -123,7 +123,7 @@ def _hears_ctrl_c():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_ctrl_c_while_modules_are_imported_is_one_line(script, tmp_path):
     slow = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise OSError"
-    heavy = "numpy" if script == "generate_dataset.py" else "torch"
+    heavy = "numpy" if script in ("generate_dataset.py", "minimal_prediction.py") else "torch"
     (tmp_path / f"{heavy}.py").write_text(slow)
     command = [sys.executable, script, *WORDS.get(script, ["x"])]
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
