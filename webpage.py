@@ -49,6 +49,7 @@ if __name__ == "__main__":
 
 import uvicorn
 
+from model.prediction import NO_GATE
 from model.predictor import Predictor
 from page.app import make_app
 
@@ -71,6 +72,8 @@ def main(args: argparse.Namespace) -> None:
         host, port = listening.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("%s: %s", predictor.name, ", ".join(predictor.classes))
+        if not predictor.gate.learned:
+            log.warning("%s: %s", predictor.name, NO_GATE)
         log.info("%s  (Ctrl-C ends it)", address)
         if not host.startswith("127.") and host != "::1":
             log.warning("Other machines can reach it, without a password or encryption")

@@ -15,6 +15,11 @@ from model.predictor import Predictor
 from util.prediction.pictures import Pictures
 from util.script import NOTICE
 
+NO_GATE = (
+    "no gate in it; only blank images, colour photographs and DICOM files that say they are side"
+    " views are doubted"
+)
+
 
 class Look(NamedTuple):
     """What a predictor makes of a file: the row of `predict`, and what a picture of it takes.

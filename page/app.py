@@ -26,14 +26,13 @@ from data.images.gray import UnreadableImageError
 from data.images.in_memory import InMemory
 from data.images.radiograph import read_radiograph
 from data.inputs import read_input
-from model.prediction import look_at, scored
+from model.prediction import NO_GATE, look_at, scored
 from model.predictor import Predictor
 from page.guard import Guard
 from page.turns import Turns
 from util.plots.heatmap import COLOURS, STRONGEST
 from util.prediction.text_csv_json import csv_lines
 from util.report.facts import model_facts
-from util.script import NOTICE
 
 STATIC = Path(__file__).parent / "static"
 HELD = 3  # films in memory: one is read by the network, the others arrive
@@ -69,9 +68,8 @@ class Page:
                 "name": predictor.name,
                 "classes": predictor.classes,
                 "prior": predictor.checkpoint["prior"] or None,
-                "gate": predictor.gate.learned,
+                "no_gate": None if predictor.gate.learned else NO_GATE,
                 "card": model_facts(predictor.checkpoint),
-                "notice": NOTICE,
                 "most_bytes": self.films.most_bytes,
                 "colours": COLOURS.tolist(),
                 "strongest": STRONGEST,

@@ -10,8 +10,9 @@ const MOST = 10000; // films in the list
 const KEPT = 4; // decoded films, so that going back is fast
 const $ = (id) => document.getElementById(id);
 
+
 const network = await server.network().catch((error) => {
-  say(error.message);
+  $("trouble").textContent = error.message;
   throw error;
 });
 const items = []; // {id, file, name, folder, state, row, logits, heat, shown, option}
@@ -27,7 +28,7 @@ let prevalence = null;
 
 function add(found) {
   const room = MOST - items.length;
-  if (found.length > room) say(`Only ${room} of ${found.length} files were added; clear the list.`);
+  complain(found.length > room ? `Only ${room} of ${found.length} files were added; clear the list.` : "");
   for (const each of found.slice(0, room)) {
     const item = { ...each, id: `film-${++number}`, state: "waiting" };
     item.option = document.createElement("li");
@@ -128,8 +129,13 @@ function show() {
   else if (items.length && !done.length) say(`${films(items.length)} on the way.`);
 }
 
+/** To those who listen; `show` shows it to those who see. */
 function say(text) {
   if ($("status").textContent !== text) $("status").textContent = text;
+}
+
+function complain(text) {
+  $("trouble").textContent = text;
 }
 
 function clear() {
@@ -274,7 +280,7 @@ async function save() {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     say(`${done.length} rows saved as predictions.csv.`);
   } catch (error) {
-    say(error.message);
+    complain(error.message);
   }
 }
 
@@ -288,6 +294,8 @@ const viewer = new Viewer($("stage"), $("canvas"), network.colours, (view) => {
 });
 $("opacity").value = network.strongest;
 viewer.setOpacity(network.strongest);
+$("no-gate").textContent = network.no_gate ? `${network.name}: ${network.no_gate}.` : "";
+$("no-gate").hidden = !network.no_gate;
 
 new Prevalence(
   network.classes, network.prior,
