@@ -107,7 +107,7 @@ class Page:
         try:
             image = read_radiograph(InMemory("film", content))
         except UnreadableImageError as error:
-            raise HTTPException(422, str(error)) from None
+            raise HTTPException(422, str(error).removeprefix("film: ")) from None
         png = BytesIO()
         image.save(png, "PNG", compress_level=1)
         return png.getvalue(), ",".join(map(str, self.predictor.form.seen(*image.size)))
@@ -125,23 +125,32 @@ class Page:
     def _rows(self, content: bytes) -> tuple[str, list[dict]]:
         try:
             asked = json.loads(content)
-            score = self.predictor.scorer(asked["prevalence"])
+            stated = asked["prevalence"] or {}
+            prevalence = {name: float(share) for name, share in stated.items()}
             pairs = zip(asked["rows"], asked["logits"], strict=True)
-            return asked["format"], [self._moved(row, logits, score) for row, logits in pairs]
+            form, pairs = asked["format"], [self._checked(*pair) for pair in pairs]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            text = "expected rows, logits of each, prevalence and format, as the page sends them"
+            raise HTTPException(400, text) from None
+        try:
+            score = self.predictor.scorer(prevalence)
+            return form, [row | self._scored(score, logits) for row, logits in pairs]
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        except (KeyError, TypeError, AttributeError, RecursionError):
-            raise HTTPException(400, "expected rows, logits, prevalence and format") from None
 
-    def _moved(self, row: dict, logits: list[float] | None, score: Callable) -> dict:
-        if row.keys() != COLUMNS:
-            raise ValueError(f"found a row of {', '.join(row)}; expected {', '.join(COLUMNS)}")
-        if logits is None:
-            return row
-        classes, values = self.predictor.classes, np.array(logits, np.float32)
-        if values.shape != (len(classes),) or not np.isfinite(values).all():
-            raise ValueError(f"logits: expected a number for each of {', '.join(classes)}")
-        return row | scored(classes, score(values[None])[0])
+    def _checked(self, row: dict, logits: list | None) -> tuple[dict, np.ndarray | None]:
+        """ValueError or TypeError for what is not a row, and for logits that do not fit."""
+        if row.keys() != COLUMNS or not isinstance(row["probabilities"], dict):
+            raise ValueError
+        values = None if logits is None else np.array(logits, np.float32)
+        if values is not None and values.shape != (len(self.predictor.classes),):
+            raise ValueError
+        if values is not None and not np.isfinite(values).all():
+            raise ValueError
+        return row, values
+
+    def _scored(self, score: Callable, logits: np.ndarray | None) -> dict:
+        return {} if logits is None else scored(self.predictor.classes, score(logits[None])[0])
 
 
 def _json(value: Any, status: int = 200) -> Response:
