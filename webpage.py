@@ -55,6 +55,11 @@ from page.app import make_app
 
 
 def main(args: argparse.Namespace) -> None:
+    if not Path(args.checkpoint).exists():
+        raise FileNotFoundError(
+            f"{args.checkpoint}: no network there; train one with train.py (README.md, step 3), or"
+            " give --checkpoint FILE"
+        )
     with listen(args.host, args.port) as listening:
         predictor = Predictor.load(args.checkpoint, args.device)
         app = make_app(predictor, {args.host, socket.gethostname()}, args.max_megabytes * 10**6)

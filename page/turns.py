@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import TypeVar
 
-import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -46,15 +45,17 @@ class Turns:
             self._waiting -= 1
 
     async def _body(self, request: Request) -> bytes:
-        body = BytesIO()
         try:
-            with anyio.fail_after(SECONDS):
-                async for part in request.stream():
-                    self._refuse_beyond(body.tell() + len(part))
-                    body.write(part)
-        except TimeoutError:
+            return await asyncio.wait_for(self._read(request), SECONDS)
+        except asyncio.TimeoutError:
             text = f"not here after {SECONDS} s; expected a faster upload"
             raise HTTPException(408, text) from None
+
+    async def _read(self, request: Request) -> bytes:
+        body = BytesIO()
+        async for part in request.stream():
+            self._refuse_beyond(body.tell() + len(part))
+            body.write(part)
         return body.getvalue()
 
     def _refuse_beyond(self, size: int) -> None:

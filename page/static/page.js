@@ -260,7 +260,6 @@ async function move() {
       item.shown = rows[k];
       describe(item);
     });
-    $("shares-error").textContent = "";
     if (selected) tell();
   } catch (error) {
     $("shares-error").textContent = error.message;
@@ -299,7 +298,9 @@ $("no-gate").hidden = !network.no_gate;
 
 new Prevalence(
   network.classes, network.prior,
-  { shares: $("shares"), reset: $("as-trained"), text: $("prevalence-text") },
+  {
+    shares: $("shares"), reset: $("as-trained"), text: $("prevalence-text"), error: $("shares-error"),
+  },
   (shares) => {
     prevalence = shares;
     move();

@@ -3,7 +3,8 @@
 const DIGITS = 3;
 
 export class Prevalence {
-  /** prior: of the training, where it starts; changed: called with {class: share}, or null for it. */
+  /** prior: of the training, where it starts; changed: called with {class: share}, or null for it.
+      elements: shares, reset, text, error. */
   constructor(classes, prior, elements, changed) {
     Object.assign(this, { classes, prior, elements, changed });
     if (!prior) {
@@ -50,6 +51,10 @@ export class Prevalence {
   set(shares) {
     this.put(shares ?? this.prior.map(round));
     this.elements.reset.disabled = !shares;
+    const sum = (shares ?? []).reduce((all, each) => all + each, 0);
+    const fits = !shares || Math.abs(sum - 1) <= 0.01;
+    this.elements.error.textContent = fits ? "" : `adds up to ${round(sum)}; expected 1`;
+    if (!fits) return; // while numbers are typed
     this.changed(shares && Object.fromEntries(this.classes.map((name, k) => [name, shares[k]])));
   }
 }

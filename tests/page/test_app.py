@@ -191,7 +191,7 @@ def test_what_is_not_a_number_is_the_fault_of_the_network(client, predictor, fil
 def test_hostile_files_are_rows_as_for_the_script(client, predictor, tmp_path):
     names = make(tmp_path, few_damaged, oddly_named, oddly_shaped, bombs, no_images)
     files = [path for path in map(Path, names) if usual(path)]
-    assert len(files) > 250
+    assert len(files) > 240
     rows = [look(client, path)["row"] for path in files]
     assert [row["error"] for row in rows] == [
         row["error"] for row in predict(predictor, files, batch_size=1)

@@ -4,11 +4,11 @@ import asyncio
 import threading
 import time
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.testclient import httpx  # or httpx2, whichever Starlette tests with
 
 from page import turns
 from page.turns import Turns
