@@ -27,7 +27,7 @@ test: .venv/installed-dev
 page: .venv/installed
 	$(PY) webpage.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-predict.txt
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install -q -r requirements.txt
 	touch $@

@@ -25,7 +25,11 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
+    add(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="best.pth of a run, the original's, or an ONNX file",
+    )
     better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
@@ -77,8 +81,8 @@ from data.dataset_folder import add_pictures, read_split
 from data.loader import make_loader
 from data.sampling import in_order
 from data.subject import Subject, dataset_split, own_films
-from model.inference import Examined
 from model.predictor import Predictor
+from model.runtime import Examined
 from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
@@ -214,10 +218,10 @@ def examine_images(
     """
     batches = in_order(len(subject.images), batch_size)
     workers = workers if len(batches) > FEW_BATCHES else 0
-    loader = make_loader(subject.images, batches, workers, pin=predictor.device.type == "cuda")
+    pin = predictor.runtime.device.startswith("cuda")
+    loader = make_loader(subject.images, batches, workers, pin)
     bar = tqdm(loader, title, unit="batch", leave=False, disable=None)
-    examined = predictor.examine(change(pixels) for pixels, _ in bar)
-    return Examined(*(values.numpy() for values in examined))
+    return predictor.examine(change(pixels) for pixels, _ in bar)
 
 
 # ---- What metrics.json holds beside the scores ----
@@ -325,15 +329,18 @@ def record(predictor: Predictor, subject: Subject, seed: int) -> dict[str, str]:
     """What it takes to do it again."""
     checkpoint, (height, width) = predictor.checkpoint, predictor.form.size
     epoch = f", epoch {checkpoint['epoch']}" if checkpoint["epoch"] else ""
+    how = checkpoint.get("export")  # of an ONNX file
+    exported = {"Exported": f"from {how['checkpoint']}, in {how['precision']}"} if how else {}
     return {
         "Checkpoint": f"{predictor.path} ({predictor.name.rpartition('@')[2]})",
+        **exported,
         "Run": f"{checkpoint['config'].get('name')}{epoch}",
         "Input": f"{width} x {height} pixels",
         "Images": f"{subject.folder}" + (f", split {subject.split}" if subject.split else ""),
         "Trained on": f"dataset {checkpoint['fingerprint'] or 'unknown'}",
         "Program": f"commit {commit() or 'unknown'}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-        "Machine": machine(predictor.device),
+        "Machine": machine(predictor.runtime.device),
         "Seed of the draws": str(seed),
         "Command": shlex.join(["python3", *sys.argv]),
     }

@@ -27,7 +27,10 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order")
     best = str(Path(config.ckpts_dir, config.name, "best.pth"))
-    origin = "of train.py, or the original's of 2020; classes and preprocessing come from it"
+    origin = (
+        "best.pth of train.py, or an ONNX file of export.py, which needs no PyTorch; classes and"
+    )
+    origin += " preprocessing come from it"
     add("--checkpoint", metavar="FILE", default=best, help=origin)
     add("--format", choices=["text", "csv", "json"], default="text", help="of the output")
     pictures = "folder for a PNG of each file, with a heat map beside it"
@@ -56,7 +59,7 @@ from util.prediction.text_csv_json import LINES
 
 
 def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
-    """`Predictor.load`: a checkpoint's network, ready to predict on the device."""
+    """`Predictor.load`: the network of a checkpoint or an ONNX file, ready to predict."""
     return Predictor.load(checkpoint, device)
 
 

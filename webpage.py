@@ -28,7 +28,7 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="webpage.py", description=__doc__)
     add = parser.add_argument
     best = str(Path(config.ckpts_dir, config.name, "best.pth"))
-    origin = "of train.py, or the original's of 2020; classes and preprocessing come from it"
+    origin = "of train.py, an ONNX file of export.py, or the original's of 2020"
     add("--checkpoint", metavar="FILE", default=best, help=origin)
     add("--port", type=int, default=8000, help="on which the page is served; 0 takes a free one")
     others = "name or address to listen to; 0.0.0.0 lets other machines in, without a password"

@@ -21,7 +21,7 @@ PAIRS = {
     "loader": "training images, against reading and varying full-size RGB",
     "step": "a training step, against float32, NCHW and Adam",
     "epoch": "an epoch of train.py, against as many steps on one batch in memory",
-    "predict": "minimal_prediction.py, against a plain script: one file, and many",
+    "predict": "minimal_prediction.py with torch and with ONNX Runtime, against a plain script",
     "report": "evaluate.py with its whole report, against one forward pass over the test split",
 }
 

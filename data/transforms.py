@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from data.images.preparation import Preparation
 from data.images.radiograph import read_radiograph, resize
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PLAIN = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}  # about -2 .. 2, for a fresh trunk
@@ -37,7 +39,8 @@ class InputFormat:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "InputFormat":
-        """From the dict in a checkpoint."""
+        """From the dict in a checkpoint, or in the JSON of an ONNX file, which has lists."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         prepared = values.get("prepared")
         return cls(**{**values, "prepared": prepared and Preparation(**prepared)})
 
@@ -72,8 +75,10 @@ class InputFormat:
         """The part of a raw image that the network sees, as in Preparation.seen."""
         return self.prepared.seen(width, height) if self.prepared else (0, 0, width, height)
 
-    def normalise(self, pixels: Tensor) -> Tensor:
+    def normalise(self, pixels: "Tensor") -> "Tensor":
         """(N, 1 or 3, H, W) uint8 -> (N, 3, H, W) float32 on the same device, channels last."""
+        import torch  # late: prediction with an ONNX file does without it
+
         factor, shift = _line(tuple(self.mean), tuple(self.std), pixels.device)
         values = (pixels.float() * factor).add_(shift)
         return values.contiguous(memory_format=torch.channels_last)
@@ -81,12 +86,14 @@ class InputFormat:
 
 @lru_cache
 def _line(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
+    mean: tuple[float, ...], std: tuple[float, ...], device: "torch.device"
+) -> "tuple[Tensor, Tensor]":
     """(3, 1, 1) each: pixels * factor + shift is (pixels / 255 - mean) / std.
 
     Cached, as a copy to a GPU in each step would wait for the device.
     """
+    import torch
+
     lines = [[1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]]
     factor, shift = torch.tensor(lines, device=device).view(2, 3, 1, 1)
     return factor, shift

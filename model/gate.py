@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from data.images.is_radiograph import why_no_radiograph
+from model.doubts import DONE, Limits, Measured
 from model.mahalanobis import Mahalanobis
 
 Array = np.ndarray | Tensor
@@ -28,14 +27,6 @@ FAINT = 0.02  # added to a mean slope before its logarithm: a weaker one is none
 # The part of new frontal radiographs of the same sources that each distance may doubt.
 EDGE_ALARMS = 0.02
 FEATURE_ALARMS = 0.01  # less, as a network that tells three classes apart sees other things less
-# What is undone -> what was wrong then. Tried where the edges are doubted.
-UNDONE = {
-    "its polarity seems inverted": lambda pixels: 255 - pixels,
-    "it seems turned to the right": lambda pixels: np.rot90(pixels, 1, (-2, -1)),
-    "it seems turned to the left": lambda pixels: np.rot90(pixels, 3, (-2, -1)),
-    "it seems upside down": lambda pixels: np.rot90(pixels, 2, (-2, -1)),
-}
-PLAIN = 0.85  # of the limit: 9 in 10 radiographs are nearer, and 1 in 20 of plain ramps, turned
 BATCH = 256  # images shrunk at once; at 256 px in colour 200 MB
 
 
@@ -49,11 +40,6 @@ class Gate:
 
     edges: Mahalanobis | None = None
     features: Mahalanobis | None = None
-
-    @property
-    def learned(self) -> bool:
-        """Whether it knows anything of the training images."""
-        return self.edges is not None or self.features is not None
 
     @classmethod
     def fit(cls, pixels: Array, features: Array | None = None) -> "Gate":
@@ -77,31 +63,30 @@ class Gate:
             Mahalanobis.fit(edges(pixels), EDGE_ALARMS), Mahalanobis.fit(features, FEATURE_ALARMS)
         )
 
-    def doubts(self, pixels: Array, features: Array | None = None) -> list[str | None]:
-        """For each image why it may be no frontal chest radiograph, in a few words, or None.
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.edges, self.features)
 
-        pixels, features: as in `fit`; without features only the edges are asked.
-        """
-        reasons = [why_no_radiograph(image) for image in _small_images(pixels)]
+    def measure(self, pixels: Tensor, features: Tensor | None = None) -> Measured:
+        """What `Limits.doubts` takes, as tensors; pixels and features: tensors as in `fit`."""
+        small = _shrink(pixels)
+        edges = None
         if self.edges:
-            for k, far in enumerate(self.edges.why_outside(edges(pixels))):
-                if far and not reasons[k]:
-                    reasons[k] = self._undone(np.asarray(pixels[k])) or (
-                        f"its outlines are unlike those of the training images ({far})"
-                    )
-        if self.features and features is not None:
-            for k, far in enumerate(self.features.why_outside(torch.as_tensor(features))):
-                if far and not reasons[k]:
-                    reasons[k] = f"its features are unlike those of the training images ({far})"
-        return reasons
+            each = torch.cat([small, *_undone(small)])
+            edges = self.edges.distance(_edges(each)).unflatten(0, (1 + len(DONE), -1)).T
+        asked = self.features and features is not None
+        return Measured(small.byte(), edges, self.features.distance(features) if asked else None)
 
-    def _undone(self, pixels: np.ndarray) -> str | None:
-        """What was done to a radiograph (C, H, W), if undoing it leaves nothing to doubt."""
-        distances = [
-            self.edges.distance(edges(undo(pixels)[None])).item() for undo in UNDONE.values()
-        ]
-        best = min(distances)
-        return list(UNDONE)[distances.index(best)] if best <= PLAIN * self.edges.limit else None
+    def doubts(self, pixels: Array, features: Array | None = None) -> list[str | None]:
+        """`Limits.doubts` of images; pixels, features: as in `fit`; without features only the edges
+        are asked."""
+        reasons = []
+        for batch in _batches(pixels):
+            seen = None
+            if features is not None:
+                seen = torch.as_tensor(features[len(reasons) : len(reasons) + len(batch)])
+            reasons += self.limits.doubts(arrays(self.measure(batch, seen)))
+        return reasons
 
     def state(self) -> dict[str, Any]:
         """Plain values and tensors, for the checkpoint: 0.25 MB at 512 features."""
@@ -120,6 +105,11 @@ class Gate:
             ) from None
 
 
+def arrays(measured: Measured) -> Measured:
+    """Of tensors."""
+    return Measured(*(part if part is None else part.cpu().numpy() for part in measured))
+
+
 def edges(pixels: Array) -> Tensor:
     """(N, 1 or 3, H, W) uint8 -> (N, 100) float32: where the image has edges, and to which side.
 
@@ -128,7 +118,8 @@ def edges(pixels: Array) -> Tensor:
     histogram of oriented gradients (Dalal & Triggs, CVPR 2005). At equal alarms the gray levels
     themselves (24 x 24) find at most half of the lateral views, the edges nearly all.
     """
-    return torch.cat([torch.empty(0, 4 * GRID**2), *map(_edges, _small(pixels))])
+    found = [_edges(_shrink(batch)) for batch in _batches(pixels)]
+    return torch.cat([torch.empty(0, 4 * GRID**2), *found])
 
 
 def _edges(small: Tensor) -> Tensor:
@@ -142,8 +133,20 @@ def _edges(small: Tensor) -> Tensor:
     return (F.adaptive_avg_pool2d(slopes, GRID) + FAINT).log().flatten(1)
 
 
-def _small(pixels: Array) -> Iterator[Tensor]:
-    """Batches (n, C, 32, 32) of float in 0 .. 255, each pixel the mean of its area."""
+def _undone(small: Tensor) -> Iterator[Tensor]:
+    """The images with each of `model.doubts.DONE` undone."""
+    yield 255 - small
+    for quarters in (1, 3, 2):
+        yield small.rot90(quarters, (2, 3))
+
+
+def _shrink(pixels: Tensor) -> Tensor:
+    """(N, C, 32, 32) of float in 0 .. 255, each pixel the mean of its area, in which also the noise
+    of a detector is gone."""
+    return F.interpolate(pixels.float(), size=(SIDE, SIDE), mode="area")
+
+
+def _batches(pixels: Array) -> Iterator[Tensor]:
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not str(pixels.dtype).endswith("uint8"):
         raise ValueError(
             f"pixels: found {tuple(pixels.shape)} {pixels.dtype}; expected (N, 1 or 3, H, W) uint8"
@@ -151,12 +154,4 @@ def _small(pixels: Array) -> Iterator[Tensor]:
     pixels = np.asarray(pixels)
     for start in range(0, len(pixels), BATCH):
         # Copied, as decoded images may be mapped read-only, which torch has no tensors for.
-        batch = torch.from_numpy(np.array(pixels[start : start + BATCH]))
-        yield F.interpolate(batch.float(), size=(SIDE, SIDE), mode="area")
-
-
-def _small_images(pixels: Array) -> Iterator[Image.Image]:
-    """The images at 32 x 32, in which also the noise of a detector is gone."""
-    for batch in _small(pixels):
-        for image in batch.byte().permute(0, 2, 3, 1).numpy():
-            yield Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
+        yield torch.from_numpy(np.array(pixels[start : start + BATCH]))

@@ -2,28 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from model.covidnext50 import COVIDNext50, pool
 from model.grad_cam import grad_cam
+from model.runtime import Examined
 from model.test_time_augmentation import augmented_maps
-
-
-class Examined(NamedTuple):
-    """What the network makes of N images, float32, in order.
-
-    features are the penultimate layer's. heat is the Grad-CAM map of the class with the highest
-    logit, not negative: how much of that logit each cell of the last convolution brings, so that
-    only the ratios within a map mean something. A cell is 32 pixels of the input wide, and has seen
-    more than these.
-    """
-
-    logits: Tensor  # (N, n_classes)
-    features: Tensor  # (N, 512)
-    heat: Tensor  # (N, h, w)
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ import torch
 
 from data.dataset import read_some
 from model.gate import Gate
-from model.predictor import Predictor
+from model.torch_runtime import load
 from util.checkpoint import load_checkpoint, save_checkpoint
 from util.metrics.calibration import fit_temperature
 from util.training.class_weights import class_frequencies
@@ -34,32 +34,33 @@ def last_look(
     images, under a title.
     """
     augmented = settings["test_time_augmentation"]
-    predictor = replace(Predictor.load(best, device, dtype), augmented=augmented)
+    checkpoint, runtime = load(best, device, dtype)
+    runtime = replace(runtime, augmented=augmented)
     sets, seen = {}, {}
     try:
         for split in ("val", "train"):
-            where = (Path(settings["dataset"]), split, settings["mapping"], predictor.form)
+            where = (Path(settings["dataset"]), split, settings["mapping"], runtime.form)
             sets[split] = pixels, _ = read_some(*where, MOST_IMAGES)
             batches = pixels.split(settings["batch_size"])
-            seen[split] = predictor.examine(progress(batches, f"A last look at {split}"))
+            seen[split] = runtime.examine(progress(batches, f"A last look at {split}"))
     except KeyboardInterrupt:
         text = "Stopped in the last look, which gives %s its temperature and gate; %s takes it"
         log.info(text, best, "--resume")
         raise
     logits, (_, targets) = seen["val"].logits, sets["val"]
-    prior = np.array(predictor.checkpoint["prior"])
+    prior = np.array(checkpoint["prior"])
     weights = prior / class_frequencies(targets, len(prior)).clip(1e-12)  # classes as in training
-    gate = Gate.fit(sets["train"][0].numpy(), seen["train"].features.numpy())
+    gate = Gate.fit(sets["train"][0].numpy(), seen["train"].features)
     if gate.edges is None:
         text = (
             "%d training images are too few for a gate: no image will be doubted for its outlines"
         )
         log.warning(text, len(sets["train"][0]))
     changes = {
-        "temperature": fit_temperature(logits.numpy(), targets, weights),
+        "temperature": fit_temperature(logits, targets, weights),
         "config": settings,
         "test_time_augmentation": augmented,
-        "validation": {"logits": logits, "targets": targets},
+        "validation": {"logits": torch.from_numpy(logits), "targets": targets},
         "gate": gate.state(),
     }
     save_checkpoint(best, load_checkpoint(best) | changes)

@@ -76,12 +76,3 @@ class Mahalanobis:
         beside = (away.square().sum(1) - along.square().sum(1)).clamp(min=0)
         squared = (along.square() / self.variances).sum(1) + beside / self.rest
         return (squared / len(self.mean)).sqrt()
-
-    def why_outside(self, points: Tensor) -> list[str | None]:
-        """For each of (N, D) its distance in words where it is beyond the limit, else None."""
-        usual = f"{self.share:.0%} of them are below {self.limit:.2f}"
-        return [
-            # asked in this way, NaN lies outside
-            None if distance <= self.limit else f"distance {distance:.2f}, {usual}"
-            for distance in self.distance(points).tolist()
-        ]

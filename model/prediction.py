@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from data.inputs import Input, find_inputs, read_ahead
 from model.predictor import Predictor
@@ -31,7 +30,7 @@ class Look(NamedTuple):
     row: dict
     film: np.ndarray | None = None  # (H, W) uint8, as large as the file
     part: tuple[int, int, int, int] | None = None  # of the film, which the heat map covers
-    heat: np.ndarray | None = None  # (h, w), see model.inference.Examined
+    heat: np.ndarray | None = None  # (h, w), see model.runtime.Examined
     logits: np.ndarray | None = None  # (K,) float32, which a `Predictor.scorer` takes
 
 
@@ -105,8 +104,7 @@ def _examine(
     if not batch:
         return iter(())
     pixels = np.stack([item.pixels for item in batch])
-    seen = predictor.examine([torch.from_numpy(pixels)])
-    if not seen.logits.isfinite().all():
+    seen, doubts = predictor.examine_and_doubt(pixels)
+    if not np.isfinite(seen.logits).all():
         raise ValueError(f"{predictor.name}: its output is not a number; it is broken")
-    doubts = predictor.gate.doubts(pixels, seen.features)
-    return zip(seen.logits.numpy(), score(seen.logits), seen.heat.numpy(), doubts, strict=True)
+    return zip(seen.logits, score(seen.logits), seen.heat, doubts, strict=True)

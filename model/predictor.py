@@ -1,4 +1,8 @@
-"""A checkpoint, ready to be run: what evaluation, prediction and the end of a training load."""
+"""A file with a network, ready to be run: what evaluation, prediction and the page load.
+
+A checkpoint runs in PyTorch, what export.py made of one in ONNX Runtime, without PyTorch. Each
+`runtime` is imported when a file asks for it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,75 +10,85 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from data.transforms import InputFormat
-from model.covidnext50 import COVIDNext50
-from model.fuse_batchnorm import fuse_for_inference
-from model.gate import Gate
-from model.inference import Examined, examine
-from model.weights import load_network
-from util.checkpoint import checkpoint_file, load_checkpoint, short_hash
+from model.doubts import Limits
+from model.runtime import Examined, Runtime
 from util.class_names import class_names
-from util.device import pick_device, pick_precision
+from util.files import model_file, short_hash
 from util.metrics.probabilities import shares_of, tempered, to_prevalence
+
+# The package that a file needs -> what the file is, and what helps where the package is missing.
+NEEDED = {
+    "torch": ("a checkpoint", "requirements.txt, or give an ONNX file of export.py"),
+    "onnxruntime": ("an ONNX file", "requirements-predict.txt"),
+}
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network on its device, with what its checkpoint says of input, classes and doubts."""
+    """A network, with what its file says of input, classes and doubts."""
 
     path: str
     name: str  # best.pth@1a2b3c4d
-    checkpoint: dict[str, Any]  # the file; of its weights only the number, `parameters`
-    network: COVIDNext50
+    checkpoint: dict[str, Any]  # see `save_checkpoint`; of the weights the number, `parameters`
     form: InputFormat
     classes: list[str]
-    gate: Gate
-    device: torch.device
-    augmented: bool  # at test time, see `model.test_time_augmentation`
+    runtime: Runtime
 
     @classmethod
-    def load(
-        cls, path: str | Path, device: str | torch.device = "auto", dtype: torch.dtype | None = None
-    ) -> "Predictor":
-        """The predictor of a checkpoint; FileNotFoundError or ValueError for another file.
+    def load(cls, path: str | Path, device: str = "auto") -> "Predictor":
+        """The predictor of a checkpoint or an ONNX file of export.py.
 
-        path: as in `checkpoint_file`. device: auto, cpu, cuda, cuda:1 or mps. dtype: of the
-        convolutions; None is bfloat16 where the device has it natively, else float32.
+        path: as in `model_file`. device: auto, cpu, cuda, cuda:1 or mps; ONNX files run on the
+        CPU. FileNotFoundError or ValueError for another file, and where its runtime is missing.
         """
-        device, path = pick_device(str(device)), checkpoint_file(path)
-        checkpoint = load_checkpoint(path)
-        classes = class_names(checkpoint["mapping"])
-        network = load_network(checkpoint.pop("state_dict"), len(classes), str(path))
-        checkpoint["parameters"] = sum(tensor.numel() for tensor in network.parameters())
+        path = model_file(path)
+        try:
+            if path.suffix == ".onnx":
+                from model.onnx.runtime import load
+            else:
+                from model.torch_runtime import load
+        except ModuleNotFoundError as error:
+            if error.name not in NEEDED:
+                raise
+            kind, remedy = NEEDED[error.name]
+            raise ValueError(
+                f"{path}: found {kind}, which needs the package {error.name}, and that is not"
+                f" installed; pip install -r {remedy}"
+            ) from None
+        return cls.of(path, *load(path, device))
+
+    @classmethod
+    def of(cls, path: Path, checkpoint: dict[str, Any], runtime: Runtime) -> "Predictor":
+        """From what the `load` of a runtime returns."""
         return cls(
             str(path),
             f"{path.name}@{short_hash(path)}",
             checkpoint,
-            fuse_for_inference(network, device, dtype or pick_precision("auto", device)),
             InputFormat.of(checkpoint["input"]),
-            classes,
-            Gate.of(checkpoint["gate"]),
-            device,
-            checkpoint["test_time_augmentation"],
+            class_names(checkpoint["mapping"]),
+            runtime,
         )
 
-    def examine(self, batches: Iterable[Tensor]) -> Examined:
-        """What the network makes of batches (n, 1 or 3, H, W) uint8, on the CPU; see `Examined`."""
-        seen = examine(
-            self.network, batches, self.device, self.form.normalise, augmented=self.augmented
-        )
-        return Examined(*(values.cpu() for values in seen))
+    @property
+    def gate(self) -> Limits:
+        return self.runtime.limits
 
-    def probabilities(self, logits: np.ndarray | Tensor) -> np.ndarray:
+    def examine(self, batches: Iterable) -> Examined:
+        """What the network makes of batches (n, 1 or 3, H, W) uint8, on the CPU."""
+        return self.runtime.examine(batches)
+
+    def examine_and_doubt(self, pixels: np.ndarray) -> tuple[Examined, list[str | None]]:
+        """The same of one batch, and why each image may be no frontal chest radiograph, or None."""
+        seen, measured = self.runtime.examine_and_measure(pixels)
+        return seen, self.gate.doubts(measured)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(N, K) -> (N, K) float64, with the checkpoint's temperature."""
         return tempered(logits, self.checkpoint["temperature"])
 
-    def scorer(
-        self, prevalence: Mapping[str, float] | None
-    ) -> Callable[[np.ndarray | Tensor], np.ndarray]:
+    def scorer(self, prevalence: Mapping[str, float] | None) -> Callable[[np.ndarray], np.ndarray]:
         """`probabilities`, moved from the mixture of the training to a population.
 
         prevalence: {class: share} of the population; None moves nothing. ValueError for shares that

@@ -1,6 +1,6 @@
 """Test-time augmentation: an image as it is, mirrored, and moved by a few pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -13,15 +13,29 @@ MOVES = ((4, 0), (-4, 0), (0, 4), (0, -4))
 def augmented_maps(maps_of: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
     """The mean of what `maps_of` makes of six variants of pixels (N, C, H, W): maps, float32.
 
-    The mirror image's maps are mirrored back; those of the moved ones stay, an eighth of a cell
-    aside. COVIDNext50's head is linear in the mean of each map, so that it makes the mean features
-    and the mean logits of the variants out of these maps. AlexNet averaged ten crops of an image
+    COVIDNext50's head is linear in the mean of each map, so that it makes the mean features and the
+    mean logits of the variants out of these maps. AlexNet averaged ten crops of an image
     (Krizhevsky et al., NeurIPS 2012, section 4.1).
     """
-    total = maps_of(pixels).float() + maps_of(pixels.flip(3)).flip(3).float()
+    return mean_maps(maps_of(variant) for variant in variants(pixels))
+
+
+def variants(pixels: Tensor) -> Iterator[Tensor]:
+    """The images as they are, mirrored, and moved."""
+    yield pixels
+    yield pixels.flip(3)
     for down, right in MOVES:
-        total += maps_of(moved(pixels, down, right)).float()
-    return total / (2 + len(MOVES))
+        yield moved(pixels, down, right)
+
+
+def mean_maps(maps: Iterable[Tensor]) -> Tensor:
+    """Of the maps of each of `variants`. The mirror image's are mirrored back; those of the moved
+    ones stay, an eighth of a cell aside."""
+    plain, mirrored, *others = maps
+    total = plain.float() + mirrored.flip(3).float()
+    for each in others:
+        total += each.float()
+    return total / (2 + len(others))
 
 
 def moved(pixels: Tensor, down: int, right: int) -> Tensor:

@@ -1,7 +1,6 @@
 """Checkpoints: what they hold, written whole, loaded without running code."""
 
 import _codecs
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from util.files import atomic_path
+from util.files import atomic_path, model_file
 
 # What the checkpoint released in 2020 does not say; it has state_dict, global_step, clf_report.
 ORIGINAL = {
@@ -98,25 +97,14 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise OSError(f"{path}: could not be written; is the disk full?") from None
 
 
-def checkpoint_file(path: str | Path) -> Path:
-    """The path; of a run's folder its best.pth. FileNotFoundError if there is no file."""
-    path = Path(path)
-    file = path / "best.pth" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file}: no such file; expected a checkpoint such as best.pth of a run"
-        )
-    return file
-
-
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, see `save_checkpoint`, on the CPU.
 
-    path: as in `checkpoint_file`. Files of other programs that hold the network's tensors are taken
+    path: as in `model_file`. Files of other programs that hold the network's tensors are taken
     for the original's, which the log says. FileNotFoundError, or ValueError for a file that is not
     a checkpoint, or only a part of one.
     """
-    path = checkpoint_file(path)
+    path = model_file(path)
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -160,15 +148,6 @@ def state_dict_of(content: Any) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         return None
     return {re.sub(WRAPPERS, "", str(name)): tensor for name, tensor in state.items()}
-
-
-def short_hash(path: str | Path) -> str:
-    """The first 8 digits of the file's SHA-256, which distinguish one best.pth from another."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.hexdigest()[:8]
 
 
 def rng_state() -> dict[str, Any]:

@@ -3,12 +3,9 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "pillow", "pydicom",
@@ -28,15 +25,15 @@ def commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def machine(device: "torch.device") -> str:
-    """`x86_64, 2 CPU cores`, or the GPU's name."""
-    if device.type == "cuda":
+def machine(device: str) -> str:
+    """`x86_64, 2 CPU cores`, or the GPU's name. device: cpu, cuda:0 or mps."""
+    if device.startswith("cuda"):
         import torch  # takes seconds, for which making a dataset need not wait
 
         return torch.cuda.get_device_name(device)
     where = f"{platform.machine()}, {os.cpu_count()} CPU cores"
-    return where if device.type == "cpu" else f"{where}, {device.type}"
+    return where if device == "cpu" else f"{where}, {device}"
 
 
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -128,7 +128,7 @@ def made_with(recipe: str) -> dict[str, str]:
     precision = asked(flags(recipe))["precision"] if of_train else "auto"
     return {
         "precision": precision_name(pick_precision(precision, device, scaled=of_train)),
-        "machine": machine(device),
+        "machine": machine(str(device)),
         "torch": versions()["torch"],
         "commit": commit() or "unknown",
     }

@@ -1,4 +1,7 @@
-"""minimal_prediction.py against a plain script: for one file and for many."""
+"""minimal_prediction.py, with a checkpoint and with ONNX files, against a plain script.
+
+For one file, which is mostly the start of the process, and for many.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -6,8 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import onnx
 import torch
 
+from benchmarks.installed import installed_mib
 from benchmarks.sources import given_sources
 from benchmarks.speed import plain
 from benchmarks.speed.pairs import commands_by_turns, rates_of_commands, rows
@@ -16,6 +21,9 @@ from data.images.preparation import Preparation
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.gate import Gate
+from model.onnx.graph import graph_of, write_facts
+from model.onnx.int8 import to_int8
+from model.torch_runtime import load
 from util.checkpoint import save_checkpoint
 
 LABELS = ("normal", "pneumonia", "COVID-19")
@@ -24,7 +32,7 @@ SEEN = 200  # images that the gate is fitted to; what it costs does not depend o
 
 def run(args: argparse.Namespace) -> list[Row]:
     """Two rows for each recipe: one file, and `args.images` files, some of them repeated if there
-    are fewer. Each from the start of the process."""
+    are fewer. Each from the start of the process, and with the disk that its packages take."""
     with TemporaryDirectory() as scratch, given_sources(args, Path(scratch)) as folders:
         full, checkpoint = Path(scratch, "full"), Path(scratch, "best.pth")
         plain.copy_images(folders, full, args.images)
@@ -32,19 +40,33 @@ def run(args: argparse.Namespace) -> list[Row]:
         files = [found[k % len(found)] for k in range(args.images)]
         write_checkpoint(checkpoint, args.size)
         numbers = (args.size, args.batch_size)
-        commands = {
-            "plain": ("-m", "benchmarks.speed.plain_prediction", checkpoint, *numbers),
-            "ours": (
-                *("minimal_prediction.py", "--checkpoint", checkpoint),
-                *("--batch-size", args.batch_size),
-            ),
-        }
+        commands = {"plain": ("-m", "benchmarks.speed.plain_prediction", checkpoint, *numbers)}
+        for recipe, file in {"ours": checkpoint, **write_onnx(checkpoint)}.items():
+            words = ("--checkpoint", file, "--batch-size", args.batch_size)
+            commands[recipe] = ("minimal_prediction.py", *words)
+        whole, small = map(installed_mib, ("requirements.txt", "requirements-predict.txt"))
         found = []
         for name, shown in (("one file", files[:1]), (f"{len(files)} files", files)):
-            both = {recipe: (*words, *shown) for recipe, words in commands.items()}
-            taken = commands_by_turns(both, args.rounds)
+            each = {recipe: (*words, *shown) for recipe, words in commands.items()}
+            taken = commands_by_turns(each, args.rounds)
             found += rows(f"predict {name}", taken, rates_of_commands(taken, len(shown)))
-    return found
+    return [
+        {**row, "installed MiB": small if row["recipe"].startswith("ONNX") else whole}
+        for row in found
+    ]
+
+
+def write_onnx(checkpoint: Path) -> dict[str, Path]:
+    """Recipe -> an ONNX file of the checkpoint, beside it. export.py also compares them."""
+    about, runtime = load(checkpoint, "cpu", torch.float32)
+    model = graph_of(runtime, about["temperature"])
+    noise = torch.randint(0, 256, (SEEN // 10, 1, *runtime.form.size), dtype=torch.uint8)
+    models = {"float32": model, "int8": to_int8(model, [noise.numpy()])}
+    files = {name: checkpoint.with_name(f"{name}.onnx") for name in models}
+    for name, file in files.items():
+        write_facts(models[name], about, runtime, {"precision": name})
+        onnx.save(models[name], file)
+    return {f"ONNX {name}": file for name, file in files.items()}
 
 
 def write_checkpoint(path: Path, size: int, labels: Sequence[str] = LABELS) -> None:

@@ -235,8 +235,8 @@ def test_a_checkpoint_without_a_gate_doubts_what_can_be_no_radiograph(gate, new)
 def test_of_few_images_nothing_is_learned_and_the_gate_says_so(seen, new):
     assert Gate.fit(seen[:48], torch.zeros(48, 8)) == Gate.of(Gate().state()) == Gate()
     assert Gate().doubts(255 - new) == [None] * len(new)
-    assert not Gate().learned
-    assert Gate.fit(seen[:60]).learned  # enough for the outlines alone
+    assert not Gate().limits.learned
+    assert Gate.fit(seen[:60]).limits.learned  # enough for the outlines alone
 
 
 def test_no_image_is_no_doubt(gate):

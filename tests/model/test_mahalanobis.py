@@ -36,8 +36,8 @@ def alarms(made_of, alarms, width, copies=1, draws=30):
         people = points(made_of // copies, width, seed).repeat_interleave(copies, 0)
         noise = torch.from_numpy(np.random.default_rng(seed).normal(size=people.shape)).float()
         fitted = Mahalanobis.fit(people + 0.05 * noise, alarms)
-        new = fitted.why_outside(points(500, width, 1000 + seed))
-        parts.append(np.mean([far is not None for far in new]))
+        new = fitted.distance(points(500, width, 1000 + seed))
+        parts.append((new > fitted.limit).float().mean().item())
     return np.mean(parts)
 
 
@@ -58,24 +58,11 @@ def test_from_few_points_nothing_is_said():
     assert Mahalanobis.fit(points(0), 0.01) is None
 
 
-def test_the_words_hold_the_distance_and_what_is_usual():
-    fitted = Mahalanobis.fit(points(200), 0.02)
-    usual, far = fitted.why_outside(torch.stack([fitted.mean, fitted.mean + 100]))
-    assert usual is None
-    distance = fitted.distance(fitted.mean[None] + 100).item()
-    assert far == f"distance {distance:.2f}, 98% of them are below {fitted.limit:.2f}"
-
-
-def test_what_is_no_number_lies_outside():
-    fitted = Mahalanobis.fit(points(200), 0.02)
-    assert fitted.why_outside(torch.full((1, 20), torch.nan))[0].startswith("distance nan")
-
-
 def test_of_one_point_again_and_again_only_others_lie_outside():
     same = torch.full((100, 20), 0.3)
     fitted = Mahalanobis.fit(same, 0.02)
-    assert fitted.why_outside(same) == [None] * 100
-    assert fitted.why_outside(same[:1] + 0.01)[0]
+    assert (fitted.distance(same) <= fitted.limit).all()
+    assert fitted.distance(same[:1] + 0.01) > fitted.limit
 
 
 def test_points_of_another_width_are_an_error():

@@ -9,7 +9,7 @@ import torch
 
 import evaluate
 import generate_dataset
-import model.predictor
+import model.torch_runtime
 import model.weights
 from data.dataset import RadiographDataset
 from data.inputs import read_input
@@ -43,7 +43,7 @@ def dataset(sources, tmp_path_factory):
 @pytest.fixture(params=PRECISIONS, ids=str)
 def checkpoint(request, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
-    monkeypatch.setattr(model.predictor, "pick_precision", lambda name, device: request.param)
+    monkeypatch.setattr(model.torch_runtime, "pick_precision", lambda name, device: request.param)
     for name, empty in (("draw_all", {}), ("gallery", [])):  # pictures take the time
         monkeypatch.setattr(evaluate, name, lambda *_, empty=empty: empty)
     torch.manual_seed(1)

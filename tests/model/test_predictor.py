@@ -6,8 +6,9 @@ import torch
 
 import model.weights
 from model.predictor import Predictor
+from model.torch_runtime import load
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
-from util.checkpoint import short_hash
+from util.files import short_hash
 from util.metrics.probabilities import tempered, to_prevalence
 
 
@@ -39,12 +40,13 @@ def test_parameters_are_counted_as_they_were_trained_without_running_statistics(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_network_runs_in_the_dtype_that_is_asked_for(save, dtype):
-    predictor = Predictor.load(save(), "cpu", dtype)
-    assert predictor.network.block0.module[0][0].weight.dtype == dtype
+    path = save()
+    predictor = Predictor.of(path, *load(path, "cpu", dtype))
+    assert predictor.runtime.network.block0.module[0][0].weight.dtype == dtype
     pixels = torch.randint(0, 256, (5, 1, 32, 48), dtype=torch.uint8)
     examined = predictor.examine(pixels.split(2))
     assert examined.logits.shape == (5, 3)
-    assert {values.dtype for values in examined} == {torch.float32}
+    assert {values.dtype for values in examined} == {np.dtype(np.float32)}
 
 
 def test_a_scorer_moves_the_tempered_probabilities_to_the_population(save):

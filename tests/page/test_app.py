@@ -178,7 +178,7 @@ def test_no_other_file_of_the_disk_is_served(client, path):
 
 
 def test_what_is_not_a_number_is_the_fault_of_the_network(client, predictor, files):
-    head = predictor.network.logits.module
+    head = predictor.runtime.network.logits.module
     torch.nn.init.constant_(head.bias, float("nan"))
     answer = client.post("/look?name=a", content=files[0].read_bytes())
     assert answer.status_code == 500

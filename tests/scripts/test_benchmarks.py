@@ -231,16 +231,20 @@ def test_a_report_is_measured_against_a_forward_pass_over_its_images(quick, in_t
 
 def test_prediction_is_measured_on_one_file_and_on_many(quick, in_this_process):
     rows = run(["predict", *quick, "--images", "3"])
-    assert [row["benchmark"] for row in rows] == ["predict one file"] * 2 + ["predict 3 files"] * 2
-    assert [row["recipe"] for row in rows] == ["plain", "ours"] * 2
-    for plain_row, ours in (rows[:2], rows[2:]):
+    assert [row["benchmark"] for row in rows] == ["predict one file"] * 4 + ["predict 3 files"] * 4
+    assert [row["recipe"] for row in rows] == ["plain", "ours", "ONNX float32", "ONNX int8"] * 2
+    for plain_row, *others in (rows[:4], rows[4:]):
         assert plain_row["times the first"] == 1
-        assert ours["times the first"] == pytest.approx(ours["images/s"] / plain_row["images/s"])
+        for row in others:
+            assert row["times the first"] == pytest.approx(row["images/s"] / plain_row["images/s"])
+        whole, small = plain_row["installed MiB"], others[-1]["installed MiB"]
+        assert 200 < small < 450 < whole
 
 
 def test_prediction_holds_less_memory_than_the_plain_script(quick, monkeypatch):
     """As processes of their own, with the whole network."""
     monkeypatch.setattr(pairs, "measure", cache(measure.measure))
+    monkeypatch.setattr(predict, "write_onnx", lambda checkpoint: {})
     args = parse(["predict", *quick])
     args.images = 1  # so that many files are the one file, measured already
     plain_row, ours = predict.run(args)[:2]
@@ -439,7 +443,7 @@ def test_a_line_says_what_the_run_was_begun_with(study, tmp_path, monkeypatch):
     line = pd.read_csv(tmp_path / "results.csv").iloc[0]
     assert (line["commit"], line["precision"]) == ("then", "float32")
     assert line["torch"] == torch.__version__.partition("+")[0]
-    assert line["machine"] == machine(pick_device("auto"))
+    assert line["machine"] == machine(str(pick_device("auto")))
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of another"}, {"size": (64, 96)}])

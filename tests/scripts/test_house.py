@@ -8,7 +8,10 @@ import pytest
 from tests.helpers.paths import ROOT
 
 ROOMS = ("util", "data", "model", "page")  # each may import itself and those before it
-SCRIPTS = ("train", "evaluate", "generate_dataset", "minimal_prediction", "webpage")
+SCRIPTS = (
+    *("train", "evaluate", "export", "generate_dataset", "minimal_prediction"),
+    "webpage",
+)
 OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

@@ -25,7 +25,8 @@ from model.gate import Gate
 from model.inference import examine
 from tests.conftest import run_script
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
-from util.checkpoint import save_checkpoint, short_hash
+from util.checkpoint import save_checkpoint
+from util.files import short_hash
 
 FORM = input_form((32, 32))
 
@@ -144,7 +145,7 @@ def test_the_originals_network_is_shown_colour(tmp_path, monkeypatch):
     Image.new("RGB", (300, 200), (255, 51, 0)).save(tmp_path / "red.png")
     shown = []
     network = load(path)
-    hook = network.network.block0.register_forward_pre_hook(
+    hook = network.runtime.network.block0.register_forward_pre_hook(
         lambda _, inputs: shown.append(inputs[0].float()), prepend=True
     )
     list(predict(network, [tmp_path / "red.png"]))
@@ -324,12 +325,12 @@ def test_a_network_that_gives_no_numbers_is_the_fault_of_the_checkpoint(checkpoi
         list(predict(load(checkpoint), files[:1]))
 
 
-def test_the_script_needs_no_heavy_library_but_torch():
+def test_the_script_imports_no_heavy_library_before_it_knows_its_checkpoint():
     """Each would cost a part of a second until the first prediction; torchvision costs two."""
     code = (
         "import sys, minimal_prediction\n"
-        "heavy = {'torchvision', 'torch._dynamo', 'scipy', 'pandas', 'sklearn', 'matplotlib',"
-        " 'cv2', 'pydicom', 'sympy'}\n"
+        "heavy = {'torch', 'torchvision', 'onnxruntime', 'scipy', 'pandas', 'sklearn',"
+        " 'matplotlib', 'cv2', 'pydicom', 'sympy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     root = Path(minimal_prediction.__file__).parent

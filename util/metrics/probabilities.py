@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
 
-def tempered(logits: np.ndarray | torch.Tensor, temperature: float) -> np.ndarray:
+def tempered(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (n, K), float64, of `logits` (n, K): softmax(logits / temperature)."""
-    return (torch.as_tensor(logits).cpu().double() / temperature).softmax(1).numpy()
+    scaled = np.asarray(logits, float) / temperature
+    chances = np.exp(scaled - scaled.max(1, keepdims=True))
+    return chances / chances.sum(1, keepdims=True)
 
 
 def to_prevalence(

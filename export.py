@@ -1,0 +1,181 @@
+"""Makes an ONNX file of a checkpoint, with which minimal_prediction.py needs no PyTorch.
+
+python3 export.py experiments/NAME/best.pth                       as exact as the checkpoint
+python3 export.py experiments/NAME/best.pth --precision int8      a quarter of the size, and faster
+
+The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
+the gate measures. It is left only if it predicts what the checkpoint predicts, on films of the
+validation split. A research tool, not a medical device: not for diagnosis.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from util.flags import Parser, load_config
+from util.script import NOTICE, quit_on_ctrl_c, run
+
+load_config("export.py")  # says what is wrong in an edited config.py
+log = logging.getLogger(__name__)
+# Between a probability of the file and of the checkpoint.
+LARGEST = {"float32": 1e-3, "int8": 0.03}
+
+
+def arguments() -> argparse.Namespace:
+    parser = Parser(prog="export.py", description=__doc__)
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
+    beside = "without it best.onnx or best-int8.onnx beside the checkpoint, by its name"
+    add("--out", metavar="FILE.onnx", help=beside)
+    add("--precision", choices=list(LARGEST), default="float32", help="of the convolutions")
+    own = "dataset folder with the films of the training; without it the checkpoint's own, or drawn"
+    add("--dataset", metavar="DIR", help=f"{own} radiographs where that is not there")
+    args = parser.parse_args()
+    if args.out and Path(args.out).suffix != ".onnx":
+        parser.error(f"--out: found '{args.out}'; expected a name that ends in .onnx")
+    return args
+
+
+if __name__ == "__main__":
+    args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
+    quit_on_ctrl_c("export.py")
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from PIL import Image
+
+from data.dataset import read_some
+from data.dataset_folder import read_about
+from data.record import LABELS
+from data.sample.phantom import draw_phantom
+from data.split import SPLITS
+from data.transforms import InputFormat
+from model.onnx import runtime as onnx_runtime
+from model.onnx.graph import graph_of, write_facts
+from model.onnx.int8 import to_int8
+from model.runtime import Runtime
+from model.torch_runtime import load
+from util.files import atomic_path, check_folder, model_file, short_hash
+from util.metrics.probabilities import tempered
+from util.versions import versions
+from util.words import counted
+
+FILMS = 200  # of the validation split, evenly through it, on which to compare
+CALIBRATION = 96  # of the training split; more of them do not make 8 bits more exact
+BATCH = 16  # films in the network at once
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def main(args: argparse.Namespace) -> None:
+    path = model_file(args.checkpoint)
+    name = path.stem + ("-int8" if args.precision == "int8" else "")
+    out = Path(args.out or path.with_name(f"{name}.onnx"))
+    check_folder(out.parent)
+    checkpoint, runtime = load(path, "cpu", torch.float32)
+    films = Films.of(checkpoint, runtime.form, args.dataset)
+    how = {"checkpoint": f"{path.name}@{short_hash(path)}", "precision": args.precision}
+    how |= {"versions": versions(PACKAGES), "compared_on": films.title}
+    log.info("Exporting %s, which takes a minute or two", path)
+    with atomic_path(out) as temporary:
+        model = graph_of(runtime, checkpoint["temperature"])
+        if args.precision == "int8":
+            model = to_int8(model, films.read("train", CALIBRATION))
+        write_facts(model, checkpoint, runtime, how)
+        onnx.save(model, temporary)
+        exported = onnx_runtime.load(temporary)[1]
+        how |= compare(runtime, exported, films.read("val", FILMS), checkpoint["temperature"])
+        check(how, out)
+        write_facts(model, checkpoint, runtime, how)
+        onnx.save(model, temporary)
+    print(
+        f"{out}: {out.stat().st_size / 2**20:.0f} MiB. On {counted(how['films'], 'film')},"
+        f" {films.title}, the largest difference of a probability from {path.name} is"
+        f" {how['largest_difference']:.2g}; {counted(how['changed_labels'], 'label')} and"
+        f" {counted(how['changed_doubts'], 'doubt')} changed"
+    )
+    log.info(NOTICE)
+
+
+@dataclass(frozen=True)
+class Films:
+    """Prepared films to calibrate on and to compare on: of a dataset folder, or drawn."""
+
+    folder: Path | None
+    mapping: dict[str, int]
+    form: InputFormat
+
+    @classmethod
+    def of(cls, checkpoint: dict[str, Any], form: InputFormat, given: str | None) -> "Films":
+        """given: a dataset folder that must be there; None is that of the training if it is."""
+        folder = Path(given or checkpoint["config"].get("dataset", ""))
+        if given or (folder / "dataset.json").exists():
+            if read_about(folder)["fingerprint"] != checkpoint["fingerprint"]:
+                log.warning("%s: not the dataset of the training", folder)
+        else:
+            text = "The dataset of the training is not here; drawn radiographs take its place. Give"
+            log.warning("%s --dataset if it is elsewhere", text)
+            folder = None
+        return cls(folder, checkpoint["mapping"], form)
+
+    @property
+    def title(self) -> str:
+        return f"the validation split of {self.folder}" if self.folder else "drawn"
+
+    def read(self, split: str, most: int) -> list[np.ndarray]:
+        """Batches (n, C, H, W) uint8 of as many films at most."""
+        if self.folder:
+            pixels = read_some(self.folder, split, self.mapping, self.form, most)[0].numpy()
+        else:
+            pixels = np.stack([self._draw(split, number) for number in range(most)])
+        return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
+
+    def _draw(self, split: str, number: int) -> np.ndarray:
+        rng = np.random.default_rng([SPLITS.index(split), number])
+        film = Image.fromarray(draw_phantom(LABELS[number % len(LABELS)], rng))
+        return self.form.fit(film.convert(self.form.mode))
+
+
+def compare(
+    one: Runtime, other: Runtime, batches: list[np.ndarray], temperature: float
+) -> dict[str, Any]:
+    """How far the two differ on the films, in probabilities, labels and doubts."""
+
+    def predict(runtime: Runtime) -> tuple[np.ndarray, list[str | None]]:
+        seen, measured = zip(*map(runtime.examine_and_measure, batches), strict=True)
+        logits = np.concatenate([each.logits for each in seen])
+        return tempered(logits, temperature), list(chain(*map(runtime.limits.doubts, measured)))
+
+    (p, doubts), (q, others) = predict(one), predict(other)
+    return {
+        "films": len(p),
+        "largest_difference": float(np.abs(p - q).max()),
+        "changed_labels": int((p.argmax(1) != q.argmax(1)).sum()),
+        "changed_doubts": sum(
+            (a is None) != (b is None) for a, b in zip(doubts, others, strict=True)
+        ),
+    }
+
+
+def check(how: dict[str, Any], out: Path) -> None:
+    """ValueError if the file differs by more than LARGEST from its checkpoint."""
+    found, largest = how["largest_difference"], LARGEST[how["precision"]]
+    if not found <= largest:  # nor NaN
+        remedy = (
+            "give --precision float32, or the dataset of the training with --dataset"
+            if how["precision"] == "int8"
+            else "use the checkpoint; other versions of torch and onnxruntime may export it"
+        )
+        raise ValueError(
+            f"{out}: not written, as a probability of {how['precision']} differs by {found:.2g}"
+            f" from the checkpoint's, on {how['films']} films, {how['compared_on']}; expected at"
+            f" most {largest:g}. Instead, {remedy}"
+        )
+
+
+if __name__ == "__main__":
+    run(lambda: main(args), "export.py")

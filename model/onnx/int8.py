@@ -1,0 +1,54 @@
+"""A graph in float32 -> the same in 8-bit integers: a quarter of the size, and faster on CPUs."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+# The first stages of the trunk, which have 4 % of the weights. In 8 bits they changed probabilities
+# of two networks by 0.055 and 0.038, without them by 0.012 and 0.010, in the same time.
+EXACT = tuple(f"network.{block}." for block in ("block0", "block1", "block2"))
+
+
+class _Batches(CalibrationDataReader):
+    def __init__(self, batches: Iterable[np.ndarray]):
+        self.batches: Iterator[np.ndarray] = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        pixels = next(self.batches, None)
+        return None if pixels is None else {"pixels": pixels}
+
+
+def to_int8(model: onnx.ModelProto, batches: Iterable[np.ndarray]) -> onnx.ModelProto:
+    """The convolutions behind EXACT in 8 bits, scaled by what batches of pixels of training images
+    (n, C, H, W) make them give (Jacob et al., arXiv:1712.05877).
+
+    The weights have a scale for each channel, and 7 bits: with 8, sums of two products overflow on
+    processors without VNNI, which changed a probability by 0.27.
+    """
+    exact = [node.name for node in model.graph.node if _weight(node).startswith(EXACT)]
+    add_pre_process_metadata(model)  # torch has inferred all shapes; else a warning asks for it
+    with TemporaryDirectory() as folder:
+        exact_file, path = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, exact_file)  # of a model in memory it would take the weights away
+        quantize_static(
+            exact_file,
+            path,
+            _Batches(batches),
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=exact,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load(path)
+
+
+def _weight(node: onnx.NodeProto) -> str:
+    """The name that torch gives the weights of a convolution; of other nodes nothing."""
+    return node.input[1] if node.op_type == "Conv" else ""

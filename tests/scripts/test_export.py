@@ -1,0 +1,274 @@
+"""export.py: one ONNX file that predicts what its checkpoint predicts, or none."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import evaluate
+import export
+import model.weights
+from data.inputs import read_ahead
+from data.transforms import InputFormat
+from minimal_prediction import load, predict
+from model import torch_runtime
+from model.gate import Gate
+from model.onnx.runtime import AT_ONCE
+from model.prediction import look_at
+from model.predictor import Predictor
+from tests.conftest import run_script
+from tests.helpers.networks import CLASSES, MAPPING, TinyNext, input_form, save_network
+from tests.helpers.paths import ROOT
+from util.files import short_hash
+
+FORM = input_form((64, 48), fit="pad")
+PRIOR = [0.5, 0.3, 0.2]
+PREVALENCE = {"normal": 0.9, "pneumonia": 0.09, "COVID-19": 0.01}
+# Precision, test-time augmentation, and the largest difference of a probability.
+KINDS = {"float32": (True, 1e-5), "int8": (False, 0.03)}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+
+
+@pytest.fixture(scope="module")
+def run(made_once, dataset):
+    """best.pth of each precision, and what export.py makes of it."""
+
+    def make(folder):
+        form = InputFormat.of(FORM)
+        pixels = np.stack([form.read(file) for file in sorted((dataset / "train").glob("*.png"))])
+        pixels = np.concatenate([pixels, pixels[..., ::-1]])  # enough for both parts of the gate
+        images = form.normalise(torch.from_numpy(pixels))
+        for precision, (augmented, _) in KINDS.items():
+            (folder / precision).mkdir(parents=True)
+            torch.manual_seed(0)
+            network = TinyNext(3)
+            network(images)  # for the statistics of its BatchNorm
+            with torch.no_grad():
+                features = network.eval().features(images)
+                head = network.logits.module
+                head.weight.normal_(std=3 / features.std(0).norm())
+                head.bias.copy_(-head.weight @ features.mean(0))
+            about = json.loads((dataset / "dataset.json").read_text())
+            more = {
+                "config": {"name": "a", "dataset": str(dataset)},
+                "fingerprint": about["fingerprint"],
+                "prior": PRIOR,
+                "temperature": 1.5,
+                "test_time_augmentation": augmented,
+                "gate": Gate.fit(pixels, features).state(),
+                "validation": {"logits": torch.eye(3), "targets": [0, 1, 2]},
+            }
+            save_network(folder / precision / "best.pth", network, FORM, **more)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(model.weights, "COVIDNext50", TinyNext)
+                out = folder / precision / "best.onnx"
+                words = ("--precision", precision, "--out", out)
+                run_script(export, folder / precision / "best.pth", *words)
+
+    return made_once("exported", make)
+
+
+@pytest.fixture(params=KINDS)
+def pair(request, run):
+    """The predictor of a checkpoint, that of its ONNX file, and by how much they may differ."""
+    path = run / request.param / "best.pth"
+    exact = Predictor.of(path, *torch_runtime.load(path, "cpu", torch.float32))
+    return exact, load(path.with_suffix(".onnx")), KINDS[request.param][1]
+
+
+@pytest.fixture
+def files(dataset, sources, tmp_path):
+    """Radiographs, some of them turned or inverted, a DICOM file, and what cannot be read."""
+    good = sorted((dataset / "test").glob("*.png"))
+    changed = []
+    for k, change in enumerate((lambda film: film.rotate(180), lambda film: film.rotate(90))):
+        changed.append(tmp_path / f"changed{k}.png")
+        with Image.open(good[k]) as film:
+            change(film).save(changed[-1])
+    (tmp_path / "note.png").write_text("not an image")
+    Image.new("L", (80, 80), 120).save(tmp_path / "blank.png")
+    table = pd.read_csv(dataset / "test_metadata.csv")
+    scan = sources[1] / table.loc[table["source"] == "rsna", "original"].iloc[0]
+    others = [tmp_path / "note.png", scan, tmp_path / "missing.png", tmp_path / "blank.png"]
+    return [*good, *changed, *others, *good]
+
+
+@pytest.mark.parametrize("prevalence", [None, PREVALENCE])
+def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
+    exact, exported, tolerance = pair
+    assert len(files) > AT_ONCE
+    rows = [list(predict(each, files, 24, prevalence)) for each in (exact, exported)]
+    doubted = [row["doubtful"] for row in rows[0]]
+    assert "it seems upside down" in doubted
+    assert any(row["error"] for row in rows[0])
+    largest = 4 * tolerance if prevalence else tolerance  # what the move makes of it
+    for one, other in zip(*rows, strict=True):
+        assert other["checkpoint"] == f"best.onnx@{short_hash(exported.path)}"
+        assert other["probabilities"] == pytest.approx(one["probabilities"], abs=largest)
+        same = ("file", "label", "doubtful", "error")
+        assert [other[name] for name in same] == [one[name] for name in same]
+    if tolerance > 1e-4:  # 8 bits are seen
+        one, other = (each[0]["probabilities"] for each in rows)
+        assert other != pytest.approx(one, abs=1e-5)
+
+
+def test_its_heat_maps_are_those_of_the_checkpoint(pair, files):
+    exact, exported, tolerance = pair
+    (batch,) = read_ahead(files[:8], exact.form, 8, films=True)
+    looks = [list(look_at(each, batch, each.scorer(None))) for each in (exact, exported)]
+    for one, other in zip(*looks, strict=True):
+        assert (other.part, other.film.shape) == (one.part, one.film.shape)
+        np.testing.assert_allclose(other.heat, one.heat, atol=10 * tolerance * one.heat.max())
+
+
+def test_other_programs_get_the_probabilities_from_the_graph(pair, files):
+    _, exported, _ = pair
+    session = exported.runtime.session
+    (given,) = session.get_inputs()
+    assert (given.name, given.type, given.shape[1:]) == ("pixels", "tensor(uint8)", [1, 64, 48])
+    pixels = np.stack([exported.form.read(file) for file in files[:5]])
+    chances, logits = session.run(["probabilities", "logits"], {"pixels": pixels})
+    np.testing.assert_allclose(chances, exported.probabilities(logits), atol=1e-6)
+
+
+def test_its_metadata_say_what_prediction_needs_and_how_it_was_made(run):
+    path = run / "float32/best.pth"
+    properties = onnx.load(path.with_suffix(".onnx")).metadata_props
+    about = {each.key: json.loads(each.value) for each in properties}
+    exact = torch_runtime.load(path, "cpu")[1]
+    for name, known in exact.limits._asdict().items():
+        assert about["gate"][name] == {"limit": known.limit, "share": known.share}
+    assert (about["classes"], about["mapping"], about["prior"]) == (CLASSES, MAPPING, PRIOR)
+    assert InputFormat.of(about["input"]) == InputFormat.of(FORM)
+    assert (about["temperature"], about["test_time_augmentation"]) == (1.5, True)
+    assert about["licence"].startswith("MIT")
+    assert "not a medical device" in about["notice"]
+    how = about["export"]
+    assert (how["checkpoint"], how["precision"]) == (f"best.pth@{short_hash(path)}", "float32")
+    assert how["compared_on"].startswith("the validation split of ")
+    assert 0 <= how["largest_difference"] < 1e-5
+    assert (how["films"], how["changed_labels"], how["changed_doubts"]) == (11, 0, 0)
+    assert how["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib", "onnx"):
+    sys.modules[name] = None  # an import fails
+from minimal_prediction import arguments, load, main, predict
+checkpoint, *files = sys.argv[1:5]
+(row,) = predict(load(checkpoint), [files[0]])
+assert row["error"] is None
+main(arguments())
+"""
+
+
+def test_prediction_with_it_imports_none_of_the_heavy_packages(run, files, tmp_path):
+    path = run / "int8/best.onnx"
+    named = [str(files[0]), str(next(file for file in files if file.suffix == ".dcm"))]
+    flags = ["--checkpoint", str(path), "--format", "json", "--explain", str(tmp_path / "maps")]
+    code = WITHOUT_TORCH.replace("sys.argv[1:5]", repr([str(path), *named]))
+    command = [sys.executable, "-c", code, *named, *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [(row["file"], row["error"]) for row in rows] == [(name, None) for name in named]
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "draw_all", lambda *_: {})
+    monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
+    metrics = []
+    for name in ("best.pth", "best.onnx"):
+        words = (
+            "--dataset",
+            dataset,
+            "--n-threads",
+            0,
+            "--device",
+            "cpu",
+            "--out",
+            tmp_path / name,
+        )
+        run_script(evaluate, run / "float32" / name, *words)
+        metrics.append(json.loads((tmp_path / name / "metrics.json").read_text()))
+    report = (tmp_path / "best.onnx" / "report.md").read_text()
+    assert f"from best.pth@{short_hash(run / 'float32/best.pth')}, in float32" in report
+    exact, exported = metrics
+    for name in ("accuracy", "macro_f1", "within_source", "operating_points", "verdicts"):
+        assert exported[name] == exact[name]
+    assert exported["macro_auroc"]["value"] == pytest.approx(exact["macro_auroc"]["value"])
+
+
+@pytest.fixture
+def exported_before(run, monkeypatch):
+    """What takes seconds, and is tested above, takes none."""
+    graph = onnx.load(run / "float32/best.onnx")
+    monkeypatch.setattr(export, "graph_of", lambda *_: graph)
+    return run / "float32/best.pth"
+
+
+def test_a_file_that_differs_too_much_is_not_left(exported_before, tmp_path, monkeypatch):
+    out = tmp_path / "best.onnx"
+    out.write_text("an older one")
+    monkeypatch.setattr(export, "LARGEST", {"float32": 1e-12})
+    with pytest.raises(ValueError, match=r"best.onnx: not written, .*; expected at most 1e-12. In"):
+        run_script(export, exported_before, "--out", out)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["an older one"]
+
+
+def test_without_its_dataset_it_is_compared_on_drawn_radiographs(
+    exported_before, tmp_path, monkeypatch, caplog
+):
+    content = torch.load(exported_before, weights_only=True)
+    torch.save(content | {"config": {"dataset": "moved"}}, tmp_path / "best.pth")
+    monkeypatch.setattr(export, "FILMS", 6)
+    run_script(export, tmp_path / "best.pth")
+    assert "drawn radiographs take its place" in caplog.text
+    how = load(tmp_path / "best.onnx").checkpoint["export"]
+    assert (how["films"], how["compared_on"]) == (6, "drawn")
+
+
+def test_the_originals_network_of_2020_is_exported(tmp_path, monkeypatch, dataset):
+    """Colour, no gate, no prior, no dataset."""
+    torch.manual_seed(0)
+    torch.save({"state_dict": TinyNext(3).state_dict()}, tmp_path / "original.pth")
+    monkeypatch.setattr(export, "FILMS", 2)
+    run_script(export, tmp_path / "original.pth")
+    exported = load(tmp_path / "original.onnx")
+    assert not exported.gate.learned
+    Image.effect_noise((300, 200), 90).convert("RGB").save(tmp_path / "noise.png")
+    Image.new("RGB", (300, 200), (255, 51, 0)).save(tmp_path / "blank.png")
+    files = [tmp_path / "noise.png", tmp_path / "blank.png"]
+    noise, blank = predict(exported, files)
+    (wanted, _) = predict(load(tmp_path / "original.pth", "cpu"), files)
+    assert noise["probabilities"] == pytest.approx(wanted["probabilities"], abs=0.02)
+    assert (noise["doubtful"], blank["doubtful"][:5]) == (None, "blank")
+    with pytest.raises(ValueError, match=r"original\.onnx: no prior in it"):
+        exported.scorer(PREVALENCE)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a.pth", "--out", "a.bin"), "--out: found 'a.bin'; expected a name that ends in .onnx"),
+        (("a.pth", "--precision", "int4"), "--precision: invalid choice: 'int4'"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(capsys, words, message):
+    with pytest.raises(SystemExit, match="2"):
+        run_script(export, *words)
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
