@@ -1,10 +1,11 @@
-# make demo: the whole job on drawn sample data. make test: all tests. Each makes .venv first.
+# make demo: the whole job on drawn sample data. make test: all tests. make page: a page for
+# predictions, CHECKPOINT=FILE for another network. Each makes .venv first.
 PYTHON ?= python3
 PY := .venv/bin/python
 DEMO := dataset/demo
 RUN := experiments/demo
 
-.PHONY: demo test
+.PHONY: demo test page
 
 demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
@@ -22,6 +23,9 @@ test: .venv/installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest -n auto --dist worksteal
+
+page: .venv/installed
+	$(PY) webpage.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 .venv/installed: requirements.txt requirements-predict.txt
 	$(PYTHON) -m venv .venv

@@ -52,7 +52,7 @@ from collections.abc import Iterable, Iterator
 from tqdm import tqdm
 
 from data.inputs import find_inputs
-from model.prediction import predict
+from model.prediction import NO_GATE, predict
 from model.predictor import Predictor
 from util.files import check_folder
 from util.prediction.text_csv_json import LINES
@@ -73,11 +73,7 @@ def main(args: argparse.Namespace) -> None:
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     log.info("%s: %s", predictor.name, ", ".join(predictor.classes))
     if not predictor.gate.learned:
-        log.warning(
-            "%s: no gate in it; only blank images, colour photographs and DICOM files that say they"
-            " are side views are doubted",
-            predictor.name,
-        )
+        log.warning("%s: %s", predictor.name, NO_GATE)
     failed = 0
 
     def counted(rows: Iterable[dict]) -> Iterator[dict]:

@@ -74,7 +74,7 @@ from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
-from util.training.choice import SCORES, measurable
+from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
 from util.training.early_stopping import stalled
 from util.training.loss import batch_loss, stop_heard
@@ -94,6 +94,7 @@ from util.training.step import Descent
 from util.training.tensorboard import errors_name_folder
 from util.training.weight_average import RunningAverage
 from util.versions import versions
+from util.words import SCORES
 
 
 def main(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from data.images.find_images import find_images
 from data.images.gray import UnreadableImageError
+from data.images.in_memory import InMemory
 from data.images.is_radiograph import why_no_radiograph
 from data.images.radiograph import read_radiograph, resize
 from data.transforms import InputFormat
@@ -75,11 +76,11 @@ def read_ahead(
                 reading.cancel()
 
 
-def read_input(file: str | Path, form: InputFormat, films: bool = False) -> Input:
+def read_input(file: str | Path | InMemory, form: InputFormat, films: bool = False) -> Input:
     """One file, as in `read_ahead`; the pixels are those of `form.read`."""
     if not str(file):  # Path("") is the current folder
         return Input("", None, None, "an empty name; expected a file")
-    path = Path(file)
+    path = file if isinstance(file, InMemory) else Path(file)
     try:
         image = read_radiograph(path, None, form.prepared and form.prepared.enough)
         film = _film(path) if films else None
@@ -99,7 +100,7 @@ def _expand(name: str) -> list[str]:
     return list(dict.fromkeys(files)) or [name]
 
 
-def _film(path: Path) -> np.ndarray:
+def _film(path: Path | InMemory) -> np.ndarray:
     """Read once more, as the network's image may be decoded too small for the eye."""
     image = read_radiograph(path, enough=FILM)
     scale = min(1, FILM / max(image.size))
@@ -107,7 +108,9 @@ def _film(path: Path) -> np.ndarray:
     return np.asarray(resize(image, height, width))
 
 
-def _why(path: Path, reason: str) -> str:
+def _why(path: Path | InMemory, reason: str) -> str:
+    if isinstance(path, InMemory):
+        return reason
     if reason == "Is a directory" or (os.name == "nt" and path.is_dir()):  # "Permission denied"
         return "a folder without an image"
     if reason == "No such file or directory" and has_magic(str(path)):

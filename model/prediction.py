@@ -3,7 +3,7 @@
 Scripts and pages share it, so that all of them give the same row for the same file.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,11 @@ from data.inputs import Input, find_inputs, read_ahead
 from model.predictor import Predictor
 from util.prediction.pictures import Pictures
 from util.script import NOTICE
+
+NO_GATE = (
+    "no gate in it; only blank images, colour photographs and DICOM files that say they are side"
+    " views are doubted"
+)
 
 
 class Look(NamedTuple):
@@ -26,6 +31,7 @@ class Look(NamedTuple):
     film: np.ndarray | None = None  # (H, W) uint8, as large as the file
     part: tuple[int, int, int, int] | None = None  # of the film, which the heat map covers
     heat: np.ndarray | None = None  # (h, w), see model.runtime.Examined
+    logits: np.ndarray | None = None  # (K,) float32, which a `Predictor.scorer` takes
 
 
 def predict(
@@ -68,13 +74,18 @@ def look_at(predictor: Predictor, batch: list[Input], score: Callable) -> Iterat
         if item.error is not None:
             yield Look(row)
             continue
-        values, heat, doubt = next(seen)
-        row["probabilities"] = dict(zip(predictor.classes, values.tolist(), strict=True))
-        row["label"] = predictor.classes[int(values.argmax())]
+        logits, values, heat, doubt = next(seen)
+        row |= scored(predictor.classes, values)
         row["doubtful"] = item.doubt or doubt
         film = item.film
         part = None if film is None else predictor.form.seen(*film.shape[::-1])
-        yield Look(row, film, part, heat)
+        yield Look(row, film, part, heat, logits)
+
+
+def scored(classes: Sequence[str], values: np.ndarray) -> dict:
+    """What a row says of probabilities (K,)."""
+    label = classes[int(values.argmax())]
+    return {"label": label, "probabilities": dict(zip(classes, values.tolist(), strict=True))}
 
 
 def _explained(look: Look, pictures: Pictures) -> dict:
@@ -87,12 +98,13 @@ def _explained(look: Look, pictures: Pictures) -> dict:
 
 def _examine(
     predictor: Predictor, batch: list[Input], score: Callable
-) -> Iterator[tuple[np.ndarray, np.ndarray, str | None]]:
-    """Probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be read."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, str | None]]:
+    """Logits and probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be
+    read."""
     if not batch:
         return iter(())
     pixels = np.stack([item.pixels for item in batch])
     seen, doubts = predictor.examine_and_doubt(pixels)
     if not np.isfinite(seen.logits).all():
         raise ValueError(f"{predictor.name}: its output is not a number; it is broken")
-    return zip(score(seen.logits), seen.heat, doubts, strict=True)
+    return zip(seen.logits, score(seen.logits), seen.heat, doubts, strict=True)

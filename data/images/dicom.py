@@ -13,6 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from data.images.dicom_frame import check_syntax, read_frame
 from data.images.dicom_gray import to_gray
 from data.images.gray import MAX_BYTES, UnreadableImageError, check_size
+from data.images.in_memory import InMemory
 from data.images.warnings_off import warnings_off
 from data.record import clean_age, clean_sex, clean_view
 
@@ -23,7 +24,7 @@ COLOURS = (
 )
 
 
-def read_dicom(path: Path, enough: int | None = None) -> Image.Image:
+def read_dicom(path: Path | InMemory, enough: int | None = None) -> Image.Image:
     """A DICOM file's radiograph, 8-bit gray; `enough` and `info["size"]` as in read_radiograph.
 
     `info["dicom"]` has `view`, `sex`, `age` (years), empty where the header does not tell. Raises

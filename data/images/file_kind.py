@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from data.images.in_memory import InMemory
+
 # What radiographs come as. Pillow reads more formats, some by starting another program.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "AVIF")
 HEAD = 512  # bytes that tell
@@ -36,7 +38,7 @@ OTHERS = {
 }
 
 
-def read_head(path: Path) -> bytes:
+def read_head(path: Path | InMemory) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD)
 

@@ -3,11 +3,12 @@
 import os
 import stat
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from data.images.file_kind import FORMATS, is_dicom, may_be_radiograph, read_head
+from data.images.in_memory import InMemory
 
 DICOM = (".dcm", ".dicom")
 SUFFIXES = (*DICOM, ".heic", ".heif", ".jxl")  # beside those that Pillow knows
@@ -25,8 +26,7 @@ def find_images(name: str | Path) -> list[Path]:
     path = Path(name)
     if not os.path.isdir(path):  # noqa: PTH112, as Path's may raise PermissionError
         return [path]
-    suffixes = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
-    suffixes |= {*SUFFIXES}
+    suffixes = _suffixes()
     images, closed = [], []
     for folder, below, files in os.walk(path, onerror=closed.append):
         below[:] = [name for name in below if not name.startswith(".")]
@@ -37,12 +37,24 @@ def find_images(name: str | Path) -> list[Path]:
     return sorted(images, key=lambda file: file.parts) or [path]
 
 
-def _is_candidate(path: Path, suffixes: Collection[str]) -> bool:
+def is_candidate(file: InMemory) -> bool:
+    """Whether `find_images` gives this file, whose name begins with that of its folder."""
+    hidden = any(part.startswith(".") for part in PurePosixPath(file.name).parts)
+    return not hidden and _is_candidate(file, _suffixes())
+
+
+def _suffixes() -> set[str]:
+    pillows = Image.registered_extensions().items()
+    return {suffix for suffix, kind in pillows if kind in FORMATS} | {*SUFFIXES}
+
+
+def _is_candidate(path: Path | InMemory, suffixes: Collection[str]) -> bool:
     named = path.suffix.lower() in suffixes
     if named and path.suffix.lower() not in DICOM:  # of which exports also have reports
         return True
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+        # To open a pipe would wait for its writer.
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
             return named
         head = read_head(path)
         return (named and not is_dicom(head)) or may_be_radiograph(head)

@@ -27,6 +27,7 @@ from data.images.gray import (
     to_8bit,
     usual_range,
 )
+from data.images.in_memory import InMemory
 from data.images.warnings_off import warnings_off
 
 # Errors whose text is written for people; others speak of Python.
@@ -35,7 +36,7 @@ OF_PYTHON = re.compile(r"\w\(\)|to unpack|convert string")  # in texts of its ow
 
 
 def read_radiograph(
-    path: str | Path, mode: str | None = "L", enough: int | None = None
+    path: str | Path | InMemory, mode: str | None = "L", enough: int | None = None
 ) -> Image.Image:
     """The image of a PNG, JPEG, WebP, TIFF, ... or DICOM file, by its content, not its name.
 
@@ -47,12 +48,9 @@ def read_radiograph(
     and height of the file.
     Whatever is wrong is an UnreadableImageError of one line, which begins with the path.
     """
-    path = Path(path)
+    path = path if isinstance(path, InMemory) else Path(path)
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
-            raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
-        if about.st_size > MAX_BYTES:
+        if _bytes(path) > MAX_BYTES:
             raise UnreadableImageError(f"more than {MAX_BYTES:,} bytes, as no radiograph has")
         with warnings_off():
             image = _read(path, enough)
@@ -95,14 +93,23 @@ def resize(image: Image.Image, height: int, width: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
-def _read(path: Path, enough: int | None) -> Image.Image:
+def _bytes(path: Path | InMemory) -> int:
+    if isinstance(path, InMemory):
+        return len(path.content)
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+        raise UnreadableImageError("a device or a pipe, which may never end; expected a file")
+    return about.st_size
+
+
+def _read(path: Path | InMemory, enough: int | None) -> Image.Image:
     head = read_head(path)
     if is_dicom(head):
         return _read_dicom(path, enough)
     kind, reason = picture_format(head), why_no_image(head)
     if kind:
         try:
-            return _read_picture(path, enough)
+            return _read_picture(path.open() if isinstance(path, InMemory) else path, enough)
         except Image.UnidentifiedImageError:
             reason = reason or f"a broken {kind} image"
         except OSError as error:
@@ -122,7 +129,7 @@ def _read(path: Path, enough: int | None) -> Image.Image:
     raise UnreadableImageError(reason or "not an image")
 
 
-def _read_dicom(path: Path, enough: int | None) -> Image.Image:
+def _read_dicom(path: Path | InMemory, enough: int | None) -> Image.Image:
     from data.images.dicom import read_dicom  # pydicom takes 0.3 s, which a PNG need not wait for
 
     return read_dicom(path, enough)

@@ -32,7 +32,7 @@ from util.checkpoint import load_checkpoint
 from util.metrics.calibration import fit_temperature
 from util.metrics.within_source import within_source_auroc
 from util.training import choice, run_folder
-from util.training.choice import SCORES
+from util.words import SCORES
 
 
 def test_a_run_leaves_what_is_promised_and_in_tensorboard_what_it_is_judged_by(fit_drawn, dataset):

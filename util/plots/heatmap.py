@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 
 STRONGEST = 0.6  # opacity of the hottest place: what lies beneath must still be seen
+# (256, 3) uint8, RGB, from no heat to the hottest; OpenCV has BGR.
+COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
 
 
 def overlay(
@@ -30,7 +32,7 @@ def overlay(
 
 def covered(pixels: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Radiograph (H, W) uint8 under heat (H, W), 0 .. 1 of the strongest -> (H, W, 3) uint8."""
-    colours = cv2.applyColorMap((255 * share).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
+    colours = COLOURS[(255 * share).round().astype(np.uint8)]
     opacity = STRONGEST * share[:, :, None]
-    mixed = (1 - opacity) * pixels[:, :, None] + opacity * colours[:, :, ::-1]  # OpenCV has BGR
+    mixed = (1 - opacity) * pixels[:, :, None] + opacity * colours
     return mixed.round().astype(np.uint8)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from util.plots.style import COLOURS, PALE, save_figure, strip
-from util.training.choice import SCORES
+from util.words import SCORES
 
 FEW_POINTS = 30  # up to here a line shows its points, and a line of one point is seen at all
 SHOWN = {name: words for name, words in SCORES.items() if name != "loss"} | {"accuracy": "accuracy"}

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from math import isnan, nan
 
 from util.class_names import class_names
-from util.training.choice import SCORES
-from util.words import counted
+from util.words import SCORES, counted
 
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",

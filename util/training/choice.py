@@ -12,13 +12,6 @@ from util.words import counted
 
 log = logging.getLogger(__name__)
 
-# What config.choose may be, in words.
-SCORES = {
-    "within_source_auroc": "within-source AUROC",
-    "macro_f1": "macro F1",
-    "macro_auroc": "macro AUROC",
-    "loss": "loss",
-}
 # Of a class and of its rest, in sources that have both. One patient of fewer moves the class's
 # AUROC by more than 0.2, which is more than lies between the epochs.
 FEWEST_PATIENTS = 5

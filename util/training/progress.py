@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from util.training.choice import SCORES
+from util.words import SCORES
 
 
 @dataclass

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from util.training.choice import FEWEST_PATIENTS, SCORES, measurable
+from util.training.choice import FEWEST_PATIENTS, measurable
+from util.words import SCORES
 
 
 def validation(*groups):

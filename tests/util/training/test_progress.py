@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from util.training.choice import SCORES
 from util.training.progress import Progress
 from util.training.state import Training
+from util.words import SCORES
 
 
 def test_the_progress_of_a_run_that_goes_on_is_that_of_one_that_never_stopped():

@@ -10,6 +10,7 @@ IMPORT_ALL = """
 import importlib, os, signal, sys
 import torch, torchvision, numpy, pandas, scipy.stats, sklearn.metrics, cv2, pydicom, PIL.Image
 import tensorboard, torch.utils.tensorboard, matplotlib.figure, jinja2, psutil, filelock, tqdm
+import uvicorn, starlette.testclient, starlette.staticfiles, playwright.sync_api
 import torch.distributed.run, hypothesis, pytest, torchmetrics, captum.attr, imagehash
 for name in ("fcntl", "pwd", "grp", "termios", "resource"):
     sys.modules[name] = None
@@ -21,7 +22,7 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(len(sys.argv) - 1, "modules")
 """
-FOLDERS = ("util", "data", "model", "benchmarks", "tests")
+FOLDERS = ("util", "data", "model", "page", "benchmarks", "tests")
 
 
 def modules() -> list[str]:
