@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     out = Path(args.ckpts_dir, f"{args.name}-sources-left-out.csv")
     with atomic_path(out) as temporary:
         table.to_csv(temporary, index=False)
-    print(f"{table.to_string(index=False, float_format='%.3f', na_rep='-')}\n\n{out}\n{NOTICE}")
+    print(f"{with_intervals(table).to_string(index=False)}\n\n95 % intervals: {out}\n{NOTICE}")
 
 
 def measured(folder: Path, source: str) -> dict:
@@ -89,6 +89,15 @@ def rows_of(source: str, metrics: Mapping) -> Iterator[dict[str, str | int]]:
 def columns(name: str, found: Metric) -> dict[str, float | None]:
     """The value and its 95 % interval."""
     return {name: found["value"], f"{name} low": found["low"], f"{name} high": found["high"]}
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """For people: each number with three places, and behind it its 95 % interval."""
+    shown = table.map(lambda cell: f"{cell:.3f}" if isinstance(cell, float) else cell)
+    for name in [name.removesuffix(" low") for name in table if name.endswith(" low")]:
+        low, high = shown.pop(f"{name} low"), shown.pop(f"{name} high")
+        shown[name] += " (" + low + " - " + high + ")"
+    return shown.mask(table[shown.columns].isna(), "-")
 
 
 def script(name: str, *words: object) -> None:
