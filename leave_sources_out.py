@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     out = Path(args.ckpts_dir, f"{args.name}-sources-left-out.csv")
     with atomic_path(out) as temporary:
         table.to_csv(temporary, index=False)
-    print(f"{with_intervals(table).to_string(index=False)}\n\n95 % intervals: {out}\n{NOTICE}")
+    print(f"{with_intervals(table).to_string(index=False)}\n\nWith 95 % intervals, and in {out}\n{NOTICE}")
 
 
 def measured(folder: Path, source: str) -> dict:
