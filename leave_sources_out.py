@@ -58,7 +58,8 @@ def main(args: argparse.Namespace) -> None:
     out = Path(args.ckpts_dir, f"{args.name}-sources-left-out.csv")
     with atomic_path(out) as temporary:
         table.to_csv(temporary, index=False)
-    print(f"{with_intervals(table).to_string(index=False)}\n\nWith 95 % intervals, and in {out}\n{NOTICE}")
+    print(with_intervals(table).to_string(index=False))
+    print(f"\nWith 95 % intervals; also in {out}\n{NOTICE}")
 
 
 def measured(folder: Path, source: str) -> dict:
