@@ -81,7 +81,7 @@ from data.dataset_folder import add_pictures, read_split
 from data.left_out import of_sources
 from data.loader import make_loader
 from data.sampling import in_order
-from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films
+from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films, split_to_test
 from model.predictor import Predictor
 from model.runtime import Examined
 from util.device import torch_errors_explained
@@ -122,8 +122,7 @@ def main(args: argparse.Namespace) -> None:
     trained_on = predictor.checkpoint["config"].get("dataset")
     own = ("folder", args.folder) if args.folder else ("table", args.table)
     place = Path(own[1] or args.dataset or trained_on or config.dataset)
-    tested = LEFT_OUT if left_out(predictor.checkpoint) and not args.dataset else "test"
-    split = None if own[1] else args.split or tested
+    split = None if own[1] else args.split or split_to_test(place, predictor.checkpoint)
     find = partial(open_subject, place=place, split=split, source=own[0])
     subject = find(predictor)
     examine = partial(examine_images, batch_size=args.batch_size, workers=args.n_threads)
@@ -168,7 +167,6 @@ def main(args: argparse.Namespace) -> None:
     table = predictions(subject.images.table, truth, probabilities, there)
 
     make_folder(out)
-    write_json(out / "metrics.json", metrics)
     with atomic_path(out / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False)
 
@@ -184,6 +182,7 @@ def main(args: argparse.Namespace) -> None:
         gallery(table, gray, probabilities, examined.heat),
         model_card(predictor.checkpoint, subject.about, metrics, subject.split),
     )
+    write_json(out / "metrics.json", metrics)  # last: where it is, the evaluation is whole
     print(summary(metrics))
     print(f"\nReport: {report}\n{NOTICE}")
 
@@ -248,13 +247,16 @@ def cheats(
         return {"cheats": {}, "source_in_pictures": None}
     train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
     train, images = (add_pictures(subject.folder, t) for t in (train, subject.images.table))
+    chances = chances_of_cheats(train, images, classes)
+    if subject.split == LEFT_OUT:
+        del chances["source"]  # of which training has no image
     scored = {
         f"the {cheat} alone": {
             **overall(guesses, truth),
             "lead": compare(guesses, probabilities, *truth)["difference"],
             "how": explain(cheat),
         }
-        for cheat, guesses in chances_of_cheats(train, images, classes).items()
+        for cheat, guesses in chances.items()
     }
     return {"cheats": scored, "source_in_pictures": source_in_pictures(train, images)}
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from util.flags import Parser, add_config, flags_of, load_config
@@ -30,6 +29,7 @@ def arguments() -> argparse.Namespace:
     check_settings(parser, args)
     if not args.leave_out:
         parser.error("--leave-out: found no source; expected one or more, each to be left out once")
+    args.leave_out = list(dict.fromkeys(args.leave_out))
     return args
 
 
@@ -105,11 +105,20 @@ def script(name: str, *words: object) -> None:
     """Runs a script of the project, which reports its failure; ends with its status if it fails."""
     command = [sys.executable, Path(__file__).with_name(name), *map(str, words)]
     process = subprocess.Popen(command, stdout=sys.stderr)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    while process.poll() is None:
-        with suppress(KeyboardInterrupt):  # which the script has heard, too: it saves its run
-            process.wait()
-    if status := process.returncode:
+    stopped = False
+
+    def stop(*_) -> None:  # a run is saved before it ends
+        nonlocal stopped
+        stopped = True
+        process.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    status = process.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if stopped:
+        raise KeyboardInterrupt
+    if status:
         sys.exit(status if status > 0 else 128 - status)
 
 

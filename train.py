@@ -123,15 +123,15 @@ def train(
     auto = saved["auto_precision"] if saved else asked["precision"] == "auto"
     dtype = training_dtype(cfg.precision, device, auto)
     cfg.precision = precision_name(dtype)  # the run keeps what auto was
+    about = read_about(Path(cfg.dataset))
+    check_same_dataset(cfg.dataset, about["fingerprint"], saved)
     if saved and folder.has_ended(vars(cfg)):
         return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
 
     # Data, model, optimizer
-    about = read_about(Path(cfg.dataset))
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
     classes = class_names(mapping)
-    check_same_dataset(cfg.dataset, about["fingerprint"], saved)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
         model, form = build_model(cfg, mapping, preparation(about), saved)
         model = place_model(model, cfg, device, ranks)
@@ -297,7 +297,7 @@ def build_model(
     if saved:
         return COVIDNext50(len(class_names(mapping))), InputFormat.of(saved["input"])
     size = (cfg.height, cfg.width)
-    return start_network(mapping, cfg.weights, cfg.backbone_weights, size, prepared)
+    return start_network(mapping, cfg.weights, cfg.backbone_weights, size, prepared, cfg.leave_out)
 
 
 def build_descent(

@@ -78,10 +78,10 @@ def learnable(
 def check_testable(folder: Path, mapping: Mapping[str, int], name: str) -> None:
     """ValueError unless a network trained without the source can learn, and be tested on it."""
     learned = learnable(folder, mapping, [name])
-    tables = pd.concat(read_split(folder, split) for split in SPLITS)
-    found = sorted(set(tables["label"][of_sources(tables, [name])]))
-    if not learned.keys() & set(found):
-        text = f"leave_out: {folder}: {name} has only {', '.join(found)}; expected an image of"
+    found = set().union(*_unseen_labels(folder, [name]).values())
+    if not learned.keys() & found:
+        has = f"has only {', '.join(sorted(found))}" if found else "has no image of other patients"
+        text = f"leave_out: {folder}: {name} {has}; expected an image of"
         raise ValueError(f"{text} {', '.join(learned)}, which are left without it. Skip it")
 
 
@@ -101,27 +101,32 @@ class LeftOutDataset(ConcatDataset):
         form: InputFormat,
         progress: Callable[[Iterable], Iterable] = iter,
     ):
-        keep = _unseen(folder, names)
-        tables = {split: read_split(folder, split) for split in SPLITS}
+        keep, labels = _unseen(folder, names), _unseen_labels(folder, names)
         parts = [
             RadiographDataset(folder, split, mapping, form, None, progress, keep)
-            for split, table in tables.items()
-            if table["label"][keep(table)].isin(mapping).any()
+            for split, found in labels.items()
+            if found.keys() & mapping.keys()
         ]
+        every = sum(labels.values(), Counter())
         if not parts:
-            labels = {label for table in tables.values() for label in table["label"][keep(table)]}
-            found = f"found only {', '.join(sorted(labels))}" if labels else "found no image"
+            found = f"found only {', '.join(sorted(every))}" if every else "found no image"
             text = f"{folder}: {found} of {', '.join(names)}, which training left out; expected"
             raise ValueError(f"{text} an image of {', '.join(mapping)}. See --split")
         super().__init__(parts)
         self.table = pd.concat([part.table for part in parts], ignore_index=True)
         self.targets = [target for part in parts for target in part.targets]
-        self.unused = sum((part.unused for part in parts), Counter())
+        self.unused = Counter({label: n for label, n in every.items() if label not in mapping})
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A batch: (N, C, H, W) uint8 and (N,) int64."""
         pixels, targets = zip(*(self[k] for k in indices), strict=True)
         return torch.stack(pixels), torch.tensor(targets)
+
+
+def _unseen_labels(folder: Path, names: Collection[str]) -> dict[str, Counter[str]]:
+    """How many images of each label `_unseen` keeps, by split."""
+    keep, tables = _unseen(folder, names), {split: read_split(folder, split) for split in SPLITS}
+    return {split: Counter(table["label"][keep(table)]) for split, table in tables.items()}
 
 
 def _unseen(folder: Path, names: Collection[str]) -> Keep:

@@ -67,7 +67,7 @@ def check_splits(
     labels, splits: of each image, in one order. A split with a share of 0 may be empty.
     """
     if "train" not in splits:
-        raise ValueError("no image is left to train on; expected sources beside the one held out")
+        raise ValueError("no image is left to train on; expected an image for train")
     present = set(zip(labels, splits, strict=True))
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share]
     for label in sorted(set(labels)):

@@ -72,6 +72,12 @@ def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
     return checkpoint["config"].get("leave_out") or []
 
 
+def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:
+    """LEFT_OUT where the training left sources of this dataset out, else test."""
+    own = checkpoint["fingerprint"] == read_about(folder)["fingerprint"]
+    return LEFT_OUT if own and left_out(checkpoint) else "test"
+
+
 def own_films(
     source: str,
     place: Path,

@@ -1,6 +1,7 @@
 """The network that a run starts from."""
 
 import logging
+from collections.abc import Collection
 
 from data.images.preparation import Preparation
 from data.transforms import IMAGENET, PLAIN, InputFormat
@@ -18,12 +19,14 @@ def start_network(
     backbone_weights: str | None,
     size: tuple[int, int],
     prepared: Preparation,
+    leave_out: Collection[str] | None = None,
 ) -> tuple[COVIDNext50, InputFormat]:
     """The network with the weights that it starts from, and the input that suits them.
 
     weights: a checkpoint; only with the same classes its head is taken, too. None: the trunk starts
     from `backbone_weights`, see `trunk_state`, or all of it from random weights. size: (height,
-    width). prepared: how the dataset's images were made.
+    width). prepared: how the dataset's images were made. leave_out: sources that the network must
+    not have seen; ValueError for a checkpoint whose training did not leave them out, too.
     """
     classes = class_names(mapping)
     if weights is None:
@@ -31,6 +34,11 @@ def start_network(
         model, normal = COVIDNext50(len(classes), trunk), IMAGENET if trunk else PLAIN
     else:
         start = load_checkpoint(weights)
+        if seen := sorted({*(leave_out or ())} - {*(start["config"].get("leave_out") or ())}):
+            raise ValueError(
+                f"{weights}: its training may have seen {', '.join(seen)}; expected one that left"
+                " it out, as --leave-out does here. Start without --weights"
+            )
         model, tensors = COVIDNext50(len(classes)), start["state_dict"]
         if class_names(start["mapping"]) != classes:
             log.info("%s: other classes, so the head starts from random weights", weights)

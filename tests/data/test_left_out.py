@@ -5,7 +5,7 @@ import torch
 
 from data.dataset import RadiographDataset
 from data.dataset_folder import read_split
-from data.left_out import LeftOutDataset, is_part_of, learnable, of_sources, others
+from data.left_out import LeftOutDataset, check_testable, is_part_of, learnable, of_sources, others
 from data.transforms import PLAIN, InputFormat
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
@@ -116,6 +116,23 @@ def test_a_source_without_an_image_to_test_on_is_named(folder):
     found = "of far, which training left out; expected an image of flu"
     with pytest.raises(ValueError, match=f"found only COVID-19, .* {found}"):
         LeftOutDataset(folder, ["far"], {"flu": 0}, FORM)
+
+
+def test_a_label_that_is_not_known_counts_also_in_a_split_without_another(folder):
+    mapping = {"normal": 0, "COVID-19": 1}  # of far there are only other labels in test
+    assert LeftOutDataset(folder, ["far"], mapping, FORM).unused == {
+        "pneumonia": 1, "tuberculosis": 1,
+    }  # fmt: skip
+
+
+def test_a_source_whose_patients_are_all_seen_elsewhere_cannot_be_tested(make_dataset):
+    seen = [("normal", "train", "near", "p:1"), ("pneumonia", "train", "near", "p:2")]
+    folder = make_dataset(
+        *seen, ("normal", "val", "near", "p:3"), ("normal", "train", "far", "p:1")
+    )
+    mapping = {"normal": 0, "pneumonia": 1}
+    with pytest.raises(ValueError, match="far has no image of other patients; expected an image"):
+        check_testable(folder, mapping, "far")
 
 
 def test_the_rows_of_a_source_are_found(folder):

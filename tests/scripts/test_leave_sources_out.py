@@ -1,6 +1,9 @@
 """leave_sources_out.py: each source in turn is left out, trained without and tested on."""
 
 import shutil
+import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -9,7 +12,8 @@ import evaluate
 import leave_sources_out
 import train
 from tests.conftest import run_script
-from tests.helpers import networks, training
+from tests.helpers import networks, systems, training
+from tests.helpers.paths import ROOT
 from util.checkpoint import load_checkpoint
 
 SETTINGS = (*training.FLAGS, "--epochs", 1, "--mapping", "normal=0", "pneumonia=1")
@@ -109,3 +113,28 @@ def test_it_ends_with_the_status_of_a_script_that_failed(tmp_path, capfd):
         leave_sources_out.script("evaluate.py", tmp_path / "no.pth")
     assert stop.value.code == 1
     assert "no.pth" in capfd.readouterr().err
+
+
+@systems.posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_it_only_ends_the_script_that_runs_and_itself(tmp_path, number):
+    (tmp_path / "slow.py").write_text(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('saved', file=sys.stderr)))\n"
+        "print('begun', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
+    )
+    code = (
+        "import leave_sources_out\nfrom util.script import run\n"
+        f"leave_sources_out.__file__ = {str(tmp_path / 'x.py')!r}\n"
+        "def main():\n    leave_sources_out.script('slow.py')\n    print('went on')\n"
+        "run(main, 'it')\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stderr.readline() == "begun\n"
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "")
+    assert errors == "saved\nit: interrupted\n"

@@ -148,6 +148,10 @@ def test_a_source_left_out_is_not_learned_from(fit, script, dataset, tmp_path, c
     assert str(one["gate"]) == str(two["gate"])
     fit("one", "--epochs", 1, "--leave-out", "covid-chestxray", "--resume")
     assert "the run has ended" in caplog.text
+    whole = fit("whole", "--epochs", 1) / "best.pth"
+    with pytest.raises(ValueError, match=r"whole/best\.pth: its training may have seen covid-ch"):
+        fit("leak", *flags, "--weights", whole)
+    fit("on", *flags, "--weights", tmp_path / "one/best.pth")  # which left it out, too
 
 
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):

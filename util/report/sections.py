@@ -102,7 +102,7 @@ def _section(title: str, *parts, **more) -> Section:
 def headlines(metrics: Mapping) -> list[tuple[str, Metric, dict[str, Cell]]]:
     """The numbers that stand first: name, number, and what cheats have in its place."""
     within = metrics["within_source"]["macro_auroc"]
-    by_source = {"the source alone": GUESSING} if metrics["cheats"] else {}
+    by_source = {"the source alone": GUESSING} if "the source alone" in metrics["cheats"] else {}
     first = [("Within-source AUROC", within, by_source)]
     return first + [
         (MACRO[key], metrics[key], {cheat: s[key] for cheat, s in metrics["cheats"].items()})
