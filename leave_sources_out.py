@@ -12,7 +12,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from util.flags import Parser, add_config, flags_of, load_config
@@ -29,6 +29,8 @@ def arguments() -> argparse.Namespace:
     check_settings(parser, args)
     if not args.leave_out:
         parser.error("--leave-out: found no source; expected one or more, each to be left out once")
+    if wrong := [source for source in args.leave_out if set(source) & set("/\\")]:
+        parser.error(f"--leave-out: found {wrong[0]}; expected a name that a folder can have")
     args.leave_out = list(dict.fromkeys(args.leave_out))
     return args
 
@@ -46,6 +48,7 @@ from util.metrics.intervals import Metric
 
 def main(args: argparse.Namespace) -> None:
     settings = {name: getattr(args, name) for name in args.given - {"name", "leave_out", "resume"}}
+    machine = {name: getattr(args, name) for name in args.given & {"device", "n_threads"}}
     for source in args.leave_out:  # before the first training
         check_testable(Path(args.dataset), args.mapping, source)
     rows = []
@@ -53,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
         folder = Path(args.ckpts_dir, f"{args.name}-without-{source}")
         of_run = {"name": folder.name, "leave_out": [source], "resume": True}
         script("train.py", *flags_of(settings | of_run))
-        rows += rows_of(source, measured(folder, source))
+        rows += rows_of(source, measured(folder, source, flags_of(machine)))
     table = pd.DataFrame(rows)
     out = Path(args.ckpts_dir, f"{args.name}-sources-left-out.csv")
     with atomic_path(out) as temporary:
@@ -62,12 +65,12 @@ def main(args: argparse.Namespace) -> None:
     print(f"\nWith 95 % intervals; also in {out}\n{NOTICE}")
 
 
-def measured(folder: Path, source: str) -> dict:
-    """metrics.json of the run's best.pth on the source, made unless it is there."""
+def measured(folder: Path, source: str, flags: Sequence[str]) -> dict:
+    """metrics.json of the run's best.pth on the source, made with the flags unless it is there."""
     best, out = folder / "best.pth", folder / f"evaluation-left-out-{source}"
     found = out / "metrics.json"
     if not found.is_file() or found.stat().st_mtime < best.stat().st_mtime:
-        script("evaluate.py", best, "--out", out)
+        script("evaluate.py", best, "--out", out, *flags)
     return json.loads(found.read_text())
 
 

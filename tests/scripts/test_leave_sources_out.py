@@ -30,8 +30,7 @@ def calls(monkeypatch):
 
     def script(name, *words):
         calls.append((name, *words))
-        more = ("--n-threads", 0) if name == "evaluate.py" else ()
-        run_script({"train.py": train, "evaluate.py": evaluate}[name], *words, *more)
+        run_script({"train.py": train, "evaluate.py": evaluate}[name], *words)
 
     monkeypatch.setattr(leave_sources_out, "script", script)
     return calls
@@ -54,6 +53,8 @@ def test_each_source_is_trained_without_and_tested_on(calls, script, two_hospita
     words = ("--leave-out", "south", "north", "--dataset", two_hospitals, "--name", "loso")
     words = (*words, "--ckpts-dir", tmp_path / "runs", *SETTINGS)
     printed = script(leave_sources_out, *words)
+    for name, *given in calls:  # the evaluations run where the trainings do
+        assert given[given.index("--n-threads") + 1] == "0", name
     table = pd.read_csv(tmp_path / "runs/loso-sources-left-out.csv")
     assert list(table["left out"]) == ["south", "south", "north", "north"]
     assert list(table["class"]) == ["normal", "pneumonia"] * 2
@@ -102,10 +103,19 @@ def test_what_cannot_be_tested_is_said_before_the_first_training(
     assert not calls
 
 
-def test_without_a_source_it_says_what_it_wants(script, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "--leave-out: found no source; expected one or more"),
+        (("--leave-out", "rsna", "a/b"), "--leave-out: found a/b; expected a name that a folder"),
+    ],
+)
+def test_without_a_source_that_can_name_a_folder_it_says_what_it_wants(
+    script, capsys, words, message
+):
     with pytest.raises(SystemExit):
-        script(leave_sources_out, "--name", "loso")
-    assert "--leave-out: found no source; expected one or more" in capsys.readouterr().err
+        script(leave_sources_out, "--name", "loso", *words)
+    assert message in capsys.readouterr().err
 
 
 def test_it_ends_with_the_status_of_a_script_that_failed(tmp_path, capfd):
