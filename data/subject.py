@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.dataset import RadiographDataset
-from data.dataset_folder import read_about
+from data.dataset_folder import preparation, read_about
 from data.left_out import LeftOutDataset
 from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
@@ -65,6 +65,13 @@ def dataset_split(
         images = RadiographDataset(folder, split, mapping, form, None, progress)
     _log_classes(images, mapping)
     return Subject(images, folder, title, split, about, own)
+
+
+def as_stored(about: dict) -> InputFormat:
+    """The images as the dataset folder of this dataset.json has them, for a model whose input is
+    not known."""
+    prepared = preparation(about)
+    return InputFormat((prepared.size,) * 2, (0.0,) * 3, (1.0,) * 3, prepared)
 
 
 def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
