@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data.dataset_folder import read_about
-from data.subject import as_stored
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
@@ -78,7 +77,6 @@ def linear_probe(path: Path, folder: Path, mapping: Mapping[str, int]) -> ModelU
         path=str(path),
         home=path.with_suffix(""),
         checkpoint=checkpoint,
-        form=as_stored(about),
         outputs=outputs,
         validation=(said, chosen_on),
         card={

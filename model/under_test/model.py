@@ -32,7 +32,7 @@ def not_probed(subject: Subject) -> dict[str, np.ndarray]:
 @dataclass(frozen=True)
 class ModelUnderTest:
     """checkpoint: mapping, config, fingerprint, prior and temperature, as `save_checkpoint` says;
-    None for what is not known. form: how it sees the films, or how a reader of the report shall.
+    None for what is not known. form: how it is shown the films; None: it is elsewhere.
     probed: name of each of PROBES -> probabilities (N, K) of films that it has changed.
     validation: probabilities (V, K) and class indices (V,) of films on which thresholds may be
     chosen. card and record: name -> value, what the report says of the model and of its file.
@@ -41,8 +41,8 @@ class ModelUnderTest:
     path: str  # of the file from which it is known
     home: Path  # in which its evaluations lie
     checkpoint: Mapping[str, Any]
-    form: InputFormat
     outputs: Callable[[Subject], Outputs]
+    form: InputFormat | None = None
     probed: Callable[[Subject], Mapping[str, np.ndarray]] = not_probed
     validation: tuple[np.ndarray, np.ndarray] | None = None
     card: Mapping[str, str] = field(default_factory=dict)

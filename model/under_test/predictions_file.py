@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from data.dataset_folder import read_about, read_frame
-from data.subject import as_stored
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
@@ -65,7 +64,6 @@ def predictions_file(
             "config": {"name": path.stem, "dataset": str(folder)},
             **dict.fromkeys(("fingerprint", "prior", "temperature")),
         },
-        form=as_stored(about),
         outputs=lambda subject: Outputs(of(subject.images.table)),
         validation=(of(val), val["label"].map(mapping).to_numpy()) if chosen_on else None,
         card={

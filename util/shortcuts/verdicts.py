@@ -74,7 +74,7 @@ def headline(
     """
     state, end = "not tested", ""
     if lacking:
-        why = f"the network itself is not here, which leaves out {' and '.join(lacking)}"
+        why = f"the network itself is not here. Left out: {', '.join(lacking)}"
     elif metrics["macro_auroc"]["value"] is None:
         why = "there are images of one class only, or of none, so that no AUROC is defined"
     elif not _tested(metrics):
