@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -52,13 +53,13 @@ def linear_probe(path: Path, folder: Path, mapping: Mapping[str, int]) -> ModelU
         text = f"{folder}: train has no film of {classes[min(lacking)]}; expected every class"
         raise ValueError(f"{text}. Leave it out of --mapping")
     judged_by = measurable("within_source_auroc", chosen_on, val, len(classes), "the strength")
-    best, said = -np.inf, None
-    for strength in STRENGTHS:  # the first of equals is the most cautious
-        probe = _probe(strength).fit(features(train), targets)
-        chances = probe.predict_proba(features(val))
-        score = _score(judged_by, chances, chosen_on, val["source"].to_numpy())
-        if score > best:
-            best, said, chosen, kept = score, chances, strength, probe
+    fits = [_probe(strength).fit(features(train), targets) for strength in STRENGTHS]
+    said = [fit.predict_proba(features(val)) for fit in fits]
+    sources = val["source"].to_numpy()
+    scores = [_score(judged_by, chances, chosen_on, sources) for chances in said]
+    # Of equals the one with the least loss: what ranks alike may name all films after one class.
+    losses = [log_loss(chosen_on, chances, labels=range(len(classes))) for chances in said]
+    best = max(range(len(fits)), key=lambda k: (scores[k], -losses[k]))
     prior = np.bincount(targets) / len(targets)
     checkpoint = {
         "mapping": mapping,
@@ -67,18 +68,18 @@ def linear_probe(path: Path, folder: Path, mapping: Mapping[str, int]) -> ModelU
         "prior": prior.tolist(),
         "temperature": None,
     }
-    how = f"C = {chosen:g}, chosen by the {SCORES[judged_by]} on val, {best:.3f}"
+    how = f"C = {STRENGTHS[best]:g}, chosen by the {SCORES[judged_by]} on val, {scores[best]:.3f}"
 
     def outputs(subject) -> Outputs:
         own = features(subject.images.table)
-        return Outputs(kept.predict_proba(own), own)
+        return Outputs(fits[best].predict_proba(own), own)
 
     return ModelUnderTest(
         path=str(path),
         home=path.with_suffix(""),
         checkpoint=checkpoint,
         outputs=outputs,
-        validation=(said, chosen_on),
+        validation=(said[best], chosen_on),
         card={
             "Name": path.stem,
             "Architecture": f"a logistic regression of {vectors.shape[1]:,} numbers, which a"

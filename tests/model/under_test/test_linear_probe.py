@@ -61,6 +61,16 @@ def test_it_is_the_regression_of_scikit_learn_that_ranks_validation_best(probe, 
     assert model.checkpoint["prior"] == [0.5, 0.5]
 
 
+def test_of_strengths_that_rank_alike_the_one_with_the_least_loss_is_kept(probe, arrays, folder):
+    rows = [row for s in ("train", "val", "test") for _, row in read_split(folder, s).iterrows()]
+    label = {row["filename"]: float(MAPPING[row["label"]]) for row in rows}
+    known = np.array([[label[name]] for name in arrays["filenames"]])
+    model = probe(arrays | {"embeddings": known})
+    assert f"C = {STRENGTHS[-1]:g}," in model.card["Training"]
+    chances, targets = model.validation
+    assert (chances[np.arange(len(targets)), targets] > 0.9).all()
+
+
 def test_the_test_split_takes_no_part_in_the_fit(probe, arrays, names):
     before = probe(arrays).validation[0]
     changed = arrays["embeddings"].copy()

@@ -268,6 +268,19 @@ def test_undefined_numbers_are_called_undefined(write):
         assert not re.search(r"\bNone\b|\bnan\b", report)
 
 
+def test_what_takes_the_network_is_left_out_where_it_is_not_here(write):
+    metrics = example() | {"probes": {}, "heat_outside_lungs": None, "source_in_features": {}}
+    metrics["calibration"]["temperature"] = None
+    html, markdown = write(
+        metrics, card=model_card({"Name": "theirs"}, CHECKPOINT, ABOUT, metrics, "test")
+    )
+    for report in (Page(html).text, markdown):
+        for words in ("Probes", "Heat outside", "The source in the features", "Temperature", "map"):
+            assert words not in report
+        for words in ("Calibration", "Worst mistakes", "The source in the pictures", "theirs"):
+            assert words in report
+
+
 def test_the_original_and_a_folder_without_a_data_set_are_reported(write):
     html, markdown = write(card=model_card(model_facts(ORIGINAL), ORIGINAL, None, example(), None))
     for report in (Page(html).text, markdown):
