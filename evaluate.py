@@ -1,12 +1,15 @@
-"""Measures a checkpoint: is it right, does it know how sure it is, and what does it look at?
+"""Measures a model: is it right, does it know how sure it is, and what does it look at?
 
 python3 evaluate.py experiments/NAME/best.pth                      on the test split
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
+python3 evaluate.py --predictions FILE.csv --dataset DIR           any model, by what it said
+python3 evaluate.py --embeddings FILE.npz --dataset DIR            any network, by a linear probe
 
 Writes report.html, report.md, metrics.json, predictions.csv and the plots to evaluation-SPLIT/
-beside the checkpoint. The only reader of the test split: choose nothing by what it says about that.
+beside the checkpoint, or to FILE/evaluation-SPLIT/. The only reader of the test split: choose
+nothing by what it says about that.
 """
 
 import argparse
@@ -15,7 +18,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from util.flags import Parser, add_prevalence, demand, load_config
+from util.flags import Parser, add_mapping, add_prevalence, demand, load_config
 from util.script import NOTICE, draw_without_display, quit_on_ctrl_c, run
 
 config = load_config("evaluate.py")
@@ -25,11 +28,17 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="evaluate.py", description=__doc__)
     add = parser.add_argument
-    add(
+    under_test = parser.add_mutually_exclusive_group(required=True)
+    under_test.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
+        nargs="?",
         help="best.pth of a run, the original's, or an ONNX file",
     )
+    said = "filename and p(CLASS) of each film of the split, as in predictions.csv"
+    under_test.add_argument("--predictions", metavar="FILE.csv", help=said)
+    gave = "arrays filenames (N,) and embeddings (N, D) of all films of the dataset"
+    under_test.add_argument("--embeddings", metavar="FILE.npz", help=gave)
     better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
     where = parser.add_mutually_exclusive_group()
@@ -42,6 +51,7 @@ def arguments() -> argparse.Namespace:
     add("--split", choices=["train", "val", "test", "left-out"], help=which)
     add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
     add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
+    add_mapping(parser)
     add_prevalence(parser)
     add("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
     add("--n-threads", type=int, default=config.n_threads, help="reading processes")
@@ -57,6 +67,13 @@ def arguments() -> argparse.Namespace:
     own = next((name for name in ("folder", "table") if getattr(args, name)), None)
     if own and args.split:
         parser.error(f"--split: found --{own}, which has none; leave it out")
+    file = next((name for name in ("predictions", "embeddings") if getattr(args, name)), None)
+    if file and own:
+        parser.error(f"--{own}: found --{file}, which go with a dataset folder; give --dataset")
+    if args.embeddings and args.split not in (None, "test"):
+        parser.error(f"--split: found {args.split}; --embeddings are tested on test only")
+    if args.mapping and not file:
+        parser.error("--mapping: found a checkpoint, which has its own; leave it out")
     args.sensitivity = args.sensitivity or 0.95
     return args
 
@@ -66,31 +83,31 @@ if __name__ == "__main__":
     quit_on_ctrl_c("evaluate.py")
     draw_without_display()
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from data.audit.cheats import chances_of_cheats, explain, source_in_pictures
 from data.audit.counts import age_band
 from data.dataset_folder import add_pictures, read_split
 from data.left_out import of_sources
-from data.loader import make_loader
-from data.sampling import in_order
 from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films, split_to_test
 from model.predictor import Predictor
-from model.runtime import Examined
+from model.under_test.linear_probe import linear_probe
+from model.under_test.model import ModelUnderTest, Outputs
+from model.under_test.network import network
+from model.under_test.predictions_file import predictions_file
 from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare, within_source_difference
 from util.metrics.operating_points import Thresholds, choose, measure
 from util.metrics.prevalence import at_prevalence
-from util.metrics.probabilities import shares_of
+from util.metrics.probabilities import mover, shares_of
 from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
 from util.metrics.within_source import within_source
@@ -104,8 +121,6 @@ from util.shortcuts.probes import PROBES, outside_box
 from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
 from util.versions import commit, machine, versions
 
-FEW_BATCHES = 8  # up to here starting processes costs more than they save
-
 
 class Truth(NamedTuple):
     """What is true of the N images, in the order in which util.metrics takes it."""
@@ -118,52 +133,52 @@ class Truth(NamedTuple):
 
 @torch_errors_explained()
 def main(args: argparse.Namespace) -> None:
-    predictor = Predictor.load(args.checkpoint, args.device)
-    trained_on = predictor.checkpoint["config"].get("dataset")
+    model = open_model(args)
+    trained_on = model.checkpoint["config"].get("dataset")
     own = ("folder", args.folder) if args.folder else ("table", args.table)
     place = Path(own[1] or args.dataset or trained_on or config.dataset)
-    split = None if own[1] else args.split or split_to_test(place, predictor.checkpoint)
+    split = None if own[1] else args.split or split_to_test(place, model.checkpoint)
     find = partial(open_subject, place=place, split=split, source=own[0])
-    subject = find(predictor)
-    examine = partial(examine_images, batch_size=args.batch_size, workers=args.n_threads)
+    subject = find(model)
     if args.other:
-        other = Predictor.load(args.other, args.device)
-        models = (predictor, subject), (other, find(other))
+        other = open_network(args.other, args)
+        models = (model, subject), (other, find(other))
         check_comparable(*models)
-        out = Path(args.out or Path(other.path).parent / f"comparison-{subject.title}")
+        out = Path(args.out or other.home / f"comparison-{subject.title}")
         check_folder(out)
-        compare_checkpoints(models, examine, args.seed, out)
+        compare_models(models, args.seed, out)
         return
-    out = Path(args.out or Path(predictor.path).parent / f"evaluation-{subject.title}")
+    out = Path(args.out or model.home / f"evaluation-{subject.title}")
     check_folder(out)
-    truth = truth_of(predictor, subject, args.seed)
-    score_there = predictor.scorer(args.prevalence)  # fails before the long work, if it does
-    examined = examine(predictor, subject, "Images")
-    probabilities = predictor.probabilities(examined.logits)
+    truth = truth_of(model, subject, args.seed)
+    if args.prevalence:  # fails before the long work, if it does
+        move = mover(args.prevalence, model.classes, model.checkpoint["prior"], model.path)
+    outputs = model.outputs(subject)
+    probabilities = outputs.probabilities
 
     # The order is that of metrics.json
     sources = subject.images.table["source"]
     metrics = {"within_source": within_source(probabilities, sources, *truth)}
     metrics |= evaluate_predictions(probabilities, *truth)
     metrics["warnings"] = [*subject.warnings, *metrics["warnings"]]
-    metrics |= cheats(predictor, subject, probabilities, truth)
-    metrics["probes"] = probes(predictor, subject, truth, examine)
+    metrics |= cheats(model, subject, probabilities, truth)
+    metrics["probes"] = probes(model, subject, truth)
     metrics["calibration"] = {
-        "temperature": predictor.checkpoint["temperature"],
+        "temperature": model.checkpoint["temperature"],
         **calibration(probabilities, truth.targets, truth.patients, truth.seed),
     }
-    thresholds = chosen_thresholds(predictor, subject, args.sensitivity)
+    thresholds = chosen_thresholds(model, subject, args.sensitivity)
     metrics["operating_points"] = (
         measure(probabilities, *truth[:3], thresholds) if thresholds else {}
     )
     metrics["subgroups"] = by_group(probabilities, subject.images.table, truth)
     metrics["prevalence"] = there = None
     if args.prevalence:
-        there = score_there(examined.logits)
+        there = move(probabilities)
         shares = shares_of(args.prevalence, truth.classes)
         rates = at_prevalence(there, *truth[:3], shares)
         metrics["prevalence"] = {"stated": args.prevalence, **rates}
-    metrics |= shortcuts(metrics, examined, sources, truth)
+    metrics |= shortcuts(metrics, outputs, sources, truth)
     table = predictions(subject.images.table, truth, probabilities, there)
 
     make_folder(out)
@@ -177,53 +192,45 @@ def main(args: argparse.Namespace) -> None:
     report = write_report(
         out,
         metrics,
-        record(predictor, subject, args.seed),
+        record(model, subject, args.seed),
         draw_all(metrics, probabilities, truth.targets, out),
-        gallery(table, gray, probabilities, examined.heat),
-        model_card(predictor.checkpoint, subject.about, metrics, subject.split),
+        gallery(table, gray, probabilities, outputs.heat),
+        model_card(model.card, model.checkpoint, subject.about, metrics, subject.split),
     )
     write_json(out / "metrics.json", metrics)  # last: where it is, the evaluation is whole
     print(summary(metrics))
     print(f"\nReport: {report}\n{NOTICE}")
 
 
-def open_subject(predictor: Predictor, place: Path, split: str | None, source: str) -> Subject:
+def open_model(args: argparse.Namespace) -> ModelUnderTest:
+    """The network of a checkpoint, or what is known of one that is elsewhere."""
+    place = Path(args.dataset or config.dataset)
+    if args.predictions:
+        return predictions_file(Path(args.predictions), place, args.split or "test", args.mapping)
+    if args.embeddings:
+        return linear_probe(Path(args.embeddings), place, args.mapping or config.mapping)
+    return open_network(args.checkpoint, args)
+
+
+def open_network(path: str, args: argparse.Namespace) -> ModelUnderTest:
+    return network(Predictor.load(path, args.device), args.batch_size, args.n_threads)
+
+
+def open_subject(model: ModelUnderTest, place: Path, split: str | None, source: str) -> Subject:
     """A split of a dataset folder or, without one, the films of `folder` or `table`."""
     bar = partial(tqdm, leave=False, disable=None, unit="img")
     if split is None:
-        return own_films(source, place, predictor.checkpoint, predictor.form, bar)
-    subject = dataset_split(place, split, predictor.checkpoint, predictor.form, bar)
+        return own_films(source, place, model.checkpoint, model.form, bar)
+    subject = dataset_split(place, split, model.checkpoint, model.form, bar)
     if not subject.own:
-        log.warning(
-            "%s: trained on another dataset; its patients may be in this split", predictor.path
-        )
+        text = "%s: trained on another or an unknown dataset; its patients may be in this split"
+        log.warning(text, model.path)
     return subject
 
 
-def truth_of(predictor: Predictor, subject: Subject, seed: int) -> Truth:
+def truth_of(model: ModelUnderTest, subject: Subject, seed: int) -> Truth:
     patients = subject.images.table["patient_id"].to_numpy()
-    return Truth(np.array(subject.images.targets), patients, predictor.classes, seed)
-
-
-def examine_images(
-    predictor: Predictor,
-    subject: Subject,
-    title: str,
-    change: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels,
-    *,
-    batch_size: int,
-    workers: int,
-) -> Examined:
-    """What the network makes of the images, each batch changed: arrays in the order of the table.
-
-    title: of the progress bar.
-    """
-    batches = in_order(len(subject.images), batch_size)
-    workers = workers if len(batches) > FEW_BATCHES else 0
-    pin = predictor.runtime.device.startswith("cuda")
-    loader = make_loader(subject.images, batches, workers, pin)
-    bar = tqdm(loader, title, unit="batch", leave=False, disable=None)
-    return predictor.examine(change(pixels) for pixels, _ in bar)
+    return Truth(np.array(subject.images.targets), patients, model.classes, seed)
 
 
 # ---- What metrics.json holds beside the scores ----
@@ -235,14 +242,14 @@ def overall(probabilities: np.ndarray, truth: Truth) -> dict:
 
 
 def cheats(
-    predictor: Predictor, subject: Subject, probabilities: np.ndarray, truth: Truth
+    model: ModelUnderTest, subject: Subject, probabilities: np.ndarray, truth: Truth
 ) -> dict[str, dict | None]:
     """What cheats score, and by how much the model is ahead; what pictures show of the source."""
     if subject.split is None:  # one source, and a file seldom says its view
         return {"cheats": {}, "source_in_pictures": None}
-    mapping, classes = predictor.checkpoint["mapping"], predictor.classes
+    mapping, classes = model.checkpoint["mapping"], model.classes
     train = read_split(subject.folder, "train")
-    train = train[train["label"].isin(mapping) & ~of_sources(train, left_out(predictor.checkpoint))]
+    train = train[train["label"].isin(mapping) & ~of_sources(train, left_out(model.checkpoint))]
     if train.empty:
         return {"cheats": {}, "source_in_pictures": None}
     train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
@@ -261,29 +268,24 @@ def cheats(
     return {"cheats": scored, "source_in_pictures": source_in_pictures(train, images)}
 
 
-def probes(
-    predictor: Predictor, subject: Subject, truth: Truth, examine: Callable[..., Examined]
-) -> dict[str, dict]:
+def probes(model: ModelUnderTest, subject: Subject, truth: Truth) -> dict[str, dict]:
     """What the model scores on the images with a part of each taken away."""
-    scored = {}
-    for name, probe in PROBES.items():
-        logits = examine(predictor, subject, name, probe.change).logits
-        scored[name] = {**overall(predictor.probabilities(logits), truth), "how": probe.how}
-    return scored
+    return {
+        name: {**overall(probabilities, truth), "how": PROBES[name].how}
+        for name, probabilities in model.probed(subject).items()
+    }
 
 
 def chosen_thresholds(
-    predictor: Predictor, subject: Subject, sensitivity: float
+    model: ModelUnderTest, subject: Subject, sensitivity: float
 ) -> Thresholds | None:
     """Of the model's own validation images; None without them, or where the subject is these."""
-    validation = predictor.checkpoint["validation"]
-    if validation is None:
-        log.warning("%s: no validation images in it; no operating points", predictor.path)
+    if model.validation is None:
+        log.warning("%s: no validation images in it; no operating points", model.path)
         return None
     if subject.own and subject.split == "val":
         return None
-    chosen_on = predictor.probabilities(validation["logits"])
-    return choose(chosen_on, np.array(validation["targets"]), sensitivity)
+    return choose(*model.validation, sensitivity)
 
 
 def by_group(probabilities: np.ndarray, table: pd.DataFrame, truth: Truth) -> dict[str, dict]:
@@ -296,16 +298,20 @@ def by_group(probabilities: np.ndarray, table: pd.DataFrame, truth: Truth) -> di
     return groups | {"age": dict(sorted(groups["age"].items()))}
 
 
-def shortcuts(metrics: dict, examined: Examined, sources: pd.Series, truth: Truth) -> dict:
+def shortcuts(metrics: dict, outputs: Outputs, sources: pd.Series, truth: Truth) -> dict:
     """Where the heat lies, what the features know, and what it all says of the model."""
-    grid = examined.heat.shape[1:]
-    heat = heat_outside_lungs(outside_box(examined.heat), grid, truth.patients, truth.seed)
-    known = source_in_features(examined.features, sources, *truth)
+    heat, known = None, {}
+    if outputs.heat is not None:
+        outside, grid = outside_box(outputs.heat), outputs.heat.shape[1:]
+        heat = heat_outside_lungs(outside, grid, truth.patients, truth.seed)
+    if outputs.features is not None:
+        known = source_in_features(outputs.features, sources, *truth)
+    found = {"probes": metrics["probes"], "heat maps": heat, "features": known}
     verdicts = judge(metrics, metrics["cheats"], metrics["probes"], heat, known)
     return {
         "heat_outside_lungs": heat,
         "source_in_features": known,
-        "headline": headline(metrics, verdicts),
+        "headline": headline(metrics, verdicts, [name for name in found if not found[name]]),
         "verdicts": [verdict.sentence for verdict in verdicts],
         "called_out": called_out(verdicts),
     }
@@ -330,22 +336,15 @@ def predictions(
     return table
 
 
-def record(predictor: Predictor, subject: Subject, seed: int) -> dict[str, str]:
+def record(model: ModelUnderTest, subject: Subject, seed: int) -> dict[str, str]:
     """What it takes to do it again."""
-    checkpoint, (height, width) = predictor.checkpoint, predictor.form.size
-    epoch = f", epoch {checkpoint['epoch']}" if checkpoint["epoch"] else ""
-    how = checkpoint.get("export")  # of an ONNX file
-    exported = {"Exported": f"from {how['checkpoint']}, in {how['precision']}"} if how else {}
     return {
-        "Checkpoint": f"{predictor.path} ({predictor.name.rpartition('@')[2]})",
-        **exported,
-        "Run": f"{checkpoint['config'].get('name')}{epoch}",
-        "Input": f"{width} x {height} pixels",
+        **model.record,
         "Images": f"{subject.folder}" + (f", split {subject.split}" if subject.split else ""),
-        "Trained on": f"dataset {checkpoint['fingerprint'] or 'unknown'}",
+        "Trained on": f"dataset {model.checkpoint['fingerprint'] or 'unknown'}",
         "Program": f"commit {commit() or 'unknown'}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-        "Machine": machine(predictor.runtime.device),
+        "Machine": machine(model.device),
         "Seed of the draws": str(seed),
         "Command": shlex.join(["python3", *sys.argv]),
     }
@@ -354,7 +353,7 @@ def record(predictor: Predictor, subject: Subject, seed: int) -> dict[str, str]:
 # ---- Two checkpoints ----
 
 
-Model = tuple[Predictor, Subject]  # each network has its own input size, so its own images
+Model = tuple[ModelUnderTest, Subject]  # each network has its own input size, so its own images
 
 
 def check_comparable(first: Model, second: Model) -> None:
@@ -373,18 +372,15 @@ def check_comparable(first: Model, second: Model) -> None:
         )
 
 
-def compare_checkpoints(
-    models: Sequence[Model], examine: Callable[..., Examined], seed: int, out: Path
-) -> None:
+def compare_models(models: Sequence[Model], seed: int, out: Path) -> None:
     """Prints whether the second, B, is better than A, and writes comparison.json."""
     truth, sources = truth_of(*models[0], seed), models[0][1].images.table["source"]
     comparison, probabilities = {}, []
-    for letter, (predictor, subject) in zip("AB", models, strict=True):
-        logits = examine(predictor, subject, letter).logits
-        probabilities.append(predictor.probabilities(logits))
+    for letter, (model, subject) in zip("AB", models, strict=True):
+        probabilities.append(model.outputs(subject).probabilities)
         within = within_source(probabilities[-1], sources, *truth)["macro_auroc"]
         scores = {"within_source_auroc": within, **overall(probabilities[-1], truth)}
-        comparison[letter] = {"checkpoint": predictor.path, **scores}
+        comparison[letter] = {"checkpoint": model.path, **scores}
     within = within_source_difference(*probabilities, sources, *truth[:2], seed)
     comparison |= compare(*probabilities, *truth)
     comparison["difference"] = {"within_source_auroc": within, **comparison["difference"]}

@@ -3,6 +3,7 @@
 python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all pairs, in one table
 python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
 python3 -m benchmarks recipes --dataset DIR                         scores of recipes; takes hours
+python3 -m benchmarks covidx DIR                                    what lists of COVIDx give away
 """
 
 import argparse
@@ -74,7 +75,13 @@ def arguments() -> argparse.Namespace:
         "--results", type=Path, default=Path("benchmarks/recipes/recipes.csv"), metavar="FILE",
         help="table of finished runs; a run that has a line there is not repeated",
     )  # fmt: skip
+    covidx = kinds.add_parser("covidx", help="COVIDX.md: what the label files of COVIDx give away")
+    files = "with label files of COVIDx, or with folders of them"
+    covidx.add_argument("folders", nargs="*", type=Path, metavar="DIR", help=files)
+    covidx.add_argument("--sample", action="store_true", help="the lists that the tests draw")
     for name, kind in kinds.choices.items():
+        if name == "covidx":
+            continue
         if name not in ("step", "predict", "recipes"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
@@ -90,12 +97,19 @@ def arguments() -> argparse.Namespace:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
     if args.benchmark == "recipes" and args.folds and len(args.seeds) > 3:
         chosen.error(f"--seeds: found {len(args.seeds)}; expected one for each of the three folds")
+    if args.benchmark == "covidx" and bool(args.folders) == args.sample:
+        chosen.error("expected folders with label files of COVIDx, or else --sample")
     if args.benchmark in ("predict", "all"):
         demand(chosen, args, ("images",), 2)
     return args
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.benchmark == "covidx":
+        from benchmarks.covidx.text import text
+
+        print(text(args), end="")
+        return
     from benchmarks.table import show
 
     names = PAIRS if args.benchmark == "all" else [args.benchmark]

@@ -16,6 +16,7 @@ from torchvision.datasets import VisionDataset
 from data.augmentation import Augmentation
 from data.dataset_folder import read_about, read_split
 from data.decoded_cache import decode_once
+from data.images.radiograph import read_radiograph
 from data.sampling import Draw
 from data.transforms import InputFormat
 from util.class_names import check_mapping
@@ -26,7 +27,7 @@ Keep = Callable[[pd.DataFrame], pd.Series]  # of a split's metadata which rows a
 log = logging.getLogger(__name__)
 
 
-class RadiographDataset(VisionDataset):
+class StoredDataset(VisionDataset):
     """The images of one split whose label the mapping knows, as (pixels, class index) pairs.
 
         root/
@@ -34,14 +35,39 @@ class RadiographDataset(VisionDataset):
           train_metadata.csv
           train/covid-chestxray-00001.png ...
 
-    Pixels are (C, H, W) uint8 of the size of `form`, or of the augmentation where it has one. They
-    come from one array that all processes share (data.decoded_cache); `progress` wraps the images
-    when that is made. InputFormat.normalise makes the network's input of them.
+    Pixels are (1, H, W) uint8 as they lie there; each image is read when it is asked for.
 
     mapping: label -> class index; several labels may share one. Rows with another label are not
     used: `unused` counts them by label. keep: which rows may be used at all; None: all. `table`
     holds the metadata of the used rows, `targets` their class indices, both in the order of the
     items.
+    """
+
+    def __init__(
+        self, root: str | Path, split: str, mapping: dict[str, int], keep: Keep | None = None
+    ):
+        super().__init__(root)
+        self._folder = Path(root) / split
+        table, kept, used = _read_used(Path(root), split, mapping, keep)
+        self.table = table[used].reset_index(drop=True)
+        self.unused = Counter(table["label"][kept & ~used])
+        self.targets = [mapping[label] for label in self.table["label"]]
+        self._names, self._rows = list(table["filename"]), np.flatnonzero(used)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = read_radiograph(self._folder / self.table["filename"][index], "L")
+        return torch.from_numpy(np.array(image)[None]), self.targets[index]
+
+
+class RadiographDataset(StoredDataset):
+    """The same at the size at which a network takes them.
+
+    Pixels are (C, H, W) uint8 of the size of `form`, or of the augmentation where it has one. They
+    come from one array that all processes share (data.decoded_cache); `progress` wraps the images
+    when that is made. InputFormat.normalise makes the network's input of them.
 
     An item is asked for by its index, or by a Draw of data.sampling, which also says what the
     augmentation is drawn from.
@@ -60,15 +86,9 @@ class RadiographDataset(VisionDataset):
         progress: Callable[[Iterable], Iterable] = iter,
         keep: Keep | None = None,
     ):
-        super().__init__(root)
-        folder = Path(root)
-        table, kept, used = _read_used(folder, split, mapping, keep)
-        self.table = table[used].reset_index(drop=True)
-        self.unused = Counter(table["label"][kept & ~used])
-        self.targets = [mapping[label] for label in self.table["label"]]
+        super().__init__(root, split, mapping, keep)
         self.augmentation = augmentation
-        self._rows = np.flatnonzero(used)
-        self._decode = partial(decode_once, folder, split, list(table["filename"]), form)
+        self._decode = partial(decode_once, Path(root), split, self._names, form)
         self._file = self._decode(progress)
 
     @cached_property
@@ -81,9 +101,6 @@ class RadiographDataset(VisionDataset):
     def __getstate__(self) -> dict:
         """A process that gets the dataset opens the array itself: pickled, it would be a copy."""
         return {name: value for name, value in vars(self).items() if name != "_pixels"}
-
-    def __len__(self) -> int:
-        return len(self.table)
 
     def __getitem__(self, item: int | Draw) -> tuple[Tensor, int]:
         pixels, targets = self.__getitems__([item])

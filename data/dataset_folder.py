@@ -164,7 +164,12 @@ def read_table(folder: Path, split: str) -> pd.DataFrame:
     path = folder / f"{split}_metadata.csv"
     if not path.exists():
         raise FileNotFoundError(f"{folder}: no {path.name}; run generate_dataset.py again")
-    text, separator = read_table_text(path, COLUMNS)
+    return read_frame(path, COLUMNS)
+
+
+def read_frame(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of a CSV file, all columns as text; ValueError if it lacks one of `columns`."""
+    text, separator = read_table_text(path, columns)
     try:
         table = pd.read_csv(
             io.StringIO(text, newline=""), sep=separator, dtype=str, keep_default_na=False
@@ -172,9 +177,9 @@ def read_table(folder: Path, split: str) -> pd.DataFrame:
     except ValueError as error:  # pandas' parser and encoding errors, an empty file
         reason = " ".join(str(error).split())  # pandas' messages end with a line break
         raise ValueError(f"{path}: {reason}; expected a CSV with a header") from None
-    missing = [name for name in COLUMNS if name not in table]
+    missing = [name for name in columns if name not in table]
     if missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}")
+        raise ValueError(f"{path}: no column {', '.join(missing)}; expected {', '.join(columns)}")
     return table
 
 

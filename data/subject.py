@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.dataset import RadiographDataset
+from data.dataset import RadiographDataset, StoredDataset
 from data.dataset_folder import read_about
 from data.left_out import LeftOutDataset
 from data.raw_dataset import RawDataset
@@ -28,7 +28,7 @@ TOO_GOOD = {
 class Subject:
     """Images, and what is known of where they come from."""
 
-    images: RadiographDataset | LeftOutDataset | RawDataset
+    images: StoredDataset | LeftOutDataset | RawDataset
     folder: Path
     title: str  # names the folder of the results: each set of images has its own
     split: str | None = None  # of a dataset, or LEFT_OUT; None for a user's own films
@@ -45,11 +45,12 @@ def dataset_split(
     folder: Path,
     split: str,
     checkpoint: Mapping[str, Any],
-    form: InputFormat,
+    form: InputFormat | None,
     progress: Callable[[Iterable], Iterable],
 ) -> Subject:
-    """split: also LEFT_OUT. checkpoint: has `mapping`, `fingerprint` and `config`. progress: wraps
-    the images that are read. ValueError for LEFT_OUT where nothing was, or not of this dataset.
+    """split: also LEFT_OUT. checkpoint: has `mapping`, `fingerprint` and `config`. form: None for a
+    model that is not shown the images. progress: wraps the images that are read. ValueError for
+    LEFT_OUT where nothing was, or not of this dataset.
     """
     about = read_about(folder)
     own, mapping = checkpoint["fingerprint"] == about["fingerprint"], checkpoint["mapping"]
@@ -61,8 +62,10 @@ def dataset_split(
             raise ValueError(f"{folder}: found {found}; expected train, val or test as --split")
         images = LeftOutDataset(folder, names, mapping, form, progress)
         title += f"-{'-'.join(names)}"
-    else:
+    elif form:
         images = RadiographDataset(folder, split, mapping, form, None, progress)
+    else:
+        images = StoredDataset(folder, split, mapping)
     _log_classes(images, mapping)
     return Subject(images, folder, title, split, about, own)
 
@@ -93,7 +96,7 @@ def own_films(
     return Subject(images, place, f"{source}-{place.resolve().stem}")
 
 
-def _log_classes(images: RadiographDataset | RawDataset, mapping: Mapping[str, int]) -> None:
+def _log_classes(images: StoredDataset | RawDataset, mapping: Mapping[str, int]) -> None:
     """Labels that the model does not know, and classes of the model without an image."""
     for label, number in images.unused.items():
         log.info("%s: not a class of the model, %s", label, counted(number, "image"))

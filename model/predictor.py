@@ -16,7 +16,7 @@ from model.doubts import Limits
 from model.runtime import Examined, Runtime
 from util.class_names import class_names
 from util.files import model_file, short_hash
-from util.metrics.probabilities import shares_of, tempered, to_prevalence
+from util.metrics.probabilities import mover, tempered
 
 # The package that a file needs -> what the file is, and what helps where the package is missing.
 NEEDED = {
@@ -96,7 +96,5 @@ class Predictor:
         """
         if not prevalence:
             return self.probabilities
-        shares, prior = shares_of(prevalence, self.classes), self.checkpoint["prior"]
-        if not prior:
-            raise ValueError(f"{self.path}: no prior in it to start from; leave --prevalence out")
-        return lambda logits: to_prevalence(self.probabilities(logits), prior, shares)
+        move = mover(prevalence, self.classes, self.checkpoint["prior"], self.path)
+        return lambda logits: move(self.probabilities(logits))

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -110,31 +111,32 @@ def script(capsys):
 
 @pytest.fixture
 def make_dataset(tmp_path):
+    """`write_dataset` in the test's own folder."""
+    return partial(write_dataset, tmp_path)
+
+
+def write_dataset(place, *images, name="small", duplicates=()):
     """Makes a finished dataset folder, 16 px, of these images: (label, split), and the source and
     the patient if wanted; without them one patient each. duplicates: as in dataset.json."""
-
-    def make(*images, name="small", duplicates=()):
-        (tmp_path / "raw").mkdir(exist_ok=True)
-        records = []
-        for row, (label, _, *more) in enumerate(images, start=1):
-            source, patient = more or ("source", f"source:{row}")
-            path = tmp_path / "raw" / f"{row}.png"
-            scan = np.random.default_rng(row).integers(0, 256, (16, 16), np.uint8)
-            Image.fromarray(scan).save(path)
-            records.append(Record(source, row, path, label, patient, label, path.name))
-        with staging(tmp_path / name) as folder:
-            (folder / "images").mkdir()
-            kept = list(prepare(records, folder / "images", Preparation(16), 0))
-            splits = [image[1] for image in images]
-            fingerprint = write_tables(folder, folder / "images", kept, splits, [])
-            (folder / "images").rmdir()
-            about = {
-                "arguments": asdict(Preparation(16)),
-                "labels": sorted({image[0] for image in images}),
-                "fingerprint": fingerprint,
-                "duplicates": duplicates,
-            }
-            write_json(folder / "dataset.json", about)
-        return tmp_path / name
-
-    return make
+    (place / "raw").mkdir(exist_ok=True)
+    records = []
+    for row, (label, _, *more) in enumerate(images, start=1):
+        source, patient = more or ("source", f"source:{row}")
+        path = place / "raw" / f"{row}.png"
+        scan = np.random.default_rng(row).integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(scan).save(path)
+        records.append(Record(source, row, path, label, patient, label, path.name))
+    with staging(place / name) as folder:
+        (folder / "images").mkdir()
+        kept = list(prepare(records, folder / "images", Preparation(16), 0))
+        splits = [image[1] for image in images]
+        fingerprint = write_tables(folder, folder / "images", kept, splits, [])
+        (folder / "images").rmdir()
+        about = {
+            "arguments": asdict(Preparation(16)),
+            "labels": sorted({image[0] for image in images}),
+            "fingerprint": fingerprint,
+            "duplicates": duplicates,
+        }
+        write_json(folder / "dataset.json", about)
+    return place / name

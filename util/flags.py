@@ -100,6 +100,17 @@ def add_prevalence(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mapping(parser: argparse.ArgumentParser) -> None:
+    """--mapping normal=0 COVID-19=1, a dict or None; `check_mapping` checks it."""
+    parser.add_argument(
+        "--mapping",
+        action=_Store,
+        **_takes(dict[str, int]) | {"metavar": "LABEL=CLASS"},
+        help="which label is which column p(...) of --predictions, from 0; without it their names"
+        " say it. With --embeddings the classes of the probe; without it those of config.py",
+    )
+
+
 def demand(
     parser: argparse.ArgumentParser,
     namespace: argparse.Namespace,

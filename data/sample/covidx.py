@@ -86,15 +86,22 @@ VERSIONS = {
 
 def write(folder: Path, seed: int, version: str, size: int) -> None:
     """Write the label files of one of VERSIONS and the images that they name, by split."""
+    write_lists(folder, version)
     for table, lines in VERSIONS[version].items():
         images = folder / table.removesuffix(".txt").split("_")[0]
-        images.mkdir(parents=True, exist_ok=True)
-        (folder / table).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        images.mkdir(exist_ok=True)
         for line in lines:
             name, label = _file_and_label(line)
             pixels = draw_phantom(label, generator(seed, "covidx", version, name), size)
             kind = "PNG" if name.endswith(".png") else "JPEG"
             (images / name).write_bytes(encode(Image.fromarray(pixels), kind))
+
+
+def write_lists(folder: Path, version: str) -> None:
+    """Write the label files without the images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table, lines in VERSIONS[version].items():
+        (folder / table).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _file_and_label(line: str) -> tuple[str, str]:

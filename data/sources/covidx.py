@@ -39,6 +39,7 @@ LABEL_OF = {  # beside those that `clean_label` knows
     "positive": "positive",
 }
 SPELLINGS = {"rnsa": "rsna"}
+LABEL_FILE = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
 SOURCE = re.compile(r"[a-zA-Z]\w{0,30}")
 
 log = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ def parse(text: str) -> Line | None:
 
 def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     """One record per image, bound to its own split, and every other line."""
-    tables = _label_files(folder)
+    tables = _of_one_version(folder)
     images = {split: require(folder, split, "COVIDx") for split in tables}
-    texts = [(split, text) for split, table in tables.items() for text in _lines(table)]
+    texts = [(split, text) for split, table in tables.items() for text in texts_of(table)]
     rows, dropped = [], []
     for number, (split, text) in enumerate(texts, start=1):
         if line := parse(text):
@@ -82,8 +83,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         else:
             reason = Mismatch(f"'{text}' is not: patient, file, class")
             dropped.append(Dropped(NAME, number, tables[split].name, "", reason))
-    ids = _nih_ids([line for *_, line in rows], folder)
-    patients = join_patients(ids, [file for *_, file, _ in rows])
+    patients = patients_of([line for *_, line in rows], folder)
     labels = defaultdict(set)
     for _, _, file, line in rows:
         labels[file].add(label_of(line.finding))
@@ -118,8 +118,9 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     return records, dropped
 
 
-def _nih_ids(lines: list[Line], folder: Path) -> list[str]:
-    """The patient of each line; for the RSNA part, whose ids name images, the NIH patient."""
+def patients_of(lines: list[Line], folder: Path) -> list[str]:
+    """The patient of each line of one version; for the RSNA part, whose ids name images, the NIH
+    patient if `folder` has RSNA's mapping. Ids that share a file are one patient."""
     nih = nih_patients(folder / MAPPING)
     ids = join_equal_numbers([line.patient for line in lines], str(folder))
     unknown = sum(line.source == "rsna" and line.patient not in nih for line in lines)
@@ -129,28 +130,39 @@ def _nih_ids(lines: list[Line], folder: Path) -> list[str]:
             " be in two splits. Put %s into %s",
             counted(unknown, "line"), MAPPING, folder,
         )  # fmt: skip
-    return [nih.get(name, name) for name in ids]
+    return join_patients([nih.get(name, name) for name in ids], [line.file for line in lines])
 
 
-def _label_files(folder: Path) -> dict[str, Path]:
-    """The label file of each split that has one; they are of one version."""
+def label_files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Version, as the files name it -> split -> its label file; Kaggle's train.txt names none."""
+    versions = defaultdict(dict)
+    for path in sorted(folder.iterdir()):
+        if match := LABEL_FILE.fullmatch(path.name):
+            versions[match[2].strip("_")][match[1]] = path
+    return {
+        version: {split: tables[split] for split in SPLITS if split in tables}
+        for version, tables in versions.items()
+    }
+
+
+def _of_one_version(folder: Path) -> dict[str, Path]:
+    """The label file of each split that has one."""
     require_folder(folder, "expected the download of COVIDx")
-    pattern = re.compile(r"(train|val|test)(|_split.*|_COVIDx.*)\.txt")
-    tables = [match for path in sorted(folder.iterdir()) if (match := pattern.fullmatch(path.name))]
-    if not tables:
+    versions = label_files(folder)
+    if not versions:
         raise FileNotFoundError(
             f"{folder}: found {contents(folder)}; expected label files such as train.txt and"
             " test.txt, or train_COVIDx9A.txt and test_COVIDx9A.txt. Give their folder"
         )
-    if len({match[2] for match in tables}) > 1:
-        several = ", ".join(match[0] for match in tables)
+    if len(versions) > 1:
+        several = ", ".join(sorted(p.name for tables in versions.values() for p in tables.values()))
         raise ValueError(
             f"{folder}: found {several}; expected the label files of one version. Move the others"
             " away"
         )
-    table_of = {match[1]: folder / match[0] for match in tables}
-    return {split: table_of[split] for split in SPLITS if split in table_of}
+    return next(iter(versions.values()))
 
 
-def _lines(path: Path) -> list[str]:
+def texts_of(path: Path) -> list[str]:
+    """The lines of a label file that are not blank."""
     return [line for line in re.split(r"[\r\n]+", read_text(path)) if line.strip()]

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from data import loader as loader_module
 from data.augmentation import Augmentation
-from data.dataset import RadiographDataset, load_splits, read_some
+from data.dataset import RadiographDataset, StoredDataset, load_splits, read_some
+from data.dataset_folder import read_split
 from data.images.preparation import Preparation
 from data.loader import make_loader
 from data.sampling import Draw, EpochBatches, in_order
@@ -52,6 +54,19 @@ def test_items_are_the_images_of_the_split_with_their_class_in_the_order_of_the_
         scan = np.random.default_rng(row + 1).integers(0, 256, (16, 16), np.uint8)  # make_dataset's
         np.testing.assert_array_equal(pixels, scan[None])
         assert target == dataset.targets[row]
+
+
+def test_stored_images_are_those_of_the_folder_and_nothing_is_written(folder):
+    images = StoredDataset(folder, "train", {"normal": 1, "COVID-19": 0})
+    table = read_split(folder, "train")
+    assert list(images.table["filename"]) == list(table["filename"][table["label"] != "pneumonia"])
+    assert images.targets == [1, 0, 1]
+    assert images.unused == {"pneumonia": 2}
+    pixels, target = images[1]
+    stored = Image.open(folder / "train" / images.table["filename"][1])
+    assert (pixels.numpy()[0] == np.asarray(stored)).all()
+    assert (pixels.dtype, target) == (torch.uint8, 0)
+    assert not (folder / "decoded").exists()
 
 
 def test_images_come_at_the_networks_size_and_colour(folder):

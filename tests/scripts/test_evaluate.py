@@ -310,6 +310,62 @@ def test_operating_points_are_chosen_on_the_models_own_validation(
     assert own["operating_points"] == {}  # they would be measured where they were chosen
 
 
+# Of metrics.json what takes the network, or says in words what came of that.
+OF_NETWORK = {
+    "probes", "heat_outside_lungs", "source_in_features", "headline", "verdicts", "called_out",
+}  # fmt: skip
+
+
+def test_the_report_comes_again_from_the_predictions_to_the_last_digit(
+    evaluated, validated, dataset, tmp_path
+):
+    metrics, _, _ = evaluated(validated, "--out", tmp_path / "test")
+    evaluated(validated, "--split", "val", "--out", tmp_path / "val")
+    ours, validation = (tmp_path / s / "predictions.csv" for s in ("test", "val"))
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text(ours.read_text() + validation.read_text().partition("\n")[2])
+    found, _, printed = evaluated(f"--predictions={theirs}", "--dataset", dataset)
+    again = tmp_path / "theirs" / "evaluation-test-of-set"
+    assert (again / "predictions.csv").read_bytes() == ours.read_bytes()
+    assert list(found) == list(metrics)
+    assert (found["calibration"].pop("temperature"), metrics["calibration"].pop("temperature")) == (
+        None,
+        0.2,
+    )
+    for name, point in metrics["operating_points"].items():  # chosen on logits in float32
+        threshold = found["operating_points"][name].pop("threshold")
+        assert threshold == pytest.approx(point.pop("threshold"), abs=1e-5)
+    for name in found.keys() - OF_NETWORK:
+        assert found[name] == metrics[name], name
+    assert set(found["verdicts"]) < set(metrics["verdicts"])
+    assert found["headline"] == {
+        "state": "not tested",
+        "sentence": "Shortcuts could not be tested: the network itself is not here. Left out:"
+        " probes, heat maps, features.",
+    }
+    assert found["headline"]["sentence"] in printed
+    report = (again / "report.html").read_text()
+    for title in ("Probes", "Heat outside the lungs", "The source in the features"):
+        assert f"<h2>{title}</h2>" not in report
+    assert "not a medical device" in report
+
+
+def test_embeddings_are_evaluated_by_a_linear_probe_beside_the_cheats(evaluated, dataset, tmp_path):
+    tables = [pd.read_csv(dataset / f"{s}_metadata.csv") for s in ("train", "val", "test")]
+    table = pd.concat(tables)
+    known = pd.get_dummies(table["label"]).to_numpy(float)  # nothing is easier
+    np.savez(tmp_path / "easy.npz", filenames=table["filename"].to_numpy(str), embeddings=known)
+    metrics, rows, _ = evaluated(f"--embeddings={tmp_path / 'easy.npz'}", "--dataset", dataset)
+    assert metrics["accuracy"]["value"] == metrics["within_source"]["macro_auroc"]["value"] == 1
+    assert list(rows["filename"]) == list(tables[2]["filename"])
+    assert list(metrics["cheats"]) == [f"the {name} alone" for name in CHEATS]
+    assert set(metrics["operating_points"]) == set(CLASSES)
+    assert set(metrics["source_in_features"]) == set(CLASSES)
+    assert (metrics["probes"], metrics["heat_outside_lungs"]) == ({}, None)
+    report = (tmp_path / "easy" / "evaluation-test" / "report.md").read_text()
+    assert "within-source AUROC on val" in report
+
+
 def test_a_class_that_validation_did_not_have_has_no_threshold(evaluated, validated):
     seen = torch.load(validated, weights_only=True)["validation"]
     change(validated, validation={name: values[:1] for name, values in seen.items()})
@@ -433,7 +489,7 @@ def test_a_dataset_that_the_checkpoint_was_not_trained_on_is_said(
 ):
     other = another(dataset, tmp_path / "other")
     script(evaluate, checkpoint, "--dataset", other, "--n-threads", 0)
-    assert "trained on another dataset" in caplog.text
+    assert "trained on another or an unknown dataset" in caplog.text
     # Beside the report of its own test split, not over it.
     assert (checkpoint.parent / "evaluation-test-of-other/metrics.json").exists()
 
@@ -460,11 +516,35 @@ def test_a_checkpoint_of_another_network_says_what_does_not_fit(script, checkpoi
         (("other.pth", "--sensitivity", "0.9"), "--sensitivity: found two checkpoints"),
         (("other.pth", "--prevalence", "normal=1"), "--prevalence: found two checkpoints"),
         (("--folder", "mine", "--split", "val"), "--split: found --folder, which has none"),
+        (("--mapping", "normal=0"), "--mapping: found a checkpoint, which has its own"),
+        (("--predictions", "p.csv"), "--predictions: not allowed with argument CHECKPOINT"),
     ],
 )
 def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message):
     with pytest.raises(SystemExit) as stop:
         script(evaluate, "best.pth", *words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "one of the arguments CHECKPOINT --predictions --embeddings is required"),
+        (("--predictions", "p.csv", "--embeddings", "e.npz"), "--embeddings: not allowed with"),
+        (("--predictions", "p.csv", "--table", "t.csv"), "--table: found --predictions, which go"),
+        (("--embeddings", "e.npz", "--folder", "mine"), "--folder: found --embeddings, which go"),
+        (
+            ("--embeddings", "e.npz", "--split", "val"),
+            "--split: found val; --embeddings are tested",
+        ),
+    ],
+)
+def test_what_does_not_go_with_the_file_of_a_model_that_is_elsewhere(
+    script, capsys, words, message
+):
+    with pytest.raises(SystemExit) as stop:
+        script(evaluate, *words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 

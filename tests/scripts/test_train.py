@@ -93,7 +93,7 @@ def test_too_few_images_within_sources_choose_no_best(fit, dataset, tmp_path, ca
     table = pd.read_csv(other / "val_metadata.csv", dtype=str, keep_default_na=False)
     table.assign(source=table["label"]).to_csv(other / "val_metadata.csv", index=False)
     folder = fit("a", "--epochs", 1, "--dataset", other, "--choose", "within_source_auroc")
-    text = "--choose within_source_auroc: found too little in validation, where no source has two"
+    text = "within_source_auroc: found too little in validation, where no source has two"
     assert text in caplog.text
     assert load_checkpoint(folder / "best.pth")["chosen_by"] == "macro_auroc"
     assert pd.read_csv(folder / "history.csv")["val_within_source_auroc"].isna().all()

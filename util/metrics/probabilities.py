@@ -1,6 +1,6 @@
 """From a network's logits to the probabilities that are shown. No SciPy: it starts slowly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,20 @@ def to_prevalence(
     whole = scaled.sum(1, keepdims=True)
     # An image that is surely of a class the population has not: all that is left is the prevalence.
     return np.divide(scaled, whole, out=np.tile(prevalence, (len(scaled), 1)), where=whole > 0)
+
+
+def mover(
+    stated: Mapping[str, float], classes: Sequence[str], prior: Sequence[float] | None, where: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What moves probabilities (n, K) from the mixture of the training to that of --prevalence.
+
+    ValueError for shares that do not fit the classes, and without the prior of the training;
+    where: of which file, for the message.
+    """
+    shares = shares_of(stated, classes)
+    if not prior:
+        raise ValueError(f"{where}: no prior in it to start from; leave --prevalence out")
+    return lambda probabilities: to_prevalence(probabilities, prior, shares)
 
 
 def check_shares(shares: Sequence[float], n_classes: int, name: str) -> np.ndarray:

@@ -17,6 +17,7 @@ LIMITS = (
 )
 ONE_PASS = "one network, which sees each image once"
 SIX_PASSES = "one network; mean over an image, its mirror image and four small shifts of it"
+INTENDED_USE = "Research. Not a medical device; not to diagnose or treat anyone."
 MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
@@ -46,7 +47,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
         "Trained with": join(checkpoint["versions"].items()),
-        "Intended use": "Research. Not a medical device; not to diagnose or treat anyone.",
+        "Intended use": INTENDED_USE,
     }
     return {name: value or "not in the checkpoint" for name, value in facts.items()}
 

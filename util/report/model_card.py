@@ -8,7 +8,7 @@ Radiology: Artificial Intelligence 2:e200029. The numbers of the items are those
 
 from collections.abc import Mapping
 
-from util.report.facts import count_table, data_facts, join, limits, model_facts, people_table
+from util.report.facts import count_table, data_facts, join, limits, people_table
 from util.report.parts import interval, text
 from util.words import counted
 
@@ -26,12 +26,18 @@ TITLES = {
 
 
 def model_card(
-    checkpoint: Mapping, about: Mapping | None, metrics: Mapping, split: str | None
+    model: Mapping[str, str],
+    checkpoint: Mapping,
+    about: Mapping | None,
+    metrics: Mapping,
+    split: str | None,
 ) -> dict:
     """The card for `util.report.write.write_report`, ready for JSON.
 
-    `checkpoint` is a `Predictor`'s, `about` dataset.json of the images that were evaluated and
-    `split` its part, both None for a user's own folder, `metrics` what metrics.json holds.
+    `model` are names and values of it, of `model_facts` for a network. Of its `checkpoint` the
+    mapping, the fingerprint and the config count. `about` is dataset.json of the images that were
+    evaluated and `split` its part, both None for a user's own folder, `metrics` what metrics.json
+    holds.
 
     Returns `model` and `data`, name -> value; `counts` and `people`, tables of images as {"head":
     names, "rows": lists}; `claim`, the answered items as {"item", "what", "answer"}; `limits`,
@@ -49,7 +55,7 @@ def model_card(
         **_where_tested(checkpoint, about, split),
     }
     return {
-        "model": {"Scores here": _scores(metrics), **model_facts(checkpoint)},
+        "model": {"Scores here": _scores(metrics), **model},
         "data": data_facts(about),
         "counts": count_table(about),
         "people": people_table(about),

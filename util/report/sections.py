@@ -58,15 +58,18 @@ HOW = {
     "false. Every other section is of the images as they are.",
     "Subgroups": "Subgroups hold other mixtures of classes, so that a difference may be the "
     "mixture's. The line is the accuracy of all images; macro F1 is over the classes that occur.",
-    "Worst mistakes": "Wrongly named, the surest first; beside each image what spoke for the class "
-    "that it was given, the brighter the more, each on a scale of its own",
+    "Worst mistakes": "Wrongly named, the surest first",
     "Data set": "How many images of whom are in it, and what was left out.",
-    "Model card": "What the checkpoint says of itself, and how it did here.",
+    "Model card": "What the model's file says of it, and how it did here.",
     "CLAIM": "Items of the Checklist for Artificial Intelligence in Medical Imaging (2024 update) "
     "that the files of the run answer beyond the sections above; a paper has to answer the others.",
     "Limits": "What no number here can tell.",
     "Record": "What it takes to do it again.",
 }
+MAPS = (
+    "; beside each image what spoke for the class that it was given, the brighter the more, each on"
+    " a scale of its own. Each map is smoothed from {} x {} cells"
+)
 FIGURES = ("confusion_matrix", *CURVES, "reliability", "subgroups")
 
 
@@ -77,13 +80,21 @@ def sections(
     mistakes: Sequence[Figure],
     card: Mapping,
 ) -> list[Section]:
-    """All of them, in order. The arguments are those of `util.report.write.write_report`."""
+    """All of them, in order. The arguments are those of `util.report.write.write_report`.
+
+    What takes a network is left out where metrics have it empty; their headline says so.
+    """
     parts = [_within_source(metrics), _together(metrics), _by_class(metrics)]
-    parts += [_confusion(metrics, plots), _curves(metrics, plots), _probes(metrics), _heat(metrics)]
+    parts += [_confusion(metrics, plots), _curves(metrics, plots)]
+    if metrics["probes"]:
+        parts.append(_probes(metrics))
+    if metrics["heat_outside_lungs"]:
+        parts.append(_heat(metrics["heat_outside_lungs"]))
     if metrics["source_in_pictures"]:
         parts.append(_source_in_pictures(metrics["source_in_pictures"]))
-    parts += [_source_in_features(metrics), _calibration(metrics, plots)]
-    parts += [_operating_points(metrics)]
+    if metrics["source_in_features"]:
+        parts.append(_source_in_features(metrics))
+    parts += [_calibration(metrics, plots), _operating_points(metrics)]
     if metrics["prevalence"]:
         parts.append(_prevalence(metrics["prevalence"]))
     parts += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
@@ -180,8 +191,7 @@ def _probes(metrics: Mapping) -> Section:
     return _section("Probes", [Table(head, rows, True, "readings")])
 
 
-def _heat(metrics: Mapping) -> Section:
-    heat = metrics["heat_outside_lungs"]
+def _heat(heat: Mapping) -> Section:
     rows = [
         Row("Heat outside the lungs", [heat], "model"),
         Row("The image outside the lungs", [heat["box_outside"]]),
@@ -215,8 +225,9 @@ def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
         Row("Expected calibration error", [error], "model"),
         Row("What only chance would show", [float(calibration["expected_by_chance"])]),
         Row("Brier score (0 is best, 2 worst)", [brier]),
-        Row("Temperature", [float(calibration["temperature"])]),
     ]
+    if calibration["temperature"]:
+        rows.append(Row("Temperature", [float(calibration["temperature"])]))
     bins = [
         Row(f"{b['low']:.2f} to {b['high']:.2f}", [b["images"], b["confidence"], b["accuracy"]])
         for b in calibration["bins"]
@@ -261,9 +272,9 @@ def _subgroups(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 def _mistakes(metrics: Mapping, figures: Sequence[Figure]) -> Section:
     notes = () if figures else [("", "There are none to show.")]
-    rows, columns = metrics["heat_outside_lungs"]["grid"]
-    how = f"{HOW['Worst mistakes']}. Each map is smoothed from {rows} x {columns} cells."
-    return Section("Worst mistakes", how, (), figures, notes, kind="gallery")
+    heat, how = metrics["heat_outside_lungs"], HOW["Worst mistakes"]
+    how += MAPS.format(*heat["grid"]) if heat else ""
+    return Section("Worst mistakes", f"{how}.", (), figures, notes, kind="gallery")
 
 
 # ---- What it was measured on and with ----

@@ -40,7 +40,7 @@ def write_report(
     if unknown := set(plots) - set(FIGURES):
         raise ValueError(f"plots: found {min(unknown)}; expected some of {', '.join(FIGURES)}.")
     folder = Path(folder)
-    mistakes = _write_gallery(folder, gallery)
+    mistakes = _write_gallery(folder, gallery, metrics["heat_outside_lungs"] is not None)
     content = {
         "metrics": metrics,
         "headlines": headlines(metrics),
@@ -71,7 +71,7 @@ def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Pa
     return path
 
 
-def _write_gallery(folder: Path, gallery: Sequence[Mapping]) -> list[Figure]:
+def _write_gallery(folder: Path, gallery: Sequence[Mapping], with_maps: bool) -> list[Figure]:
     """One PNG for each mistake, numbered; those of an earlier report go."""
     for old in (folder / GALLERY).glob("[0-9][0-9]-*.png"):
         old.unlink()
@@ -84,7 +84,8 @@ def _write_gallery(folder: Path, gallery: Sequence[Mapping]) -> list[Figure]:
             temporary.write_bytes(mistake["image"])
         named = f"{mistake['predicted']} with {text(mistake['probability'])}, is {mistake['truth']}"
         whose = ", ".join((mistake["file"], mistake["source"], mistake["view"] or "unknown view"))
-        alt = f"Radiograph {mistake['file']}, and beside it the same under its heat map"
+        alt = f"Radiograph {mistake['file']}"
+        alt += ", and beside it the same under its heat map" if with_maps else ""
         figures.append(Figure(path, f"Named {named}. {whose}", alt))
     return figures
 

@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    metrics: dict, cheats: dict, probes: dict, heat: dict, source_in_features: dict
+    metrics: dict, cheats: dict, probes: dict, heat: dict | None, source_in_features: dict
 ) -> list[Verdict]:
     """A verdict of each probe in the order of their weight.
 
@@ -44,11 +44,12 @@ def judge(
     second what the model has more of each of LEADS, paired by patient as in `compare`.
     heat: of `heat_outside_lungs`. source_in_features: of linear_probe.py. Each number is
     {"value", "low", "high"}. Of a model that is not shown to know a class nothing is taken away,
-    so that the three probes have no verdict.
+    so that the three probes have no verdict. Without the network there are no probes, no heat and
+    perhaps no features.
     """
     verdicts = [*(_cheat(name, scores) for name, scores in cheats.items()), _heat(heat)]
     verdicts += [_features(name, scores) for name, scores in source_in_features.items()]
-    if _tested(metrics):
+    if probes and _tested(metrics):
         verdicts = [
             _without_lungs(metrics, probes[WITHOUT_CENTRE]),
             _without_border(metrics, probes),
@@ -63,11 +64,18 @@ def called_out(verdicts: Sequence[Verdict]) -> list[str]:
     return [verdict.probe for verdict in verdicts if verdict.called_out]
 
 
-def headline(metrics: dict, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def headline(
+    metrics: dict, verdicts: Sequence[Verdict], lacking: Sequence[str] = ()
+) -> dict[str, str]:
     """What all verdicts come to: {"state": "called out", "not called out" or "not tested",
-    "sentence": the same in words}."""
+    "sentence": the same in words}.
+
+    lacking: what is left out as the network is not here, in words.
+    """
     state, end = "not tested", ""
-    if metrics["macro_auroc"]["value"] is None:
+    if lacking:
+        why = f"the network itself is not here. Left out: {', '.join(lacking)}"
+    elif metrics["macro_auroc"]["value"] is None:
         why = "there are images of one class only, or of none, so that no AUROC is defined"
     elif not _tested(metrics):
         why = f"the model itself {_scores(metrics)}, which is not shown to be better than guessing"
@@ -183,8 +191,8 @@ def _cheat(name: str, scores: dict) -> Verdict:
     )
 
 
-def _heat(heat: dict) -> Verdict | None:
-    if heat["value"] is None:
+def _heat(heat: dict | None) -> Verdict | None:
+    if heat is None or heat["value"] is None:
         return None
     sentence = (
         f"Of the heat of the maps {_interval(heat)} lies outside the lung box, which leaves"

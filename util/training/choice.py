@@ -17,10 +17,17 @@ log = logging.getLogger(__name__)
 FEWEST_PATIENTS = 5
 
 
-def measurable(choose: str, targets: Sequence[int], table: pd.DataFrame, n_classes: int) -> str:
+def measurable(
+    choose: str,
+    targets: Sequence[int],
+    table: pd.DataFrame,
+    n_classes: int,
+    what: str = "best.pth",
+) -> str:
     """The score `choose`, or one that stands in for it where validation has too little for it.
 
     targets: the class indices of the N validation images; table: their metadata, in that order.
+    what: is chosen by it, for the log.
     The AUROC over all images stands in for the one within sources, and the macro F1 for an AUROC
     where there is only one class. The log says so.
     """
@@ -30,13 +37,13 @@ def measurable(choose: str, targets: Sequence[int], table: pd.DataFrame, n_class
         if found < FEWEST_PATIENTS:
             rests = f"a class rests on {counted(found, 'patient')}, expected {FEWEST_PATIENTS}"
             why = rests if found else "no source has two classes"
-            choose = _in_place_of(choose, "macro_auroc", why)
+            choose = _in_place_of(choose, "macro_auroc", why, what)
     if choose == "macro_auroc" and len(set(targets)) < 2:
-        choose = _in_place_of(choose, "macro_f1", "all images are of one class")
+        choose = _in_place_of(choose, "macro_f1", "all images are of one class", what)
     return choose
 
 
-def _in_place_of(choose: str, other: str, why: str) -> str:
-    text = "--choose %s: found too little in validation, where %s; %s chooses best.pth in its place"
-    log.warning(text, choose, why, other)
+def _in_place_of(choose: str, other: str, why: str, what: str) -> str:
+    text = "%s: found too little in validation, where %s; %s chooses %s in its place"
+    log.warning(text, choose, why, other, what)
     return other

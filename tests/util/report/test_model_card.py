@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 
 from tests.helpers.example_metrics import ABOUT, CHECKPOINT, ORIGINAL, example
+from util.report.facts import model_facts
 from util.report.model_card import model_card
 
 
@@ -37,7 +38,7 @@ def test_an_answer_says_what_the_artefacts_hold(item, words):
 
 
 def card(checkpoint=CHECKPOINT, about=ABOUT, split="test") -> dict:
-    return model_card(checkpoint, about, example(), split)
+    return model_card(model_facts(checkpoint), checkpoint, about, example(), split)
 
 
 @pytest.mark.parametrize(

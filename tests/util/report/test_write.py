@@ -14,7 +14,7 @@ from tests.helpers.networks import CLASSES
 from util.metrics.comparison import METRICS
 from util.plots.confusion_matrix import plot_confusion_matrix
 from util.plots.evaluation import draw_all
-from util.report.facts import LIMITS
+from util.report.facts import LIMITS, model_facts
 from util.report.model_card import model_card
 from util.report.write import write_report
 
@@ -56,7 +56,7 @@ def write(tmp_path):
             "facts": FACTS,
             "plots": {},
             "gallery": [mistake()],
-            "card": model_card(CHECKPOINT, ABOUT, metrics, "test"),
+            "card": model_card(model_facts(CHECKPOINT), CHECKPOINT, ABOUT, metrics, "test"),
         }
         path = write_report(tmp_path, metrics, **parts | changes)
         assert path == tmp_path / "report.html"
@@ -268,8 +268,21 @@ def test_undefined_numbers_are_called_undefined(write):
         assert not re.search(r"\bNone\b|\bnan\b", report)
 
 
+def test_what_takes_the_network_is_left_out_where_it_is_not_here(write):
+    metrics = example() | {"probes": {}, "heat_outside_lungs": None, "source_in_features": {}}
+    metrics["calibration"]["temperature"] = None
+    html, markdown = write(
+        metrics, card=model_card({"Name": "theirs"}, CHECKPOINT, ABOUT, metrics, "test")
+    )
+    for report in (Page(html).text, markdown):
+        for words in ("Probes", "Heat outside", "The source in the features", "Temperature", "map"):
+            assert words not in report
+        for words in ("Calibration", "Worst mistakes", "The source in the pictures", "theirs"):
+            assert words in report
+
+
 def test_the_original_and_a_folder_without_a_data_set_are_reported(write):
-    html, markdown = write(card=model_card(ORIGINAL, None, example(), None))
+    html, markdown = write(card=model_card(model_facts(ORIGINAL), ORIGINAL, None, example(), None))
     for report in (Page(html).text, markdown):
         assert "not in the checkpoint" in report
         assert "COVID-Next, 2020" in report
@@ -291,7 +304,8 @@ def test_names_from_outside_are_escaped(write, tmp_path):
     metrics["per_class"] = {HOSTILE: metrics["per_class"]["normal"]}
     metrics["cheats"] = {HOSTILE: metrics["cheats"]["the source alone"] | {"how": HOSTILE}}
     metrics["subgroups"] = {"source": {HOSTILE: metrics["subgroups"]["source"]["rsna"]}}
-    card = model_card(CHECKPOINT | {"config": {"name": HOSTILE}}, ABOUT, metrics, "test")
+    checkpoint = CHECKPOINT | {"config": {"name": HOSTILE}}
+    card = model_card(model_facts(checkpoint), checkpoint, ABOUT, metrics, "test")
     hostile = mistake(file=HOSTILE, truth=HOSTILE, predicted=HOSTILE, source=HOSTILE, view=HOSTILE)
     plots = {"confusion_matrix": plot_confusion_matrix(np.eye(3), CLASSES, tmp_path / "a b(1).png")}
     html, markdown = write(
