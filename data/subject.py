@@ -9,7 +9,7 @@ from typing import Any
 
 from data.dataset import RadiographDataset
 from data.dataset_folder import read_about
-from data.left_out import LeftOutDataset
+from data.left_out import unseen
 from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
 from util.class_names import class_names
@@ -28,7 +28,7 @@ TOO_GOOD = {
 class Subject:
     """Images, and what is known of where they come from."""
 
-    images: RadiographDataset | LeftOutDataset | RawDataset
+    images: RadiographDataset | RawDataset
     folder: Path
     title: str  # names the folder of the results: each set of images has its own
     split: str | None = None  # of a dataset, or LEFT_OUT; None for a user's own films
@@ -53,16 +53,15 @@ def dataset_split(
     """
     about = read_about(folder)
     own, mapping = checkpoint["fingerprint"] == about["fingerprint"], checkpoint["mapping"]
-    title = split if own else f"{split}-of-{folder.resolve().name}"
+    part, title = split, split if own else f"{split}-of-{folder.resolve().name}"
     if split == LEFT_OUT:
         names = left_out(checkpoint)
         if not (names and own):
             found = "another dataset than that of the training" if names else "nothing left out"
             raise ValueError(f"{folder}: found {found}; expected train, val or test as --split")
-        images = LeftOutDataset(folder, names, mapping, form, progress)
+        part = unseen(folder, names, mapping)
         title += f"-{'-'.join(names)}"
-    else:
-        images = RadiographDataset(folder, split, mapping, form, None, progress)
+    images = RadiographDataset(folder, part, mapping, form, None, progress)
     _log_classes(images, mapping)
     return Subject(images, folder, title, split, about, own)
 

@@ -1,0 +1,32 @@
+"""train.py --folds: a run that is several, each without one part of the patients.
+
+experiments/NAME/
+  fold-1/ fold-2/ ...        ordinary runs
+  out_of_fold.csv folds.json report.html report.md    when the last of them has ended
+"""
+
+import re
+from pathlib import Path
+
+OUT_OF_FOLD = "out_of_fold.csv"
+
+
+def numbers(fold: str) -> tuple[int, int]:
+    """`2/5` -> 2, 5; ValueError for another text."""
+    if match := re.fullmatch(r"(\d+)/(\d+)", fold):
+        k, number = int(match[1]), int(match[2])
+        if 1 <= k <= number >= 2:
+            return k, number
+    raise ValueError(f"found {fold}; expected one of several, such as 2/5")
+
+
+def folder_of(fold: str) -> str:
+    """`2/5` -> `fold-2`."""
+    return f"fold-{numbers(fold)[0]}"
+
+
+def fold_files(path: str | Path) -> list[Path]:
+    """Of the folder of a run with folds the best.pth of each, in order; of anything else none."""
+    return sorted(
+        Path(path).glob("fold-*/best.pth"), key=lambda file: (len(file.parent.name), file)
+    )
