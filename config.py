@@ -65,7 +65,8 @@ augmentation_warmup_epochs: float = 0.0
 weights: str | None = None
 # Start of the trunk: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded once), a file, or none (random).
 backbone_weights: str | None = "IMAGENET1K_V2"
-# Folder of a run with folds, whose networks are learned from, too; none: only from the labels.
+# Folder of a run with folds to learn from, too, each image from the network that never saw its
+# patient, as one that did may know it by heart; none: only from the labels.
 distil: str | None = None
 # Blocks that are not trained: some of block0 ... block4, backbone_end, logits, or none.
 freeze: list[str] | None = None

@@ -4,6 +4,7 @@ python3 evaluate.py experiments/NAME/best.pth                      on the test s
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
+python3 evaluate.py experiments/NAME                               the folds of a run together
 
 Writes report.html, report.md, metrics.json, predictions.csv and the plots to evaluation-SPLIT/
 beside the checkpoint. The only reader of the test split: choose nothing by what it says about that.
@@ -28,7 +29,7 @@ def arguments() -> argparse.Namespace:
     add(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="best.pth of a run, the original's, or an ONNX file",
+        help="best.pth of a run, the folder of one with folds, the original's, or an ONNX file",
     )
     better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
@@ -130,11 +131,11 @@ def main(args: argparse.Namespace) -> None:
         other = Predictor.load(args.other, args.device)
         models = (predictor, subject), (other, find(other))
         check_comparable(*models)
-        out = Path(args.out or Path(other.path).parent / f"comparison-{subject.title}")
+        out = Path(args.out or other.home / f"comparison-{subject.title}")
         check_folder(out)
         compare_checkpoints(models, examine, args.seed, out)
         return
-    out = Path(args.out or Path(predictor.path).parent / f"evaluation-{subject.title}")
+    out = Path(args.out or predictor.home / f"evaluation-{subject.title}")
     check_folder(out)
     truth = truth_of(predictor, subject, args.seed)
     score_there = predictor.scorer(args.prevalence)  # fails before the long work, if it does

@@ -81,6 +81,7 @@ from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
+from util.training.distillation import soft_targets, teachers_probabilities
 from util.training.early_stopping import stalled
 from util.training.folds import numbers
 from util.training.loss import batch_loss, stop_heard
@@ -170,6 +171,8 @@ def train(
         train_set, val_set = open_splits(cfg, mapping, form, bar)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
+    if cfg.distil:
+        train_set.learned = teach(train_set, cfg, classes, weights, about["fingerprint"])
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
@@ -300,6 +303,20 @@ def open_splits(
     return load_splits(
         cfg.dataset, mapping, form, augmentation, partial(bar, unit=" images"), parts
     )
+
+
+def teach(
+    images: RadiographDataset,
+    cfg: SimpleNamespace,
+    classes: list[str],
+    weights: np.ndarray,
+    fingerprint: str,
+) -> torch.Tensor:
+    """What the training images are to be learned as: their labels, and what the networks of another
+    run say that never saw them."""
+    run, files = Path(cfg.distil), images.table["filename"]
+    said = teachers_probabilities(run, files, classes, fingerprint, cfg.leave_out)
+    return soft_targets(said, images.targets, weights, cfg.label_smoothing)
 
 
 def make_loaders(

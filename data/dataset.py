@@ -64,6 +64,7 @@ class RadiographDataset(VisionDataset):
     part: or the name of a split, for all of it. mapping: label -> class index; several labels may
     share one. Rows with another label are not used: `unused` counts them by label. `table` holds
     the metadata of the used rows, `targets` their class indices, both in the order of the items.
+    `learned` is what batches have in the place of targets: these, unless a training changes it.
 
     An item is asked for by its index, or by a Draw of data.sampling, which also says what the
     augmentation is drawn from.
@@ -87,6 +88,7 @@ class RadiographDataset(VisionDataset):
         self.table = table[used].reset_index(drop=True)
         self.unused = Counter(table["label"][kept & ~used])
         self.targets = [mapping[label] for label in self.table["label"]]
+        self.learned = torch.tensor(self.targets)
         self.augmentation = augmentation
         self._places = list(table.index[used])  # split, row
         self._decode = {
@@ -111,11 +113,11 @@ class RadiographDataset(VisionDataset):
         return len(self.table)
 
     def __getitem__(self, item: int | Draw) -> tuple[Tensor, int]:
-        pixels, targets = self.__getitems__([item])
-        return pixels[0], int(targets[0])
+        pixels, _ = self.__getitems__([item])
+        return pixels[0], self.targets[item.index if isinstance(item, Draw) else item]
 
     def __getitems__(self, items: Sequence[int | Draw]) -> tuple[Tensor, Tensor]:
-        """A batch: (N, C, H, W) uint8 and (N,) int64."""
+        """A batch: (N, C, H, W) uint8, and of `learned`: (N,) int64."""
         draws = [item if isinstance(item, Draw) else Draw(item, (0, 0, item)) for item in items]
         places = (self._places[draw.index] for draw in draws)
         pixels = np.stack([self._pixels[split][row] for split, row in places])
@@ -124,8 +126,7 @@ class RadiographDataset(VisionDataset):
             pixels = np.stack([self.augmentation(image, draw.key) for image, draw in pairs])[
                 :, None
             ]
-        targets = [self.targets[draw.index] for draw in draws]
-        return torch.from_numpy(pixels), torch.tensor(targets)
+        return torch.from_numpy(pixels), self.learned[[draw.index for draw in draws]]
 
 
 def load_splits(

@@ -2,7 +2,7 @@
 training left out, or a user's own films."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,7 @@ class Subject:
     split: str | None = None  # of a dataset, or LEFT_OUT; None for a user's own films
     about: dict | None = None  # its dataset.json
     own: bool = False  # whether the model was trained on that dataset
-
-    @property
-    def warnings(self) -> list[str]:
-        """Why the numbers are too good, if they are."""
-        return [TOO_GOOD[self.split]] if self.own and self.split in TOO_GOOD else []
+    warnings: Sequence[str] = ()  # why the numbers are too good, if they are
 
 
 def dataset_split(
@@ -63,12 +59,20 @@ def dataset_split(
         title += f"-{'-'.join(names)}"
     images = RadiographDataset(folder, part, mapping, form, None, progress)
     _log_classes(images, mapping)
-    return Subject(images, folder, title, split, about, own)
+    seen = "train" if split == "val" and of_folds(checkpoint) else split
+    warnings = [TOO_GOOD[seen]] if own and seen in TOO_GOOD else []
+    return Subject(images, folder, title, split, about, own, warnings)
 
 
 def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
     """The sources that the training of a checkpoint did not see."""
     return checkpoint["config"].get("leave_out") or []
+
+
+def of_folds(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether patients of train and val together were trained on."""
+    config = checkpoint["config"]
+    return bool(config.get("fold") or config.get("folds"))
 
 
 def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from util.files import atomic_path, is_newer, write_json
 from util.metrics.folds import score_folds
 from util.report.folds import write_report
 from util.training.folds import OUT_OF_FOLD, fold_files, numbers
+from util.training.out_of_fold import read_out_of_fold
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +73,3 @@ def sum_up(run: Path, number: int) -> None:
         write_report(run, scores)
         write_json(run / "folds.json", scores)
     log.info("%s: all folds have ended. Next: python3 evaluate.py %s", run, run)
-
-
-def read_out_of_fold(path: Path) -> pd.DataFrame:
-    """As it was written, to the last digit."""
-    numeric = {"fold": int}
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numeric |= {name: float for name in table if name.startswith(("logit(", "p("))}
-    return table.astype(numeric)

@@ -51,12 +51,12 @@ def parts_of_training(
         return {use: Part([split], keep) for use, split in WHOLE.items()} if keep else WHOLE
     k, number = numbers(fold)
     table = images_by_fold(folder, number)
-    held_out = table["fold"] == k
+    table = table[~of_sources(table, leave_out or ())]
+    rest = table[table["fold"] != k]
     use = pd.Series("held_out", table.index)
-    use[~held_out] = _cut(table[~held_out], {"train": 1 - VAL_SHARE, "val": VAL_SHARE})
-    seen = ~of_sources(table, leave_out or ())
+    use[rest.index] = _cut(rest, {"train": 1 - VAL_SHARE, "val": VAL_SHARE})
     return {
-        name: Part(TRAINED, named(table["filename"][seen & (use == name)]))
+        name: Part(TRAINED, named(table["filename"][use == name]))
         for name in ("train", "val", "held_out")
     }
 

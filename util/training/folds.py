@@ -8,6 +8,8 @@ experiments/NAME/
 import re
 from pathlib import Path
 
+from util.files import model_file, short_hash
+
 OUT_OF_FOLD = "out_of_fold.csv"
 
 
@@ -30,3 +32,13 @@ def fold_files(path: str | Path) -> list[Path]:
     return sorted(
         Path(path).glob("fold-*/best.pth"), key=lambda file: (len(file.parent.name), file)
     )
+
+
+def network_path(path: str | Path) -> Path:
+    """The folder of a run with folds as it is; anything else as in `model_file`."""
+    return Path(path) if fold_files(path) else model_file(path)
+
+
+def name_of(path: Path) -> str:
+    """`best.pth@1a2b3c4d`, of a `network_path`."""
+    return f"{path.resolve().name}@{short_hash(*fold_files(path) or [path])}"

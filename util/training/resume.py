@@ -64,9 +64,10 @@ def runs_of_folds(asked: dict[str, Any], given: set[str]) -> list[dict[str, Any]
     if begun and (asked["resume"] or asked["fold"]):
         config = json.loads(begun[0].read_text(encoding="utf-8"))
         config |= {k: tuple(v) for k, v in config.items() if isinstance(asked.get(k), tuple)}
-        there = numbers(config.pop("fold"))[1]
+        there = numbers(config["fold"])[1]
         if number not in (None, there):
             raise ValueError(f"--folds: found {number}, but {run} has {there}; give that number")
+        config["fold"] = asked["fold"]
         number, asked = there, vars(settings_of_run(asked, given, config))
     if number and (run / "last.pth").exists():
         raise FileExistsError(f"{run}: holds a run without folds; --name begins another")
