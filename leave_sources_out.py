@@ -29,6 +29,8 @@ def arguments() -> argparse.Namespace:
     check_settings(parser, args)
     if not args.leave_out:
         parser.error("--leave-out: found no source; expected one or more, each to be left out once")
+    if args.folds or args.fold:
+        parser.error("--folds: each source that is left out gets one network; leave the flag out")
     args.leave_out = list(dict.fromkeys(args.leave_out))
     return args
 

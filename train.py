@@ -160,7 +160,7 @@ def train(
     if saved and folder.has_ended(vars(cfg)):
         return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
-    bar = partial(with_bar, stop=stop, disable=ranks.no_bar, unit="batch")
+    bar = partial(with_bar, stop=stop, disable=ranks.no_bar)
 
     # Data, model, optimizer
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
@@ -207,9 +207,9 @@ def train(
             break
         join_ranks(training, epoch, cfg, ranks)
         batches.begin(epoch, progress.batches)
-        title = f"Epoch {epoch + 1}/{cfg.epochs}" + (f" of fold {cfg.fold}" if cfg.fold else "")
-        batches_shown = tqdm(loaders[0], title, unit="batch", leave=False, disable=ranks.no_bar)
-        rate = train_epoch(training, batches_shown, cfg.log_steps, folder, ranks, stop)
+        title, unit = f"Epoch {epoch + 1}/{cfg.epochs}", "batch"
+        shown = tqdm(loaders[0], title, unit=unit, leave=False, disable=ranks.no_bar)
+        rate = train_epoch(training, shown, cfg.log_steps, folder, ranks, stop)
         validated = None if rate is None else validate(training, loaders[1], ranks, stop)
         if validated is None:
             leave(training, folder, ranks)
@@ -233,8 +233,8 @@ def train(
         last_look(
             folder.best, vars(cfg), device, inference_dtype(dtype), partial(bar, unit="batch")
         )
-    text = "Best validation %s: %.3f. Next: python3 evaluate.py %s"
-    log.info(text, SCORES[choose], progress.best, shlex.quote(str(folder.best)))
+    after = "" if cfg.fold else f". Next: python3 evaluate.py {shlex.quote(str(folder.best))}"
+    log.info("Best validation %s: %.3f%s", SCORES[choose], progress.best, after)
 
 
 def train_epoch(
