@@ -13,6 +13,7 @@ from data.left_out import unseen
 from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
 from util.class_names import class_names
+from util.training.folds import trained_on
 from util.words import counted
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def dataset_split(
         title += f"-{'-'.join(names)}"
     images = RadiographDataset(folder, part, mapping, form, None, progress)
     _log_classes(images, mapping)
-    seen = "train" if split == "val" and of_folds(checkpoint) else split
+    seen = "train" if split in trained_on(checkpoint["config"]) else split
     warnings = [TOO_GOOD[seen]] if own and seen in TOO_GOOD else []
     return Subject(images, folder, title, split, about, own, warnings)
 
@@ -67,12 +68,6 @@ def dataset_split(
 def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
     """The sources that the training of a checkpoint did not see."""
     return checkpoint["config"].get("leave_out") or []
-
-
-def of_folds(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether patients of train and val together were trained on."""
-    config = checkpoint["config"]
-    return bool(config.get("fold") or config.get("folds"))
 
 
 def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.covidnext50 import COVIDNext50, pool
+from model.covidnext50 import COVIDNext50
 from model.gate import Gate
 from model.layers import Block
 from model.mahalanobis import Mahalanobis
@@ -22,7 +22,7 @@ from util.training.folds import numbers
 
 
 class Ensemble(nn.Module):
-    """K networks of one input format, under COVIDNext50's names.
+    """K networks of one input format: the maps and the head that `model.inference.examine` takes.
 
     temperatures: what each one's logits are divided by.
     """
@@ -42,9 +42,6 @@ class Ensemble(nn.Module):
     def maps(self, x: Tensor) -> Tensor:
         """The last convolutions' outputs, (N, K * 512, H/32, W/32)."""
         return torch.cat([network.maps(x) for network in self.networks], dim=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.logits(pool(self.maps(x)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ experiments/NAME/
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from util.files import model_file, short_hash
 
@@ -25,6 +27,11 @@ def numbers(fold: str) -> tuple[int, int]:
 def folder_of(fold: str) -> str:
     """`2/5` -> `fold-2`."""
     return f"fold-{numbers(fold)[0]}"
+
+
+def trained_on(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The splits that a checkpoint of this config was trained on."""
+    return ("train", "val") if config.get("fold") or config.get("folds") else ("train",)
 
 
 def fold_files(path: str | Path) -> list[Path]:
