@@ -13,6 +13,11 @@ dataset: str = "dataset"
 ckpts_dir: str = "experiments"
 # Go on with the run `name` from its last.pth, with the settings it was started with.
 resume: bool = False
+# Train so many networks, each without its own part of the patients of train and val. They are runs
+# in fold-1, fold-2 ... of the run's folder; processes of torchrun share them out.
+folds: int | None = None
+# Train only one of them: 2/5 is the second of five.
+fold: str | None = None
 # Draws the weights, the order of the images and their augmentation. Same seed, same result.
 random_seed: int = 1337
 # auto takes CUDA, then Apple MPS, then the CPU; or cpu, cuda, cuda:1, mps.
@@ -60,6 +65,9 @@ augmentation_warmup_epochs: float = 0.0
 weights: str | None = None
 # Start of the trunk: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded once), a file, or none (random).
 backbone_weights: str | None = "IMAGENET1K_V2"
+# Folder of a run with folds to learn from, too, each image from the network that never saw its
+# patient, as one that did may know it by heart; none: only from the labels.
+distil: str | None = None
 # Blocks that are not trained: some of block0 ... block4, backbone_end, logits, or none.
 freeze: list[str] | None = None
 # Epochs after which the frozen blocks are trained, too; none: never.

@@ -4,6 +4,7 @@ python3 evaluate.py experiments/NAME/best.pth                      on the test s
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
+python3 evaluate.py experiments/NAME                               the folds of a run together
 python3 evaluate.py --predictions FILE.csv --dataset DIR           any model, by what it said
 python3 evaluate.py --embeddings FILE.npz --dataset DIR            any network, by a linear probe
 
@@ -33,7 +34,7 @@ def arguments() -> argparse.Namespace:
         "checkpoint",
         metavar="CHECKPOINT",
         nargs="?",
-        help="best.pth of a run, the original's, or an ONNX file",
+        help="best.pth of a run, the folder of one with folds, the original's, or an ONNX file",
     )
     said = "filename and p(CLASS) of each film of the split, as in predictions.csv"
     under_test.add_argument("--predictions", metavar="FILE.csv", help=said)

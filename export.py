@@ -60,8 +60,9 @@ from model.onnx.graph import graph_of, write_facts
 from model.onnx.int8 import to_int8
 from model.runtime import Runtime
 from model.torch_runtime import load
-from util.files import atomic_path, check_folder, model_file, short_hash
+from util.files import atomic_path, check_folder
 from util.metrics.probabilities import tempered
+from util.training.folds import name_of, network_path
 from util.versions import versions
 from util.words import counted
 
@@ -72,13 +73,14 @@ PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 def main(args: argparse.Namespace) -> None:
-    path = model_file(args.checkpoint)
-    name = path.stem + ("-int8" if args.precision == "int8" else "")
-    out = Path(args.out or path.with_name(f"{name}.onnx"))
+    path = network_path(args.checkpoint)
+    beside = path / "folds.pth" if path.is_dir() else path
+    name = beside.stem + ("-int8" if args.precision == "int8" else "")
+    out = Path(args.out or beside.with_name(f"{name}.onnx"))
     check_folder(out.parent)
     checkpoint, runtime = load(path, "cpu", torch.float32)
     films = Films.of(checkpoint, runtime.form, args.dataset)
-    how = {"checkpoint": f"{path.name}@{short_hash(path)}", "precision": args.precision}
+    how = {"checkpoint": name_of(path), "precision": args.precision}
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}
     log.info("Exporting %s, which takes a minute or two", path)
     with atomic_path(out) as temporary:

@@ -111,7 +111,7 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
     from data.record import Dropped, Record
     from data.sample import NOTE, write_sample
     from data.split import SPLITS, check_splits, split_patients
-    from data.split_rules import allowed_splits, earlier_splits, split_rules
+    from data.split.rules import allowed_splits, earlier_splits, split_rules
     from util.files import errors_name, require_folder, write_json
     from util.plots.dataset import plot_dataset
     from util.versions import versions

@@ -31,6 +31,8 @@ def arguments() -> argparse.Namespace:
         parser.error("--leave-out: found no source; expected one or more, each to be left out once")
     if wrong := [source for source in args.leave_out if set(source) & set("/\\")]:
         parser.error(f"--leave-out: found {wrong[0]}; expected a name that a folder can have")
+    if args.folds or args.fold:
+        parser.error("--folds: each source that is left out gets one network; leave the flag out")
     args.leave_out = list(dict.fromkeys(args.leave_out))
     return args
 

@@ -28,9 +28,9 @@ def arguments() -> argparse.Namespace:
     add("files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order")
     best = str(Path(config.ckpts_dir, config.name, "best.pth"))
     origin = (
-        "best.pth of train.py, or an ONNX file of export.py, which needs no PyTorch; classes and"
+        "best.pth of train.py, the folder of a run with folds, or an ONNX file of export.py, which"
     )
-    origin += " preprocessing come from it"
+    origin += " needs no PyTorch; classes and preprocessing come from it"
     add("--checkpoint", metavar="FILE", default=best, help=origin)
     add("--format", choices=["text", "csv", "json"], default="text", help="of the output")
     pictures = "folder for a PNG of each file, with a heat map beside it"

@@ -3,9 +3,12 @@
 python3 train.py --dataset dataset --name my_run    settings: config.py, each also a flag
 python3 train.py --name my_run --resume             goes on where the run was stopped
 torchrun --standalone --nproc_per_node=8 train.py ...    the same on many devices
+python3 train.py --name my_run --folds 5            five networks, one for each part of the patients
 
 The run's folder experiments/NAME/ gets best.pth, last.pth, config.json, history.csv, curves.png and
-TensorBoard events.
+TensorBoard events. With --folds, fold-1/ ... get these, and the run's folder out_of_fold.csv, in
+which each image of train and val is predicted by the network that never saw its patient, nor was
+chosen by it: a tenth of a fold's other patients is its validation.
 """
 
 import argparse
@@ -52,11 +55,13 @@ from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
 from data.dataset_folder import preparation, read_about
 from data.images.preparation import Preparation
-from data.left_out import learnable, others
+from data.left_out import learnable
 from data.loader import make_loader
 from data.sampling import EpochBatches, image_chances, in_order
+from data.split.folds import parts_of_training
 from data.transforms import InputFormat
 from model.covidnext50 import COVIDNext50
+from model.cross_validation import predict_held_out, sum_up
 from model.inference import predict_logits
 from model.last_look import last_look
 from model.starting_network import start_network
@@ -69,20 +74,23 @@ from util.device import (
     precision_name,
     torch_errors_explained,
 )
-from util.distributed import Ranks, ranks_of_run
+from util.distributed import Ranks, ranks_of_run, started_ranks
 from util.memory import keep_freed_memory
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
+from util.training.distillation import soft_targets, teachers_probabilities
 from util.training.early_stopping import stalled
+from util.training.folds import numbers
 from util.training.loss import batch_loss, stop_heard
 from util.training.optimizer import make_optimizer
 from util.training.progress import Progress
 from util.training.resume import (
     check_same_dataset,
     check_shared,
+    runs_of_folds,
     settings_differ,
     settings_of_run,
     training_dtype,
@@ -99,14 +107,38 @@ from util.words import SCORES
 
 def main(args: argparse.Namespace) -> None:
     """Only this sees the command line; what it calls gets plain values."""
-    with ranks_of_run(args.device) as ranks, stop_asked() as stop, torch_errors_explained():
+    asked = {name: value for name, value in vars(args).items() if name != "given"}
+    if folds := runs_of_folds(asked, args.given):
+        train_folds(folds, args.given, Path(args.ckpts_dir, args.name))
+        return
+    with ranks_of_run(args.device) as ranks:
         if not ranks.first:
             logging.getLogger().setLevel(logging.ERROR)
-        keep_freed_memory()
-        asked = {name: value for name, value in vars(args).items() if name != "given"}
-        folder = RunFolder(Path(args.ckpts_dir, args.name), writes=ranks.first)
-        with folder.locked(), errors_name_folder(folder.path):
-            train(asked, args.given, folder, ranks, stop)
+        train_in_folder(asked, args.given, ranks)
+
+
+def train_folds(folds: list[dict[str, Any]], given: set[str], run: Path) -> None:
+    """A run for each fold, one after the other. Of several processes each trains some of them
+    alone, which gives the same weights. Who ends the last fold writes what is of all of them.
+
+    folds: the settings of each run, in a folder of its own in that of the `run`.
+    """
+    ranks = started_ranks(folds[0]["device"])
+    mine = folds[ranks.rank :: ranks.size]
+    bar = partial(tqdm, leave=False, disable=ranks.no_bar)
+    for asked in tqdm(mine, run.name, unit="fold", disable=ranks.no_bar):
+        train_in_folder(asked, given, ranks.alone)
+        predict_held_out(Path(asked["ckpts_dir"], asked["name"]), asked["device"], bar)
+    sum_up(run, numbers(folds[0]["fold"])[1])
+
+
+def train_in_folder(asked: dict[str, Any], given: set[str], ranks: Ranks) -> None:
+    """As `train`, in the folder of the run, where no other process then writes."""
+    keep_freed_memory()
+    folder = RunFolder(Path(asked["ckpts_dir"], asked["name"]), writes=ranks.first)
+    errors = errors_name_folder(folder.path)
+    with stop_asked() as stop, torch_errors_explained(), folder.locked(), errors:
+        train(asked, given, folder, ranks, stop)
 
 
 def train(
@@ -128,6 +160,7 @@ def train(
     if saved and folder.has_ended(vars(cfg)):
         return
     torch.manual_seed(cfg.random_seed)  # every other generator has a seed of its own
+    bar = partial(with_bar, stop=stop, disable=ranks.no_bar)
 
     # Data, model, optimizer
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
@@ -135,9 +168,11 @@ def train(
     with ranks.one_by_one():  # the first rank downloads and decodes for all
         model, form = build_model(cfg, mapping, preparation(about), saved)
         model = place_model(model, cfg, device, ranks)
-        train_set, val_set = open_splits(cfg, mapping, form, stop)
+        train_set, val_set = open_splits(cfg, mapping, form, bar)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
+    if cfg.distil:
+        train_set.learned = teach(train_set, cfg, classes, weights, about["fingerprint"])
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
@@ -172,9 +207,9 @@ def train(
             break
         join_ranks(training, epoch, cfg, ranks)
         batches.begin(epoch, progress.batches)
-        title, hidden = f"Epoch {epoch + 1}/{cfg.epochs}", None if ranks.first else True
-        bar = tqdm(loaders[0], title, unit="batch", leave=False, disable=hidden)
-        rate = train_epoch(training, bar, cfg.log_steps, folder, ranks, stop)
+        title, unit = f"Epoch {epoch + 1}/{cfg.epochs}", "batch"
+        shown = tqdm(loaders[0], title, unit=unit, leave=False, disable=ranks.no_bar)
+        rate = train_epoch(training, shown, cfg.log_steps, folder, ranks, stop)
         validated = None if rate is None else validate(training, loaders[1], ranks, stop)
         if validated is None:
             leave(training, folder, ranks)
@@ -195,10 +230,11 @@ def train(
     # Last look
     folder.show_end()
     if ranks.first:
-        bar = partial(with_bar, unit="batch", stop=stop)
-        last_look(folder.best, vars(cfg), device, inference_dtype(dtype), bar)
-    text = "Best validation %s: %.3f. Next: python3 evaluate.py %s"
-    log.info(text, SCORES[choose], progress.best, shlex.quote(str(folder.best)))
+        last_look(
+            folder.best, vars(cfg), device, inference_dtype(dtype), partial(bar, unit="batch")
+        )
+    after = "" if cfg.fold else f". Next: python3 evaluate.py {shlex.quote(str(folder.best))}"
+    log.info("Best validation %s: %.3f%s", SCORES[choose], progress.best, after)
 
 
 def train_epoch(
@@ -258,13 +294,29 @@ def validate(
 
 
 def open_splits(
-    cfg: SimpleNamespace, mapping: dict[str, int], form: InputFormat, stop: Stop
+    cfg: SimpleNamespace, mapping: dict[str, int], form: InputFormat, bar: Callable
 ) -> list[RadiographDataset]:
-    """The training split, augmented, and the validation split."""
+    """The training images, augmented, and the validation images. bar: of `with_bar`."""
     moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
     augmentation = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
-    bar = partial(with_bar, unit=" images", stop=stop)
-    return load_splits(cfg.dataset, mapping, form, augmentation, bar, others(cfg.leave_out))
+    parts = parts_of_training(Path(cfg.dataset), cfg.leave_out, cfg.fold)
+    return load_splits(
+        cfg.dataset, mapping, form, augmentation, partial(bar, unit=" images"), parts
+    )
+
+
+def teach(
+    images: RadiographDataset,
+    cfg: SimpleNamespace,
+    classes: list[str],
+    weights: np.ndarray,
+    fingerprint: str,
+) -> torch.Tensor:
+    """What the training images are to be learned as: their labels, and what the networks of another
+    run say that never saw them."""
+    run, files = Path(cfg.distil), images.table["filename"]
+    said = teachers_probabilities(run, files, classes, fingerprint, cfg.leave_out)
+    return soft_targets(said, images.targets, weights, cfg.label_smoothing)
 
 
 def make_loaders(
@@ -369,9 +421,9 @@ def leave(training: Training, folder: RunFolder, ranks: Ranks) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def with_bar(items: Iterable, title: str, unit: str, stop: Stop) -> Iterator:
+def with_bar(items: Iterable, title: str, unit: str, stop: Stop, disable: bool | None) -> Iterator:
     """The items under a progress bar; KeyboardInterrupt if the run is asked to stop."""
-    return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=None), stop)
+    return until_stopped(tqdm(items, title, unit=unit, leave=False, disable=disable), stop)
 
 
 if __name__ == "__main__":

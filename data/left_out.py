@@ -5,21 +5,16 @@ Leave-one-source-out validation: what a network scores there is what it would sc
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
-from torch import Tensor
-from torch.utils.data import ConcatDataset
 
-from data.dataset import Keep, RadiographDataset
+from data.dataset import Keep, Part, named
 from data.dataset_folder import read_about, read_split
 from data.patients import join_copies
 from data.split import SPLITS
-from data.transforms import InputFormat
 from util.class_names import check_mapping, class_names
 from util.words import counted
 
@@ -78,70 +73,37 @@ def learnable(
 def check_testable(folder: Path, mapping: Mapping[str, int], name: str) -> None:
     """ValueError unless a network trained without the source can learn, and be tested on it."""
     learned = learnable(folder, mapping, [name])
-    found = set().union(*_unseen_labels(folder, [name]).values())
-    if not learned.keys() & found:
-        has = f"has only {', '.join(sorted(found))}" if found else "has no image of other patients"
+    _, labels = _unseen(folder, [name])
+    if not learned.keys() & labels:
+        has = f"has only {', '.join(labels)}" if labels else "has no image of other patients"
         text = f"leave_out: {folder}: {name} {has}; expected an image of"
         raise ValueError(f"{text} {', '.join(learned)}, which are left without it. Skip it")
 
 
-class LeftOutDataset(ConcatDataset):
-    """The images of the sources left out, in whichever split they are; items as elsewhere.
+def unseen(folder: Path, names: Collection[str], mapping: Mapping[str, int]) -> Part:
+    """The images of the sources left out, in whichever split they are.
 
     Without those whose patient, or a copy of whose radiograph, the training or its validation saw
-    in another source; the log counts them. `table`, `targets` and `unused` are as in
-    RadiographDataset. ValueError where the mapping knows no image.
+    in another source; the log counts them. ValueError where the mapping knows no image.
     """
-
-    def __init__(
-        self,
-        folder: Path,
-        names: Collection[str],
-        mapping: dict[str, int],
-        form: InputFormat,
-        progress: Callable[[Iterable], Iterable] = iter,
-    ):
-        keep, labels = _unseen(folder, names), _unseen_labels(folder, names)
-        parts = [
-            RadiographDataset(folder, split, mapping, form, None, progress, keep)
-            for split, found in labels.items()
-            if found.keys() & mapping.keys()
-        ]
-        every = sum(labels.values(), Counter())
-        if not parts:
-            found = f"found only {', '.join(sorted(every))}" if every else "found no image"
-            text = f"{folder}: {found} of {', '.join(names)}, which training left out; expected"
-            raise ValueError(f"{text} an image of {', '.join(mapping)}. See --split")
-        super().__init__(parts)
-        self.table = pd.concat([part.table for part in parts], ignore_index=True)
-        self.targets = [target for part in parts for target in part.targets]
-        self.unused = Counter({label: n for label, n in every.items() if label not in mapping})
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """A batch: (N, C, H, W) uint8 and (N,) int64."""
-        pixels, targets = zip(*(self[k] for k in indices), strict=True)
-        return torch.stack(pixels), torch.tensor(targets)
+    part, labels = _unseen(folder, names)
+    if not mapping.keys() & labels:
+        found = f"found only {', '.join(labels)}" if labels else "found no image"
+        text = f"{folder}: {found} of {', '.join(names)}, which training left out; expected"
+        raise ValueError(f"{text} an image of {', '.join(mapping)}. See --split")
+    return part
 
 
-def _unseen_labels(folder: Path, names: Collection[str]) -> dict[str, Counter[str]]:
-    """How many images of each label `_unseen` keeps, by split."""
-    keep, tables = _unseen(folder, names), {split: read_split(folder, split) for split in SPLITS}
-    return {split: Counter(table["label"][keep(table)]) for split, table in tables.items()}
-
-
-def _unseen(folder: Path, names: Collection[str]) -> Keep:
-    """Which rows of a split are of the sources, and of patients that nothing else has shown."""
-    tables = [read_split(folder, split).assign(split=split) for split in SPLITS]
-    table = pd.concat(tables, ignore_index=True)
+def _unseen(folder: Path, names: Collection[str]) -> tuple[Part, list[str]]:
+    """The images of the sources whose patients nothing else has shown, and their labels."""
+    table = pd.concat({split: read_split(folder, split) for split in SPLITS})
     duplicates = read_about(folder).get("duplicates", ())
-    persons = pd.Series(join_copies(table["patient_id"], duplicates))
+    persons = pd.Series(join_copies(table["patient_id"], duplicates), table.index)
     left_out = of_sources(table, names)
-    known = left_out & persons.isin(persons[~left_out & (table["split"] != "test")])
+    shown = persons[~left_out].loc[list(SPLITS[:2])]
+    known = left_out & persons.isin(shown)
     if known.any():
         text = "%s: not tested on %s of patients whom training saw in another source"
         log.info(text, ", ".join(names), counted(int(known.sum()), "image"))
-    return partial(_named, files=frozenset(table["filename"][left_out & ~known]))
-
-
-def _named(table: pd.DataFrame, files: Collection[str]) -> pd.Series:
-    return table["filename"].isin(files)
+    rows = table[left_out & ~known]
+    return Part(SPLITS, named(rows["filename"])), sorted(set(rows["label"]))

@@ -21,7 +21,7 @@ class Prepared:
     `digest` is the SHA-256 of the image's pixels; `signature` has the landmarks by which near
     copies are found (data.copies.landmarks). `width` and `height` are those of the raw image,
     `statistics` the numbers of the prepared one (data.images.picture_statistics).
-    `rules` has the splits that each rule allows (data.split_rules), `near_group` is the number of
+    `rules` has the splits that each rule allows (data.split.rules), `near_group` is the number of
     its group of near copies.
     """
 

@@ -2,17 +2,18 @@
 training left out, or a user's own films."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.dataset import RadiographDataset, StoredDataset
 from data.dataset_folder import read_about
-from data.left_out import LeftOutDataset
+from data.left_out import unseen
 from data.raw_dataset import RawDataset
 from data.transforms import InputFormat
 from util.class_names import class_names
+from util.training.folds import trained_on
 from util.words import counted
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,13 @@ TOO_GOOD = {
 class Subject:
     """Images, and what is known of where they come from."""
 
-    images: StoredDataset | LeftOutDataset | RawDataset
+    images: StoredDataset | RawDataset
     folder: Path
     title: str  # names the folder of the results: each set of images has its own
     split: str | None = None  # of a dataset, or LEFT_OUT; None for a user's own films
     about: dict | None = None  # its dataset.json
     own: bool = False  # whether the model was trained on that dataset
-
-    @property
-    def warnings(self) -> list[str]:
-        """Why the numbers are too good, if they are."""
-        return [TOO_GOOD[self.split]] if self.own and self.split in TOO_GOOD else []
+    warnings: Sequence[str] = ()  # why the numbers are too good, if they are
 
 
 def dataset_split(
@@ -54,20 +51,22 @@ def dataset_split(
     """
     about = read_about(folder)
     own, mapping = checkpoint["fingerprint"] == about["fingerprint"], checkpoint["mapping"]
-    title = split if own else f"{split}-of-{folder.resolve().name}"
+    part, title = split, split if own else f"{split}-of-{folder.resolve().name}"
     if split == LEFT_OUT:
         names = left_out(checkpoint)
         if not (names and own):
             found = "another dataset than that of the training" if names else "nothing left out"
             raise ValueError(f"{folder}: found {found}; expected train, val or test as --split")
-        images = LeftOutDataset(folder, names, mapping, form, progress)
+        part = unseen(folder, names, mapping)
         title += f"-{'-'.join(names)}"
-    elif form:
-        images = RadiographDataset(folder, split, mapping, form, None, progress)
+    if form:
+        images = RadiographDataset(folder, part, mapping, form, None, progress)
     else:
-        images = StoredDataset(folder, split, mapping)
+        images = StoredDataset(folder, part, mapping)
     _log_classes(images, mapping)
-    return Subject(images, folder, title, split, about, own)
+    seen = "train" if split in trained_on(checkpoint["config"]) else split
+    warnings = [TOO_GOOD[seen]] if own and seen in TOO_GOOD else []
+    return Subject(images, folder, title, split, about, own, warnings)
 
 
 def left_out(checkpoint: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.dataset import read_some
-from data.left_out import others
+from data.split.folds import parts_of_training
 from model.gate import Gate
 from model.torch_runtime import load
 from util.checkpoint import load_checkpoint, save_checkpoint
@@ -37,12 +37,13 @@ def last_look(
     augmented = settings["test_time_augmentation"]
     checkpoint, runtime = load(best, device, dtype)
     runtime = replace(runtime, augmented=augmented)
-    keep = others(settings["leave_out"])
+    folder = Path(settings["dataset"])
+    parts = parts_of_training(folder, settings["leave_out"], settings["fold"])
     sets, seen = {}, {}
     try:
         for split in ("val", "train"):
-            where = (Path(settings["dataset"]), split, checkpoint["mapping"], runtime.form)
-            sets[split] = pixels, _ = read_some(*where, MOST_IMAGES, keep)
+            where = (folder, parts[split], checkpoint["mapping"], runtime.form)
+            sets[split] = pixels, _ = read_some(*where, MOST_IMAGES)
             batches = pixels.split(settings["batch_size"])
             seen[split] = runtime.examine(progress(batches, f"A last look at {split}"))
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """A file with a network, ready to be run: what evaluation, prediction and the page load.
 
-A checkpoint runs in PyTorch, what export.py made of one in ONNX Runtime, without PyTorch. Each
-`runtime` is imported when a file asks for it.
+A checkpoint, and the folder of a run with folds, runs in PyTorch; what export.py made of one in
+ONNX Runtime, without PyTorch. Each `runtime` is imported when a file asks for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +15,8 @@ from data.transforms import InputFormat
 from model.doubts import Limits
 from model.runtime import Examined, Runtime
 from util.class_names import class_names
-from util.files import model_file, short_hash
 from util.metrics.probabilities import mover, tempered
+from util.training.folds import name_of, network_path
 
 # The package that a file needs -> what the file is, and what helps where the package is missing.
 NEEDED = {
@@ -31,6 +31,7 @@ class Predictor:
 
     path: str
     name: str  # best.pth@1a2b3c4d
+    home: Path  # the folder that it lies in, or of its folds
     checkpoint: dict[str, Any]  # see `save_checkpoint`; of the weights the number, `parameters`
     form: InputFormat
     classes: list[str]
@@ -38,12 +39,12 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> "Predictor":
-        """The predictor of a checkpoint or an ONNX file of export.py.
+        """The predictor of a checkpoint, an ONNX file of export.py, or of a run's folds together.
 
-        path: as in `model_file`. device: auto, cpu, cuda, cuda:1 or mps; ONNX files run on the
+        path: as in `network_path`. device: auto, cpu, cuda, cuda:1 or mps; ONNX files run on the
         CPU. FileNotFoundError or ValueError for another file, and where its runtime is missing.
         """
-        path = model_file(path)
+        path = network_path(path)
         try:
             if path.suffix == ".onnx":
                 from model.onnx.runtime import load
@@ -64,7 +65,8 @@ class Predictor:
         """From what the `load` of a runtime returns."""
         return cls(
             str(path),
-            f"{path.name}@{short_hash(path)}",
+            name_of(path),
+            path if path.is_dir() else path.parent,
             checkpoint,
             InputFormat.of(checkpoint["input"]),
             class_names(checkpoint["mapping"]),

@@ -24,6 +24,16 @@ class Ranks:
         """Whether this is the process that writes and logs."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> "Ranks":
+        """This process as a run of its own."""
+        return Ranks(local_rank=self.local_rank)
+
+    @property
+    def no_bar(self) -> bool | None:
+        """tqdm's `disable`: of the processes of a terminal one shows how far it is."""
+        return None if self.first and self.local_rank == 0 else True
+
     def sum(self, value: Tensor) -> Tensor:
         """The sum over the ranks, in place."""
         if self.size > 1:
@@ -96,20 +106,34 @@ def ranks_of_run(device: str) -> Iterator[Ranks]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks()
         return
-    cuda = torch.cuda.is_available() and device.startswith(("auto", "cuda"))
-    rank, size, local = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    if cuda:
-        torch.cuda.set_device(local)
-    backend, store = "nccl" if cuda else "gloo", _store_of_start(rank, size)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    ranks = started_ranks(device)
+    backend, store = "nccl" if _on_cuda(device) else "gloo", _store_of_start(ranks.rank, ranks.size)
+    dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.size)
     try:
-        yield Ranks(rank, size, local)
+        yield ranks
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
-        text = f"rank {rank}: another process failed; its own message says why"
+        text = f"rank {ranks.rank}: another process failed; its own message says why"
         raise ConnectionError(text) from error
     dist.destroy_process_group()  # after a failure it might wait for the others for ever
+
+
+def started_ranks(device: str) -> Ranks:
+    """The processes that torchrun started, which are not joined; each has its own GPU.
+
+    device: as in `ranks_of_run`.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return Ranks()
+    rank, size, local = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if _on_cuda(device):
+        torch.cuda.set_device(local)
+    return Ranks(rank, size, local)
+
+
+def _on_cuda(device: str) -> bool:
+    return torch.cuda.is_available() and device.startswith(("auto", "cuda"))
 
 
 def _store_of_start(rank: int, size: int) -> dist.Store:

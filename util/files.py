@@ -106,12 +106,19 @@ def model_file(path: str | Path) -> Path:
     return file
 
 
-def short_hash(path: str | Path) -> str:
-    """The first 8 digits of the file's SHA-256, which distinguish one best.pth from another."""
+def is_newer(path: str | Path, other: str | Path) -> bool:
+    """Whether `path` is there, and was written after `other`."""
+    path, other = Path(path), Path(other)
+    return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
+
+
+def short_hash(*paths: str | Path) -> str:
+    """The first 8 digits of the files' SHA-256, which distinguish one best.pth from another."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while part := file.read(2**20):
+                digest.update(part)
     return digest.hexdigest()[:8]
 
 

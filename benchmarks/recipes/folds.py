@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from data.dataset_folder import read_about, read_split
-from data.patients import join_copies
-from data.split import SPLITS, split_patients
+from data.dataset_folder import read_about
+from data.split.folds import images_by_fold
 
 
 def make_folds(dataset: Path, folder: Path) -> list[Path]:
@@ -21,15 +20,10 @@ def make_folds(dataset: Path, folder: Path) -> list[Path]:
 
     All images of a patient, and all copies of a radiograph, stay in one fold.
     """
-    about = read_about(dataset)
-    splits = [read_split(dataset, split).assign(split=split) for split in SPLITS[:2]]
-    table = pd.concat(splits, ignore_index=True)
-    patients = join_copies(table["patient_id"], about["duplicates"])
-    strata = list(zip(table["label"], table["source"], strict=True))
-    part = pd.Series(split_patients(patients, strata, (1 / 3,) * 3, seed=0))
+    table = images_by_fold(dataset, 3)
     folds = [folder / f"fold-{k}" for k in range(1, 4)]
-    for fold, held_out in zip(folds, SPLITS, strict=True):
-        _write(fold, dataset, about, table, part == held_out)
+    for k, fold in enumerate(folds, start=1):
+        _write(fold, dataset, read_about(dataset), table, table["fold"] == k)
     return folds
 
 
@@ -44,7 +38,7 @@ def _write(
     shutil.rmtree(fold, ignore_errors=True)
     for split, rows in {"train": table[~held_out], "val": table[held_out]}.items():
         (fold / split).mkdir(parents=True)
-        for name, home in zip(rows["filename"], rows["split"], strict=True):
+        for name, (home, _) in zip(rows["filename"], rows.index, strict=True):
             (fold / split / name).symlink_to((dataset / home / name).resolve())
-        rows.drop(columns="split").to_csv(fold / f"{split}_metadata.csv", index=False)
+        rows.drop(columns=["person", "fold"]).to_csv(fold / f"{split}_metadata.csv", index=False)
     done.write_text(json.dumps(about | {"fingerprint": fingerprint}))

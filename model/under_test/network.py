@@ -1,7 +1,6 @@
 """A network that is here: all that a report can say."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -47,7 +46,7 @@ def network(predictor: Predictor, batch_size: int, workers: int) -> ModelUnderTe
 
     return ModelUnderTest(
         path=predictor.path,
-        home=Path(predictor.path).parent,
+        home=predictor.home,
         checkpoint=checkpoint,
         form=predictor.form,
         outputs=outputs,

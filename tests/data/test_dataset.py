@@ -124,7 +124,7 @@ def test_the_splits_of_a_training_are_varied_and_as_they_are(folder, caplog):
 def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(folder):
     form = InputFormat((8, 8), **PLAIN, prepared=Preparation(16))
     moved, _ = load_splits(folder, MAPPING, form, ORDINARY, lambda images, title: images)
-    assert moved._pixels.shape == (5, 1, 11, 11)
+    assert moved._pixels["train"].shape == (5, 1, 11, 11)
     assert moved[0][0].shape == (1, 8, 8)
     still = replace(ORDINARY, flip=0, rotation=0, shift=0, scale=(1, 1), jitter=0)
     train, _ = load_splits(folder, MAPPING, form, still, lambda images, title: images)
@@ -193,11 +193,11 @@ def test_a_label_that_the_dataset_lacks_is_a_class_without_an_image(folder):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_decoded_images_that_were_deleted_are_made_again(folder, workers):
     images = RadiographDataset(folder, "train", MAPPING, FORM)
-    wanted = np.load(images._file)
+    wanted = np.load(images._files["train"])
     shutil.rmtree(folder / "decoded")
     (pixels, _), *_ = make_loader(images, in_order(5, 5), workers, pin=False)
     assert np.array_equal(pixels, wanted)
-    assert images._file.exists()
+    assert images._files["train"].exists()
 
 
 def test_a_missing_image_fails_at_construction(folder):

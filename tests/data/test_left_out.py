@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from data.dataset import RadiographDataset
+from data.dataset import Part, RadiographDataset
 from data.dataset_folder import read_split
-from data.left_out import LeftOutDataset, check_testable, is_part_of, learnable, of_sources, others
+from data.left_out import check_testable, is_part_of, learnable, of_sources, others, unseen
 from data.transforms import PLAIN, InputFormat
 
 MAPPING = {"normal": 0, "pneumonia": 1, "COVID-19": 2}
@@ -26,6 +26,10 @@ IMAGES = [
 @pytest.fixture
 def folder(make_dataset):
     return make_dataset(*IMAGES)
+
+
+def far_images(folder, mapping):
+    return RadiographDataset(folder, unseen(folder, ["far"], mapping), mapping, FORM)
 
 
 def test_a_source_has_its_parts():
@@ -84,7 +88,7 @@ def test_an_unknown_label_is_named_also_where_a_source_is_left_out(folder):
 def test_training_keeps_the_other_sources(folder):
     mapping = {"normal": 0, "pneumonia": 1}
     whole = RadiographDataset(folder, "train", MAPPING, FORM)
-    images = RadiographDataset(folder, "train", mapping, FORM, keep=others(["far"]))
+    images = RadiographDataset(folder, Part(["train"], others(["far"])), mapping, FORM)
     assert list(images.table["source"]) == ["near", "near"]
     assert images.targets == [0, 1]
     assert images.unused == {}  # what is left out is not a label too many
@@ -94,7 +98,7 @@ def test_training_keeps_the_other_sources(folder):
 
 def test_a_network_is_tested_on_the_sources_left_out_in_all_splits(folder, caplog):
     caplog.set_level("INFO")
-    images = LeftOutDataset(folder, ["far"], MAPPING, FORM)
+    images = far_images(folder, MAPPING)
     assert list(images.table["patient_id"]) == ["far:3", "far:5", "far:7"]  # not near:1
     assert images.targets == [2, 0, 1]
     assert images.unused == {"tuberculosis": 1}
@@ -108,19 +112,19 @@ def test_a_network_is_tested_on_the_sources_left_out_in_all_splits(folder, caplo
 def test_it_is_not_tested_on_a_copy_of_what_it_saw(make_dataset):
     group = {"kind": "near", "images": [{"patient_id": "far:3"}, {"patient_id": "near:2"}]}
     folder = make_dataset(*IMAGES, duplicates=[group])
-    images = LeftOutDataset(folder, ["far"], MAPPING, FORM)
+    images = far_images(folder, MAPPING)
     assert list(images.table["patient_id"]) == ["far:5", "far:7"]
 
 
 def test_a_source_without_an_image_to_test_on_is_named(folder):
     found = "of far, which training left out; expected an image of flu"
     with pytest.raises(ValueError, match=f"found only COVID-19, .* {found}"):
-        LeftOutDataset(folder, ["far"], {"flu": 0}, FORM)
+        unseen(folder, ["far"], {"flu": 0})
 
 
 def test_a_label_that_is_not_known_counts_also_in_a_split_without_another(folder):
     mapping = {"normal": 0, "COVID-19": 1}  # of far there are only other labels in test
-    assert LeftOutDataset(folder, ["far"], mapping, FORM).unused == {
+    assert far_images(folder, mapping).unused == {
         "pneumonia": 1, "tuberculosis": 1,
     }  # fmt: skip
 

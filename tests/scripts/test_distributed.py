@@ -112,6 +112,19 @@ def fitted(together, tmp_path_factory, dataset):
     return folder / "two"
 
 
+def test_two_folds_side_by_side_are_those_one_after_the_other(together, server, tmp_path, dataset):
+    flags = ("--dataset", dataset, "--ckpts-dir", tmp_path, *FLAGS, "--epochs", 1, "--folds", 2)
+    statuses, said = together("fit", tmp_path, *flags, "--name", "side")
+    assert not any(statuses), said
+    alone = Process(server, tmp_path / "said.txt", ("fit", tmp_path, *flags, "--name", "one"))
+    assert alone.wait() == 0, alone.stderr.read_text()
+    for fold in ("fold-1", "fold-2"):
+        training.assert_same_weights(tmp_path / "side" / fold, tmp_path / "one" / fold)
+    for name in ("out_of_fold.csv", "folds.json"):
+        one, other = (tmp_path / run / name for run in ("side", "one"))
+        assert one.read_bytes() == other.read_bytes(), name
+
+
 def test_the_metrics_of_two_ranks_are_those_of_one(fitted, dataset):
     """The last epoch's, validated again by one process; the images do not divide by two."""
     last = load_checkpoint(fitted / "last.pth")

@@ -103,6 +103,23 @@ def files(dataset, sources, tmp_path):
     return [*good, *changed, *others, *good]
 
 
+def test_the_folds_of_a_run_become_one_file_of_the_same_rows(run, files, tmp_path):
+    best = torch.load(run / "int8/best.pth", weights_only=True)
+    for k in (1, 2):
+        changes = {"temperature": 0.5 * k, "config": best["config"] | {"fold": f"{k}/2"}}
+        (tmp_path / f"r/fold-{k}").mkdir(parents=True)
+        head = best["state_dict"]["logits.module.weight"].roll(k, 0)
+        state = best["state_dict"] | {"logits.module.weight": head}
+        torch.save(best | changes | {"state_dict": state}, tmp_path / f"r/fold-{k}/best.pth")
+    run_script(export, tmp_path / "r")
+    both = load(tmp_path / "r"), load(tmp_path / "r/folds.onnx")
+    rows = [list(predict(each, files[:12], 24)) for each in both]
+    for exact, exported in zip(*rows, strict=True):
+        assert exported["probabilities"] == pytest.approx(exact["probabilities"], abs=1e-5)
+        assert (exported["doubtful"] is None) == (exact["doubtful"] is None)
+    assert both[1].checkpoint["export"]["checkpoint"] == both[0].name
+
+
 @pytest.mark.parametrize("prevalence", [None, PREVALENCE])
 def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
     exact, exported, tolerance = pair

@@ -15,14 +15,15 @@ LIMITS = (
     "Labels are noisy: many were read from reports or from articles, few by several radiologists.",
     "An interval covers the chance of which patients are in the split, and no other doubt.",
 )
-ONE_PASS = "one network, which sees each image once"
-SIX_PASSES = "one network; mean over an image, its mirror image and four small shifts of it"
+ONE_PASS = ", which sees each image once"
+SIX_PASSES = "; mean over an image, its mirror image and four small shifts of it"
 INTENDED_USE = "Research. Not a medical device; not to diagnose or treat anyone."
 MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
     "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
-    "scale", "jitter", "augmentation_warmup_epochs", "freeze", "thaw_epoch", "random_seed",
+    "scale", "jitter", "augmentation_warmup_epochs", "freeze", "thaw_epoch", "distil", "fold",
+    "random_seed",
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Training": training(config),
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
-        "Prediction": ONE_PASS if not checkpoint["test_time_augmentation"] else SIX_PASSES,
+        "Prediction": prediction(checkpoint),
         "Temperature": f"{checkpoint['temperature']:.3f}",
         "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
@@ -75,6 +76,12 @@ def initialization(config: Mapping) -> str | None:
 def training(config: Mapping) -> str | None:
     known = [(name, config[name]) for name in TRAINED_WITH if name in config]
     return join((name, "none" if value is None else value) for name, value in known) or None
+
+
+def prediction(checkpoint: Mapping) -> str:
+    folds = checkpoint["config"].get("folds")
+    networks = f"mean logits of {folds} networks as one network" if folds else "one network"
+    return networks + (SIX_PASSES if checkpoint["test_time_augmentation"] else ONE_PASS)
 
 
 def selection(checkpoint: Mapping) -> str | None:

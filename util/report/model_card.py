@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from util.report.facts import count_table, data_facts, join, limits, people_table
 from util.report.parts import interval, text
+from util.training.folds import trained_on
 from util.words import counted
 
 TITLES = {
@@ -103,7 +104,7 @@ def _where_tested(checkpoint: Mapping, about: Mapping, split: str | None) -> dic
     if split == "left-out":
         names = ", ".join(checkpoint["config"]["leave_out"])
         return {33: f"Yes: {names}, which training and validation did not see."}
-    if split == "train":
+    if split in trained_on(checkpoint["config"]):
         return {}
     chose = "" if split == "test" else ", which chose the epoch and the temperature"
     return {32: f"Yes: the split {split} of the data set that it was trained on{chose}."}

@@ -1,4 +1,4 @@
-"""The report of an evaluation: report.html, which needs no network, and report.md beside it."""
+"""Reports: report.html, which needs no network, and report.md beside it."""
 
 import base64
 import os
@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from util.files import atomic_path
-from util.report.parts import Figure, interval, text
+from util.metrics.intervals import Metric
+from util.report.parts import Cell, Figure, Section, interval, text
 from util.report.sections import FIGURES, headlines, sections
 
 GALLERY = "gallery"  # folder of the worst mistakes
@@ -41,11 +42,23 @@ def write_report(
         raise ValueError(f"plots: found {min(unknown)}; expected some of {', '.join(FIGURES)}.")
     folder = Path(folder)
     mistakes = _write_gallery(folder, gallery, metrics["heat_outside_lungs"] is not None)
-    content = {
-        "metrics": metrics,
-        "headlines": headlines(metrics),
-        "sections": sections(metrics, facts, plots, mistakes, card),
-    }
+    parts = sections(metrics, facts, plots, mistakes, card)
+    return write_pages(folder, "COVID-Next evaluation", metrics, headlines(metrics), parts)
+
+
+def write_pages(
+    folder: Path,
+    title: str,
+    metrics: Mapping,
+    headlines: Sequence[tuple[str, Metric, Mapping[str, Cell]]],
+    sections: Sequence[Section],
+) -> Path:
+    """report.html, whose path is returned, and report.md.
+
+    metrics: images, patients, classes, headline, verdicts and warnings, as in metrics.json.
+    headlines: name, number, and what cheats have in its place.
+    """
+    content = {"title": title, "metrics": metrics, "headlines": headlines, "sections": sections}
     _render("report.md.jinja", content, folder, finalize=_markdown)
     return _render("report.html.jinja", content, folder)
 

@@ -32,10 +32,10 @@ def write_history(folder: Path, progress: Progress) -> None:
         plot_history(progress.history, folder / "curves.png", progress.choose)
 
 
-def log_epoch(progress: Progress) -> None:
-    """A line about the last epoch."""
+def log_epoch(progress: Progress, title: str) -> None:
+    """A line about the last epoch, whose number comes after the title."""
     row = progress.history[-1]
-    text = "Epoch {epoch}: validation "
+    text = title + " {epoch}: validation "
     if not math.isnan(row["val_within_source_auroc"]):  # no source of validation has two classes
         text += "within-source AUROC {val_within_source_auroc:.3f}, "
     text += "macro F1 {val_macro_f1:.3f}, accuracy {val_accuracy:.3f}, loss {val_loss:.3f};"

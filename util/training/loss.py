@@ -37,14 +37,20 @@ def batch_loss(
     """Cross-entropy over a batch of which this rank has the images `logits` (N, K).
 
     Each image is weighted by `weights` (K,) of its class, as in torch's CrossEntropyLoss. The loss
-    of a batch whose images all have weight 0 is 0. stop: whether this rank was asked to stop; the
-    ranks learn it from each other along with the loss, which costs nothing.
+    of a batch whose images all have weight 0 is 0. targets: class indices (N,), or (N, K) of
+    `util.training.distillation.soft_targets`, which hold weights and smoothing already. stop:
+    whether this rank was asked to stop; the ranks learn it from each other along with the loss,
+    which costs nothing.
     """
-    own = cross_entropy(
-        logits.float(), targets, weights, reduction="sum", label_smoothing=smoothing
-    )
+    if targets.is_floating_point():
+        own, weight = cross_entropy(logits.float(), targets, reduction="sum"), targets.sum()
+    else:
+        own = cross_entropy(
+            logits.float(), targets, weights, reduction="sum", label_smoothing=smoothing
+        )
+        weight = weights[targets].sum()
     asked = own.new_full((), stop)  # written by the device: a copy to it would wait
-    parts = torch.stack([own.detach(), weights[targets].sum(), asked])
+    parts = torch.stack([own.detach(), weight, asked])
     total, weight, stops = ranks.sum(parts)
     weight = torch.where(weight > 0, weight, torch.inf)
     return Loss(own * ranks.size / weight, total / weight, stops)

@@ -1,5 +1,6 @@
 """Going on with a run: from which checkpoint, with which settings, in which arithmetic."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,15 @@ from typing import Any
 import torch
 
 from util.device import pick_precision, precision_name
+from util.training.folds import folder_of, numbers
 
 # Which run it is, and whether it goes on: always as asked now.
-WHICH = {"name", "ckpts_dir", "resume"}
+WHICH = {"name", "ckpts_dir", "resume", "folds"}
 # May change with --resume: the weights do not change, beyond rounding.
 FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_minutes"}
 FREE |= {"test_time_augmentation"}
 # What settings were before they had a name.
-BEFORE = {"choose": "macro_f1", "leave_out": None}
+BEFORE = {"choose": "macro_f1", "leave_out": None, "folds": None, "fold": None, "distil": None}
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,32 @@ def settings_of_run(
             f"--device: found {asked['device']}, but the run has {settings['device']}; give that"
         )
     return SimpleNamespace(**settings)
+
+
+def runs_of_folds(asked: dict[str, Any], given: set[str]) -> list[dict[str, Any]]:
+    """The settings of the run of each fold that is asked for; none for a run without folds.
+
+    asked, given: as in `settings_of_run`. With resume, and for a single fold, they are those of the
+    folds that have begun. FileExistsError for the folder of a run without folds.
+    """
+    run = Path(asked["ckpts_dir"], asked["name"])
+    number = asked["folds"] or (asked["fold"] and numbers(asked["fold"])[1])
+    begun = sorted(run.glob("fold-*/config.json"))
+    if begun and (asked["resume"] or asked["fold"]):
+        config = json.loads(begun[0].read_text(encoding="utf-8"))
+        config |= {k: tuple(v) for k, v in config.items() if isinstance(asked.get(k), tuple)}
+        there = numbers(config["fold"])[1]
+        if number not in (None, there):
+            raise ValueError(f"--folds: found {number}, but {run} has {there}; give that number")
+        config["fold"] = asked["fold"]
+        number, asked = there, vars(settings_of_run(asked, given, config))
+    if number and (run / "last.pth").exists():
+        raise FileExistsError(f"{run}: holds a run without folds; --name begins another")
+    folds = [f"{k}/{number}" for k in range(1, (number or 0) + 1)]
+    return [
+        asked | {"folds": None, "fold": fold, "name": f"{asked['name']}/{folder_of(fold)}"}
+        for fold in ([asked["fold"]] if asked["fold"] else folds)
+    ]
 
 
 def settings_differ(settings: dict[str, Any], saved: dict[str, Any]) -> bool:

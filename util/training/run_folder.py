@@ -39,6 +39,7 @@ class RunFolder:
         self.save_minutes = math.inf  # between two saves of last.pth
         self._saved = time.monotonic()  # last.pth
         self._writer: SummaryWriter | None = None
+        self._title = "Epoch"  # of its lines in the log
 
     def locked(self) -> AbstractContextManager:
         """For the block no other run writes here; FileExistsError if one does."""
@@ -106,6 +107,7 @@ class RunFolder:
 
         pixels: (N, 1, H, W) uint8, augmented images to be shown.
         """
+        self._title = f"Fold {settings['fold']}, epoch" if settings["fold"] else "Epoch"
         if self.writes:
             if not progress.step:  # what is there is of a run that never took a step
                 for events in self.path.glob(f"{EVENTS}*"):
@@ -128,7 +130,7 @@ class RunFolder:
             # TensorBoard before history.csv, which says that it is there.
             show_epoch(self._writer, progress, confusion)
             write_history(self.path, progress)
-            log_epoch(progress)
+            log_epoch(progress, self._title)
 
     def show_end(self) -> None:
         if self.writes:

@@ -5,12 +5,13 @@ import math
 from pathlib import Path
 
 from util.flags import Parser, demand
+from util.training.folds import numbers
 
 # What train.py reads of config.py.
 NAMES = """
-name dataset ckpts_dir resume random_seed device precision compile sync_batchnorm n_threads
-mapping leave_out width height sampling patient_cap flip rotation shift scale jitter
-augmentation_warmup_epochs weights backbone_weights freeze thaw_epoch epochs batch_size lr
+name dataset ckpts_dir resume folds fold random_seed device precision compile sync_batchnorm
+n_threads mapping leave_out width height sampling patient_cap flip rotation shift scale jitter
+augmentation_warmup_epochs weights backbone_weights distil freeze thaw_epoch epochs batch_size lr
 optimizer weight_decay schedule warmup_epochs lr_reduce_factor lr_reduce_patience choose
 early_stopping_patience loss_weights label_smoothing clip_norm average_decay collapse_patience
 test_time_augmentation log_steps save_minutes
@@ -44,6 +45,7 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
             parser.error(f"{found}; expected one of {', '.join(choices)}")
     demand(parser, cfg, ("epochs", "batch_size", "log_steps", "early_stopping_patience"), 1)
     demand(parser, cfg, ("patient_cap", "thaw_epoch", "collapse_patience"), 1)
+    demand(parser, cfg, ("folds",), 2)
     demand(parser, cfg, ("width", "height"), 32)
     demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
     demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
@@ -63,9 +65,15 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     if not all(0 <= cost < math.inf for cost in costs) or not any(costs):
         found = " ".join(map(str, costs))
         parser.error(f"--loss-weights: found {found}; expected 0 or more, and not all of them 0")
+    if cfg.fold:
+        try:
+            numbers(cfg.fold)
+        except ValueError as error:
+            parser.error(f"--fold: {error}")
     if cfg.name in {"", ".", ".."} or set(cfg.name) & set("/\\"):
         parser.error(f"--name: found '{cfg.name}'; expected a folder's name. See --ckpts-dir")
-    if not (cfg.resume and Path(cfg.ckpts_dir, cfg.name, "last.pth").exists()):
+    run = Path(cfg.ckpts_dir, cfg.name)
+    if not (cfg.resume and [*run.glob("last.pth"), *run.glob("fold-*/last.pth")]):
         _check_together(parser, cfg)
 
 
@@ -79,6 +87,11 @@ def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
         parser.error(f"--{flag}: cosine waits for no standstill; give --schedule plateau with it")
     if cfg.weights and cfg.backbone_weights and "backbone_weights" in cfg.given:
         parser.error("--backbone-weights: the trunk is in --weights; leave one of them out")
+    if cfg.folds and cfg.fold:
+        parser.error("--fold: found --folds, which trains all of them; leave one of them out")
+    if cfg.distil and (cfg.folds or cfg.fold):
+        found = "--distil: its networks have learned from the patients that a fold holds out"
+        parser.error(f"{found}; leave --folds out")
     classes = len(set(cfg.mapping.values()))  # without the sources left out there may be fewer
     numbers = isinstance(cfg.loss_weights, list) and not cfg.leave_out
     if numbers and len(cfg.loss_weights) != classes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.record import Record
-from data.split_rules import (
+from data.split.rules import (
     allowed_splits,
     earlier_splits,
     split_rules,

@@ -20,11 +20,12 @@ def split_patients(
     shares: Sequence[float],
     seed: int,
     allowed: Mapping[str, Collection[str]] | None = None,
+    splits: Sequence[str] = SPLITS,
 ) -> list[str]:
-    """The split of each image: `train`, `val` or `test`, the same for all images of a patient.
+    """The split of each image, one of `splits`, the same for all images of a patient.
 
     patients, strata: of each image, in one order. A stratum is what every split should hold alike,
-    such as (label, source). shares: of train, val and test; they add up to 1. allowed: the splits
+    such as (label, source). shares: of each of the splits; they add up to 1. allowed: the splits
     that a patient may go to, where these are not all.
 
     Greedy: patients who have no choice first, then those with many images, else in random order;
@@ -44,7 +45,7 @@ def split_patients(
     missing = wanted.copy()
     names = sorted(images_of)
     order = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
-    may = {patient: (allowed or {}).get(patient, SPLITS) for patient in names}
+    may = {patient: (allowed or {}).get(patient, splits) for patient in names}
     order.sort(key=lambda patient: (len(may[patient]) > 1, -images_of[patient][ALL]))
     chosen = {}
     for patient in order:
@@ -53,9 +54,9 @@ def split_patients(
         with np.errstate(divide="ignore"):  # a share of 0 costs infinity
             cost = images * (images - 2 * missing[:, columns]) / wanted[:, columns]
         cost = cost @ np.where(columns == column[ALL], WHOLE, 1)
-        best = min(range(len(SPLITS)), key=lambda k: (SPLITS[k] not in may[patient], cost[k]))
+        best = min(range(len(splits)), key=lambda k: (splits[k] not in may[patient], cost[k]))
         missing[best, columns] -= images
-        chosen[patient] = SPLITS[best]
+        chosen[patient] = splits[best]
     return [chosen[patient] for patient in patients]
 
 

@@ -1,0 +1,67 @@
+"""One network that learns from those of a run with folds: --distil.
+
+Hinton, Vinyals & Dean (2015), arXiv:1503.02531. The teacher of an image is the network that never
+saw its patient (cross-fitting: Dao et al., Knowledge distillation as semiparametric inference, ICLR
+2021), as one that has learned an image by heart can only repeat its label.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from util.training.folds import OUT_OF_FOLD
+from util.training.out_of_fold import read_out_of_fold
+
+TEACHER = 0.5  # part of a target that is the teacher's; the rest is the label
+
+
+def teachers_probabilities(
+    run: Path,
+    files: Sequence[str],
+    classes: Sequence[str],
+    fingerprint: str,
+    leave_out: Collection[str] | None = None,
+) -> np.ndarray:
+    """(N, K) float64, of the images of these names, by their out-of-fold predictions.
+
+    classes, fingerprint, leave_out: of the run that learns from them. FileNotFoundError where the
+    folds of `run` have not ended; ValueError where they have other classes or images, or have seen
+    a source that is left out.
+    """
+    if not (run / "folds.json").is_file():
+        raise FileNotFoundError(
+            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended"
+        )
+    about = json.loads((run / "folds.json").read_text(encoding="utf-8"))
+    if about["classes"] != [*classes]:
+        found = f"found classes {', '.join(about['classes'])}"
+        raise ValueError(f"{run}: {found}; expected those of --mapping, {', '.join(classes)}")
+    if seen := sorted({*(leave_out or ())} - {*(about["leave_out"] or ())}):
+        raise ValueError(
+            f"{run}: its networks may have seen {', '.join(seen)}; expected a run with --leave-out,"
+            " as here"
+        )
+    table = read_out_of_fold(run / OUT_OF_FOLD).set_index("filename")
+    lost = [name for name in files if name not in table.index]
+    if lost or about["fingerprint"] != fingerprint:
+        raise ValueError(f"{run}: trained on other images; expected a run on this --dataset")
+    return table.loc[[*files], [f"p({name})" for name in classes]].to_numpy()
+
+
+def soft_targets(
+    probabilities: np.ndarray, targets: Sequence[int], weights: np.ndarray, smoothing: float
+) -> Tensor:
+    """What `batch_loss` takes of N images: (N, K) float32, of which a row adds up to the weight of
+    its class.
+
+    probabilities: (N, K), of the teacher. targets: class indices. weights: (K,). smoothing: of the
+    label.
+    """
+    n_classes = len(weights)
+    labels = (1 - smoothing) * np.eye(n_classes)[targets] + smoothing / n_classes
+    mixed = TEACHER * probabilities + (1 - TEACHER) * labels
+    return torch.tensor(weights[targets][:, None] * mixed, dtype=torch.float32)

@@ -1,0 +1,51 @@
+"""train.py --folds: a run that is several, each without one part of the patients.
+
+experiments/NAME/
+  fold-1/ fold-2/ ...        ordinary runs
+  out_of_fold.csv folds.json report.html report.md    when the last of them has ended
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from util.files import model_file, short_hash
+
+OUT_OF_FOLD = "out_of_fold.csv"
+
+
+def numbers(fold: str) -> tuple[int, int]:
+    """`2/5` -> 2, 5; ValueError for another text."""
+    if match := re.fullmatch(r"(\d+)/(\d+)", fold):
+        k, number = int(match[1]), int(match[2])
+        if 1 <= k <= number >= 2:
+            return k, number
+    raise ValueError(f"found {fold}; expected one of several, such as 2/5")
+
+
+def folder_of(fold: str) -> str:
+    """`2/5` -> `fold-2`."""
+    return f"fold-{numbers(fold)[0]}"
+
+
+def trained_on(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The splits that a checkpoint of this config was trained on."""
+    return ("train", "val") if config.get("fold") or config.get("folds") else ("train",)
+
+
+def fold_files(path: str | Path) -> list[Path]:
+    """Of the folder of a run with folds the best.pth of each, in order; of anything else none."""
+    return sorted(
+        Path(path).glob("fold-*/best.pth"), key=lambda file: (len(file.parent.name), file)
+    )
+
+
+def network_path(path: str | Path) -> Path:
+    """The folder of a run with folds as it is; anything else as in `model_file`."""
+    return Path(path) if fold_files(path) else model_file(path)
+
+
+def name_of(path: Path) -> str:
+    """`best.pth@1a2b3c4d`, of a `network_path`."""
+    return f"{path.resolve().name}@{short_hash(*fold_files(path) or [path])}"
