@@ -1,6 +1,7 @@
 """Measures a checkpoint: is it right, does it know how sure it is, and what does it look at?
 
 python3 evaluate.py experiments/NAME/best.pth                      on the test split
+python3 evaluate.py pretrained                                     the network in pretrained/
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
@@ -28,7 +29,7 @@ def arguments() -> argparse.Namespace:
     add(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="best.pth of a run, the original's, or an ONNX file",
+        help="best.pth of a run, the original's, an ONNX file, or pretrained",
     )
     better = "is it better than the first? Tested patient by patient"
     add("other", metavar="CHECKPOINT", nargs="?", help=better)
@@ -174,10 +175,11 @@ def main(args: argparse.Namespace) -> None:
         """An image, (H, W) uint8, for the eye."""
         return subject.images[row][0].float().mean(0).round().byte().numpy()
 
+    metrics["record"] = record(predictor, subject, args.seed)
     report = write_report(
         out,
         metrics,
-        record(predictor, subject, args.seed),
+        metrics["record"],
         draw_all(metrics, probabilities, truth.targets, out),
         gallery(table, gray, probabilities, examined.heat),
         model_card(predictor.checkpoint, subject.about, metrics, subject.split),

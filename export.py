@@ -58,10 +58,13 @@ from data.transforms import InputFormat
 from model.onnx import runtime as onnx_runtime
 from model.onnx.graph import graph_of, write_facts
 from model.onnx.int8 import to_int8
+from model.onnx.weights import keep_for_training
 from model.runtime import Runtime
 from model.torch_runtime import load
-from util.files import atomic_path, check_folder, model_file, short_hash
+from util.checkpoint import load_checkpoint
+from util.files import atomic_path, check_folder
 from util.metrics.probabilities import tempered
+from util.model_file import model_file, short_hash
 from util.versions import versions
 from util.words import counted
 
@@ -85,6 +88,7 @@ def main(args: argparse.Namespace) -> None:
         model = graph_of(runtime, checkpoint["temperature"])
         if args.precision == "int8":
             model = to_int8(model, films.read("train", CALIBRATION))
+        keep_for_training(model, load_checkpoint(path)["state_dict"])
         write_facts(model, checkpoint, runtime, how)
         onnx.save(model, temporary)
         exported = onnx_runtime.load(temporary)[1]

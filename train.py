@@ -147,6 +147,7 @@ def train(
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
+    facts["sources"] = train_set.table["source"].value_counts().to_dict()
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )

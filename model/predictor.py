@@ -15,8 +15,8 @@ from data.transforms import InputFormat
 from model.doubts import Limits
 from model.runtime import Examined, Runtime
 from util.class_names import class_names
-from util.files import model_file, short_hash
 from util.metrics.probabilities import shares_of, tempered, to_prevalence
+from util.model_file import model_file, short_hash
 
 # The package that a file needs -> what the file is, and what helps where the package is missing.
 NEEDED = {
@@ -38,7 +38,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> "Predictor":
-        """The predictor of a checkpoint or an ONNX file of export.py.
+        """The predictor of a checkpoint, of an ONNX file of export.py, or of `pretrained`.
 
         path: as in `model_file`. device: auto, cpu, cuda, cuda:1 or mps; ONNX files run on the
         CPU. FileNotFoundError or ValueError for another file, and where its runtime is missing.

@@ -78,7 +78,11 @@ def graph_of(runtime: TorchRuntime, temperature: float) -> onnx.ModelProto:
         dynamo=True,
         verbose=False,
     )
-    return program.model_proto
+    model = program.model_proto
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input):
+        del part.metadata_props[:]  # 0.4 MB, with the names of folders of this machine
+    return model
 
 
 def write_facts(

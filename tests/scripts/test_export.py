@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -22,10 +23,18 @@ from model.gate import Gate
 from model.onnx.runtime import AT_ONCE
 from model.prediction import look_at
 from model.predictor import Predictor
+from model.starting_network import start_network
 from tests.conftest import run_script
-from tests.helpers.networks import CLASSES, MAPPING, TinyNext, input_form, save_network
+from tests.helpers.networks import (
+    CLASSES,
+    MAPPING,
+    TinyNext,
+    input_form,
+    save_network,
+    use_network,
+)
 from tests.helpers.paths import ROOT
-from util.files import short_hash
+from util.model_file import short_hash
 
 FORM = input_form((64, 48), fit="pad")
 PRIOR = [0.5, 0.3, 0.2]
@@ -141,6 +150,15 @@ def test_other_programs_get_the_probabilities_from_the_graph(pair, files):
     np.testing.assert_allclose(chances, exported.probabilities(logits), atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", KINDS)
+def test_other_programs_find_it_valid_and_nothing_of_this_machine_in_it(run, precision, capfd):
+    path = run / precision / "best.onnx"
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    onnxruntime.InferenceSession(path)  # with the warnings that Predictor switches off
+    assert capfd.readouterr() == ("", "")
+    assert str(ROOT).encode() not in path.read_bytes()
+
+
 def test_its_metadata_say_what_prediction_needs_and_how_it_was_made(run):
     path = run / "float32/best.pth"
     properties = onnx.load(path.with_suffix(".onnx")).metadata_props
@@ -184,6 +202,29 @@ def test_prediction_with_it_imports_none_of_the_heavy_packages(run, files, tmp_p
     rows = json.loads(done.stdout)
     assert [(row["file"], row["error"]) for row in rows] == [(name, None) for name in named]
     assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("int8", 0.1)])
+def test_a_training_starts_from_the_network_of_the_checkpoint(
+    run, files, monkeypatch, precision, tolerance
+):
+    use_network(monkeypatch)
+    path, form = run / precision / "best.pth", InputFormat.of(FORM)
+    start = (MAPPING, None, form.size, form.prepared)
+    saved, _ = start_network(MAPPING, str(path), *start[1:])
+    found, found_form = start_network(MAPPING, str(path.with_suffix(".onnx")), *start[1:])
+    assert (found_form, found.training) == (form, True)
+    state = found.state_dict()
+    for name, tensor in saved.state_dict().items():
+        if tensor.ndim == 4:  # in 8 bits, of which 7 are used, or float16
+            step = tensor.abs().amax((1, 2, 3), keepdim=True) / 126
+            assert ((state[name] - tensor).abs() <= (step if tolerance > 0.01 else 1e-6)).all()
+        else:
+            assert torch.equal(state[name], tensor), name
+    images = form.normalise(torch.from_numpy(np.stack([form.read(f) for f in files[:8]])))
+    with torch.no_grad():
+        one, other = (network.eval()(images) for network in (saved, found))
+    assert (one - other).abs().max() <= tolerance * one.std()
 
 
 def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, monkeypatch):
