@@ -30,6 +30,8 @@ def arguments() -> argparse.Namespace:
     add("--precision", choices=list(LARGEST), default="float32", help="of the convolutions")
     own = "dataset folder with the films of the training; without it the checkpoint's own, or drawn"
     add("--dataset", metavar="DIR", help=f"{own} radiographs where that is not there")
+    terms = "of the file, in its metadata; without it the program's, MIT"
+    add("--licence", metavar="TEXT", help=terms)
     args = parser.parse_args()
     if args.out and Path(args.out).suffix != ".onnx":
         parser.error(f"--out: found '{args.out}'; expected a name that ends in .onnx")
@@ -56,7 +58,7 @@ from data.sample.phantom import draw_phantom
 from data.split import SPLITS
 from data.transforms import InputFormat
 from model.onnx import runtime as onnx_runtime
-from model.onnx.graph import graph_of, write_facts
+from model.onnx.graph import LICENCE, graph_of, write_facts
 from model.onnx.int8 import to_int8
 from model.onnx.weights import keep_for_training
 from model.runtime import Runtime
@@ -89,12 +91,12 @@ def main(args: argparse.Namespace) -> None:
         if args.precision == "int8":
             model = to_int8(model, films.read("train", CALIBRATION))
         keep_for_training(model, load_checkpoint(path)["state_dict"])
-        write_facts(model, checkpoint, runtime, how)
+        write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
         onnx.save(model, temporary)
         exported = onnx_runtime.load(temporary)[1]
         how |= compare(runtime, exported, films.read("val", FILMS), checkpoint["temperature"])
         check(how, out)
-        write_facts(model, checkpoint, runtime, how)
+        write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
         onnx.save(model, temporary)
     print(
         f"{out}: {out.stat().st_size / 2**20:.0f} MiB. On {counted(how['films'], 'film')},"

@@ -93,7 +93,7 @@ from util.training.state import Training
 from util.training.step import Descent
 from util.training.tensorboard import errors_name_folder
 from util.training.weight_average import RunningAverage
-from util.versions import versions
+from util.versions import commit, versions
 from util.words import SCORES
 
 
@@ -347,7 +347,7 @@ def facts_of_run(
         "temperature": 1.0,
         "test_time_augmentation": cfg.test_time_augmentation,
         "fingerprint": fingerprint,
-        "versions": versions(),
+        "versions": {"commit": commit() or "unknown", **versions()},
     }
 
 

@@ -77,7 +77,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         test_time_augmentation  whether to predict the mean over several views of an image
         fingerprint       of the dataset
         sources           source -> number of its training images
-        versions          of Python and the packages
+        versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, and their targets
         gate              state of the Gate that doubts images unlike the training images

@@ -86,16 +86,20 @@ def graph_of(runtime: TorchRuntime, temperature: float) -> onnx.ModelProto:
 
 
 def write_facts(
-    model: onnx.ModelProto, checkpoint: Mapping[str, Any], runtime: TorchRuntime, export: dict
+    model: onnx.ModelProto,
+    checkpoint: Mapping[str, Any],
+    runtime: TorchRuntime,
+    export: dict,
+    licence: str = LICENCE,
 ) -> None:
     """Into the metadata, each as JSON: what `load_checkpoint` gives, without tensors.
 
-    checkpoint: of `model.torch_runtime.load`. export: how the file was made.
+    checkpoint: of `model.torch_runtime.load`. export: how the file was made. licence: its own.
     """
     facts = {name: checkpoint[name] for name in (*ORIGINAL, "parameters")}
     gate = {name: _limit(known) for name, known in runtime.limits._asdict().items()}
     facts |= {"classes": class_names(facts["mapping"]), "gate": gate, "export": export}
-    facts |= {"licence": LICENCE, "notice": NOTICE}
+    facts |= {"licence": licence, "notice": NOTICE}
     plain = partial(json.dumps, default=lambda tensor: tensor.tolist())
     onnx.helper.set_model_props(model, {name: plain(value) for name, value in facts.items()})
 

@@ -41,7 +41,7 @@ def _measured(metrics: Mapping, name: str) -> dict:
     """One evaluation: on what, with which command, its numbers and verdicts."""
     record = metrics["record"]
     images, patients = counted(metrics["images"], "image"), counted(metrics["patients"], "patient")
-    sentences = [f"{images} of {patients}. Made with `{record['Command']}`, {record['Program']}."]
+    sentences = [f"{images} of {patients}. {record['Command']}, at {record['Program']}."]
     title = record["Images"]
     if name.rpartition("@")[2] not in record["Checkpoint"]:
         title = f"{title}, by another network"
