@@ -39,7 +39,7 @@ def test_file_hash_card_and_readme_belong_together(tmp_path):
 
 
 @needs_network
-def test_a_clone_stays_small(tmp_path):
+def test_a_clone_stays_small():
     """git keeps the file once more, compressed to four fifths."""
     assert model_file("pretrained").stat().st_size < 41 * MIB
 

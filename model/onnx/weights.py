@@ -29,7 +29,7 @@ def keep_for_training(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> No
     training = model.training_info.add()
     training.algorithm.name = "state_dict"
     training.algorithm.initializer.extend(
-        numpy_helper.from_array(tensor.numpy(), name)
+        numpy_helper.from_array(tensor.float().numpy(), name)
         for name, tensor in state.items()
         if tensor.ndim != CONVOLUTION
     )
@@ -45,11 +45,12 @@ def load_exported(path: str | Path) -> dict[str, Any]:
     try:
         model = onnx.load(path)
         content = {each.key: json.loads(each.value) for each in model.metadata_props}
-        network = COVIDNext50(len(class_names(content["mapping"])))
+        n_classes = len(class_names(content["mapping"]))
         kept = {
             each.name: torch.tensor(numpy_helper.to_array(each))
             for each in model.training_info[0].algorithm.initializer
         }
+        network = COVIDNext50(n_classes)
         network.load_state_dict(kept, strict=False)
         folded = _convolutions(model)
         for conv_name, norm_name in batchnorms(network):
