@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
             f"{path}: found {size}; expected an ONNX file of at most {MOST_BYTES // 2**20} MiB, as"
             " export.py --precision int8 makes it"
         )
-    dataset = Path(args.dataset or checkpoint["config"]["dataset"])
+    dataset = Path(args.dataset or checkpoint["config"].get("dataset", "dataset"))
     about = read_about(dataset)
     if about["fingerprint"] != checkpoint["fingerprint"]:
         raise ValueError(
@@ -68,8 +68,8 @@ def main(args: argparse.Namespace) -> None:
         )
     evaluations = [read_evaluation(Path(folder)) for folder in args.evaluations]
     films = origins({split: films_of(dataset, split, checkpoint) for split in SPLITS})
-    by_origin = films.reset_index()
-    table = {"head": [*map(str.capitalize, by_origin)], "rows": by_origin.to_numpy().tolist()}
+    head = [*map(str.capitalize, films.index.names), *films.columns]
+    table = {"head": head, "rows": films.reset_index().to_numpy().tolist()}
     card = {
         "file": FILE,
         "sha256": file_hash(path),
@@ -91,8 +91,8 @@ def read_evaluation(folder: Path) -> dict:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         metrics["record"]["Command"]
-    except (ValueError, KeyError, TypeError):
-        text = "not of evaluate.py, or of an older one; evaluate again"
+    except (OSError, ValueError, KeyError, TypeError):
+        text = "not there, or not of this version of evaluate.py; evaluate again"
         raise ValueError(f"{path}: {text}") from None
     return metrics
 

@@ -30,8 +30,8 @@ def test_file_hash_card_and_readme_belong_together(tmp_path):
     file = model_file("pretrained")
     assert file == PRETRAINED / CARD["file"]
     assert file_hash(file) == CARD["sha256"]
-    written = (PRETRAINED / "README.md").read_bytes()
-    assert write_card(tmp_path, CARD).read_bytes() == written
+    written = (PRETRAINED / "README.md").read_text(encoding="utf-8")
+    assert write_card(tmp_path, CARD).read_text(encoding="utf-8") == written
     about = {each.key: json.loads(each.value) for each in onnx.load(file).metadata_props}
     assert about["licence"] == CARD["licence"]
     assert "pretrained/LICENSE" in CARD["licence"]

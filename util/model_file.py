@@ -20,8 +20,8 @@ def model_file(path: str | Path) -> Path:
     """Of a checkpoint or an ONNX file; of a run's folder its best.pth, of a folder with a card the
     network of the card.
 
-    path: NAME is the folder PRETRAINED. FileNotFoundError if there is no file. ValueError
-    for a file that is not the one that the card beside it names.
+    path: NAME is the folder PRETRAINED. FileNotFoundError if there is no file. ValueError for a
+    file with another hash than the card beside it says.
     """
     path = Path(path)
     path = PRETRAINED if path == Path(NAME) else path
@@ -37,7 +37,7 @@ def model_file(path: str | Path) -> Path:
     if card.get("file") == file.name and (found := file_hash(file)) != card["sha256"]:
         raise ValueError(
             f"{file}: found SHA-256 {found[:8]}...; expected {card['sha256'][:8]}..., as {CARD}"
-            f" beside it says. It is cut off or changed: git checkout {folder.name} gets it back"
+            f" beside it says. It is cut off or changed; git checkout -- {folder.name} helps"
         )
     return file
 
@@ -71,9 +71,9 @@ def file_hash(path: str | Path) -> str:
     return _hash(Path(path), about.st_size, about.st_mtime_ns)
 
 
+# Of a network it is asked for the card and for the name in each row, but the file is read once.
 @lru_cache(maxsize=8)
 def _hash(path: Path, size: int, changed: int) -> str:
-    """The card is checked before a file is loaded, and its hash is in every row: one reading."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(2**20):

@@ -41,7 +41,7 @@ def test_a_network_that_is_not_the_one_of_its_card_is_refused_in_one_line(
     found = hashlib.sha256(b"Weights").hexdigest()[:8]
     with pytest.raises(ValueError, match=f"next.onnx: found SHA-256 {found}.*; expected") as error:
         model_file(name)
-    assert "git checkout pretrained gets it back" in str(error.value)
+    assert "git checkout -- pretrained" in str(error.value)
     assert "\n" not in str(error.value)
 
 

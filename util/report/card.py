@@ -32,9 +32,12 @@ def section(
 def own_card(checkpoint: Mapping, about: Mapping | None = None) -> list[dict]:
     """What a network says of itself. checkpoint: of a `Predictor`; about: dataset.json of its
     training, where that is at hand."""
-    more = [checkpoint["licence"]] if "licence" in checkpoint else []  # of an ONNX file
+    facts, how = model_facts(checkpoint), checkpoint.get("export")  # of an ONNX file
+    if how:
+        facts["Exported"] = f"from {how['checkpoint']}, in {how['precision']}"
+        facts["Licence"] = checkpoint["licence"]
     return [
         section("What it must not be used for", NOT_FOR),
-        section("The network", rows=model_facts(checkpoint).items()),
-        section("Limits", [*limits(about or {}), *more]),
+        section("The network", rows=facts.items()),
+        section("Limits", limits(about or {})),
     ]

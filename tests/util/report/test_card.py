@@ -47,8 +47,12 @@ def test_every_network_says_what_it_is_not_for_its_classes_its_mixture_and_its_l
     assert limits["text"]
 
 
-def test_the_licence_of_an_onnx_file_is_in_it():
-    assert "none at all" in own_card(CHECKPOINT | {"licence": "none at all"})[-1]["text"]
+def test_an_onnx_file_says_of_which_checkpoint_it_is_and_its_licence():
+    export = {"checkpoint": "best.pth@0a1b2c3d", "precision": "int8"}
+    network = own_card(CHECKPOINT | {"export": export, "licence": "none at all"})[1]
+    facts = dict(network["rows"])
+    assert facts["Exported"] == "from best.pth@0a1b2c3d, in int8"
+    assert facts["Licence"] == "none at all"
 
 
 def test_films_are_counted_by_class_and_by_origin(card):
