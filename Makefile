@@ -1,11 +1,12 @@
 # make demo: the whole job on drawn sample data. make test: all tests. make page: a page for
-# predictions, CHECKPOINT=FILE for another network. Each makes .venv first.
+# predictions, CHECKPOINT=FILE for another network. make pretrained: the network of pretrained/, see
+# recipe.mk there. Each makes .venv first.
 PYTHON ?= python3
 PY := .venv/bin/python
 DEMO := dataset/demo
 RUN := experiments/demo
 
-.PHONY: demo test page
+.PHONY: demo test page pretrained
 
 demo: .venv/installed
 	rm -rf $(DEMO) $(DEMO)-raw $(RUN)
@@ -26,6 +27,8 @@ test: .venv/installed-dev
 
 page: .venv/installed
 	$(PY) webpage.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+include pretrained/recipe.mk
 
 .venv/installed: requirements.txt requirements-predict.txt
 	$(PYTHON) -m venv .venv

@@ -61,7 +61,7 @@ augmentation_warmup_epochs: float = 0.0
 
 # ---- Model ----
 
-# Checkpoint to start from, or none; where its classes differ, the head starts from random weights.
+# Checkpoint or ONNX file to start from, pretrained, or none; other classes get a random head.
 weights: str | None = None
 # Start of the trunk: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded once), a file, or none (random).
 backbone_weights: str | None = "IMAGENET1K_V2"

@@ -1,6 +1,7 @@
 """Measures a model: is it right, does it know how sure it is, and what does it look at?
 
 python3 evaluate.py experiments/NAME/best.pth                      on the test split
+python3 evaluate.py pretrained                                     the network in pretrained/
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
@@ -34,7 +35,8 @@ def arguments() -> argparse.Namespace:
         "checkpoint",
         metavar="CHECKPOINT",
         nargs="?",
-        help="best.pth of a run, the folder of one with folds, the original's, or an ONNX file",
+        help="best.pth of a run, the folder of one with folds, the original's, an ONNX file, or"
+        " pretrained",
     )
     said = "filename and p(CLASS) of each film of the split, as in predictions.csv"
     under_test.add_argument("--predictions", metavar="FILE.csv", help=said)
@@ -190,10 +192,11 @@ def main(args: argparse.Namespace) -> None:
         """An image, (H, W) uint8, for the eye."""
         return subject.images[row][0].float().mean(0).round().byte().numpy()
 
+    metrics["record"] = record(model, subject, args.seed)
     report = write_report(
         out,
         metrics,
-        record(model, subject, args.seed),
+        metrics["record"],
         draw_all(metrics, probabilities, truth.targets, out),
         gallery(table, gray, probabilities, outputs.heat),
         model_card(model.card, model.checkpoint, subject.about, metrics, subject.split),

@@ -30,6 +30,8 @@ def arguments() -> argparse.Namespace:
     add("--precision", choices=list(LARGEST), default="float32", help="of the convolutions")
     own = "dataset folder with the films of the training; without it the checkpoint's own, or drawn"
     add("--dataset", metavar="DIR", help=f"{own} radiographs where that is not there")
+    terms = "of the file, in its metadata; without it the program's, MIT"
+    add("--licence", metavar="TEXT", help=terms)
     args = parser.parse_args()
     if args.out and Path(args.out).suffix != ".onnx":
         parser.error(f"--out: found '{args.out}'; expected a name that ends in .onnx")
@@ -56,10 +58,12 @@ from data.sample.phantom import draw_phantom
 from data.split import SPLITS
 from data.transforms import InputFormat
 from model.onnx import runtime as onnx_runtime
-from model.onnx.graph import graph_of, write_facts
+from model.onnx.graph import LICENCE, graph_of, write_facts
 from model.onnx.int8 import to_int8
+from model.onnx.weights import keep_for_training
 from model.runtime import Runtime
 from model.torch_runtime import load
+from util.checkpoint import load_checkpoint
 from util.files import atomic_path, check_folder
 from util.metrics.probabilities import tempered
 from util.training.folds import name_of, network_path
@@ -87,12 +91,14 @@ def main(args: argparse.Namespace) -> None:
         model = graph_of(runtime, checkpoint["temperature"])
         if args.precision == "int8":
             model = to_int8(model, films.read("train", CALIBRATION))
-        write_facts(model, checkpoint, runtime, how)
+        if path.is_file():  # one network, not those of folds
+            keep_for_training(model, load_checkpoint(path)["state_dict"])
+        write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
         onnx.save(model, temporary)
         exported = onnx_runtime.load(temporary)[1]
         how |= compare(runtime, exported, films.read("val", FILMS), checkpoint["temperature"])
         check(how, out)
-        write_facts(model, checkpoint, runtime, how)
+        write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
         onnx.save(model, temporary)
     print(
         f"{out}: {out.stat().st_size / 2**20:.0f} MiB. On {counted(how['films'], 'film')},"

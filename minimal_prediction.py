@@ -1,10 +1,11 @@
 """Names the class of chest radiographs: PNG, JPEG, DICOM ... files, folders of them, patterns.
 
-python3 minimal_prediction.py image.png folder/ 'scans/*.dcm' --checkpoint experiments/NAME/best.pth
+python3 minimal_prediction.py image.png folder/ 'scans/*.dcm'       with the network in pretrained/
+python3 minimal_prediction.py image.png --checkpoint experiments/NAME/best.pth     with your own
 
 In Python:
     from minimal_prediction import load, predict
-    rows = list(predict(load("best.pth"), ["image.png"]))
+    rows = list(predict(load(), ["image.png"]))         or load("best.pth")
 
 The exit status is 1 if a file could not be read. A research tool, not a medical device: not for
 diagnosis.
@@ -15,10 +16,9 @@ import logging
 import sys
 from pathlib import Path
 
-from util.flags import Parser, add_prevalence, demand, load_config
+from util.flags import Parser, add_prevalence, demand
 from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
 
-config = load_config("minimal_prediction.py")
 log = logging.getLogger(__name__)
 
 
@@ -26,12 +26,11 @@ def arguments() -> argparse.Namespace:
     parser = Parser(prog="minimal_prediction.py", description=__doc__)
     add = parser.add_argument
     add("files", nargs="+", metavar="IMAGE|DICOM|DIR|PATTERN", help="what to predict, in order")
-    best = str(Path(config.ckpts_dir, config.name, "best.pth"))
     origin = (
         "best.pth of train.py, the folder of a run with folds, or an ONNX file of export.py, which"
     )
     origin += " needs no PyTorch; classes and preprocessing come from it"
-    add("--checkpoint", metavar="FILE", default=best, help=origin)
+    add("--checkpoint", metavar="FILE", default="pretrained", help=origin)
     add("--format", choices=["text", "csv", "json"], default="text", help="of the output")
     pictures = "folder for a PNG of each file, with a heat map beside it"
     add("--explain", metavar="DIR", help=pictures)
@@ -58,8 +57,8 @@ from util.files import check_folder
 from util.prediction.text_csv_json import LINES
 
 
-def load(checkpoint: str | Path, device: str = "auto") -> Predictor:
-    """`Predictor.load`: the network of a checkpoint or an ONNX file, ready to predict."""
+def load(checkpoint: str | Path = "pretrained", device: str = "auto") -> Predictor:
+    """`Predictor.load`: a network, ready to predict; without a name that of the project."""
     return Predictor.load(checkpoint, device)
 
 

@@ -101,7 +101,7 @@ from util.training.state import Training
 from util.training.step import Descent
 from util.training.tensorboard import errors_name_folder
 from util.training.weight_average import RunningAverage
-from util.versions import versions
+from util.versions import commit, versions
 from util.words import SCORES
 
 
@@ -182,6 +182,7 @@ def train(
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
+    facts["sources"] = train_set.table["source"].value_counts().to_dict()
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -398,7 +399,7 @@ def facts_of_run(
         "temperature": 1.0,
         "test_time_augmentation": cfg.test_time_augmentation,
         "fingerprint": fingerprint,
-        "versions": versions(),
+        "versions": {"commit": commit() or "unknown", **versions()},
     }
 
 

@@ -1,6 +1,7 @@
 """Opens a page that names the class of chest radiographs: PNG, JPEG, DICOM ...
 
-python3 webpage.py --checkpoint experiments/NAME/best.pth
+python3 webpage.py                                                 with the network in pretrained/
+python3 webpage.py --checkpoint experiments/NAME/best.pth          with your own
 
 Drop films or a folder on it. It listens to this computer only, and keeps nothing: no film is
 written to a disk. Its rows are those of minimal_prediction.py --batch-size 1, to the last digit.
@@ -13,12 +14,10 @@ import os
 import socket
 import sys
 import webbrowser
-from pathlib import Path
 
-from util.flags import Parser, demand, load_config
+from util.flags import Parser, demand
 from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
 
-config = load_config("webpage.py")
 log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 CONNECTIONS = 200  # at once; a browser opens six
@@ -27,9 +26,8 @@ CONNECTIONS = 200  # at once; a browser opens six
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="webpage.py", description=__doc__)
     add = parser.add_argument
-    best = str(Path(config.ckpts_dir, config.name, "best.pth"))
     origin = "of train.py, an ONNX file of export.py, or the original's of 2020"
-    add("--checkpoint", metavar="FILE", default=best, help=origin)
+    add("--checkpoint", metavar="FILE", default="pretrained", help=origin)
     add("--port", type=int, default=8000, help="on which the page is served; 0 takes a free one")
     others = "name or address to listen to; 0.0.0.0 lets other machines in, without a password"
     add("--host", default=LOOPBACK, help=others)
@@ -55,11 +53,6 @@ from page.app import make_app
 
 
 def main(args: argparse.Namespace) -> None:
-    if not Path(args.checkpoint).exists():
-        raise FileNotFoundError(
-            f"{args.checkpoint}: no network there; train one with train.py (README.md, step 3), or"
-            " give --checkpoint FILE"
-        )
     with listen(args.host, args.port) as listening:
         predictor = Predictor.load(args.checkpoint, args.device)
         app = make_app(predictor, {args.host, socket.gethostname()}, args.max_megabytes * 10**6)

@@ -1,7 +1,10 @@
 """A trained network -> the one that evaluation and prediction run: the same function, faster."""
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from model.covidnext50 import COVIDNext50
@@ -18,26 +21,35 @@ def fuse_for_inference(
     """
     network = network.eval().requires_grad_(False)
     trunk = [getattr(network, name) for name in network.BLOCKS if name != "logits"]
-    for block in trunk:
-        _fold(block, dtype)
+    # One layer after the other, so that the network is never there twice.
+    for conv_name, norm_name in [*batchnorms(network)]:
+        conv, norm = map(network.get_submodule, (conv_name, norm_name))
+        statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+        folded = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)
+        conv.weight, conv.bias = (
+            nn.Parameter(part.to(dtype), requires_grad=False) for part in folded
+        )
+        block, _, name = norm_name.rpartition(".")
+        setattr(network.get_submodule(block), name, nn.Identity())
     if dtype != torch.float32:
         trunk[0].register_forward_pre_hook(lambda _, images: (images[0].to(dtype),))
         trunk[-1].register_forward_hook(lambda _, images, maps: maps.float())
     return network.to(device, memory_format=torch.channels_last)
 
 
-def _fold(module: nn.Module, dtype: torch.dtype) -> None:
-    """A BatchNorm stands behind its convolution, here and in torchvision's blocks."""
-    behind = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(behind, nn.Conv2d):
-            norm = (child.running_mean, child.running_var, child.eps, child.weight, child.bias)
-            folded = fuse_conv_bn_weights(behind.weight, behind.bias, *norm)
-            # One layer after the other, so that the network is never there twice.
-            behind.weight, behind.bias = (
-                nn.Parameter(part.to(dtype), requires_grad=False) for part in folded
-            )
-            setattr(module, name, nn.Identity())
-        else:
-            _fold(child, dtype)
-        behind = child
+def batchnorms(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """The name of each convolution that has a BatchNorm behind it, and that of the BatchNorm."""
+    kinds = (nn.Conv2d, nn.BatchNorm2d)
+    layers = [(name, type(each)) for name, each in network.named_modules() if type(each) in kinds]
+    for (name, one), (behind, other) in pairwise(layers):
+        if (one, other) == kinds:
+            yield name, behind
+
+
+def unfold(folded: Tensor, norm: nn.BatchNorm2d, otherwise: Tensor) -> Tensor:
+    """The weight of a convolution, from that into which the BatchNorm was folded.
+
+    otherwise: weights for channels that the BatchNorm multiplies by 0, of which nothing is left.
+    """
+    factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).view(-1, 1, 1, 1)
+    return torch.where(factor == 0, otherwise, folded / factor)

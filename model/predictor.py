@@ -39,7 +39,8 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> "Predictor":
-        """The predictor of a checkpoint, an ONNX file of export.py, or of a run's folds together.
+        """The predictor of a checkpoint, an ONNX file of export.py, `pretrained`, or of a run's
+        folds together.
 
         path: as in `network_path`. device: auto, cpu, cuda, cuda:1 or mps; ONNX files run on the
         CPU. FileNotFoundError or ValueError for another file, and where its runtime is missing.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from typing import Any
 
 from data.images.preparation import Preparation
 from data.transforms import IMAGENET, PLAIN, InputFormat
@@ -9,6 +10,7 @@ from model.covidnext50 import COVIDNext50
 from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
+from util.model_file import model_file
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +25,18 @@ def start_network(
 ) -> tuple[COVIDNext50, InputFormat]:
     """The network with the weights that it starts from, and the input that suits them.
 
-    weights: a checkpoint; only with the same classes its head is taken, too. None: the trunk starts
-    from `backbone_weights`, see `trunk_state`, or all of it from random weights. size: (height,
-    width). prepared: how the dataset's images were made. leave_out: sources that the network must
-    not have seen; ValueError for a checkpoint whose training did not leave them out, too.
+    weights: a checkpoint or an ONNX file, as in `model_file`; only with the same classes its head
+    is taken, too. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of it
+    from random weights. size: (height, width). prepared: how the dataset's images were made.
+    leave_out: sources that the network must not have seen; ValueError for a checkpoint whose
+    training did not leave them out, too.
     """
     classes = class_names(mapping)
     if weights is None:
         trunk = trunk_state(backbone_weights) if backbone_weights else None
         model, normal = COVIDNext50(len(classes), trunk), IMAGENET if trunk else PLAIN
     else:
-        start = load_checkpoint(weights)
+        start = _load(weights)
         if seen := sorted({*(leave_out or ())} - {*(start["config"].get("leave_out") or ())}):
             raise ValueError(
                 f"{weights}: its training may have seen {', '.join(seen)}; expected one that left"
@@ -44,5 +47,14 @@ def start_network(
             log.info("%s: other classes, so the head starts from random weights", weights)
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, weights)
-        normal = {name: start["input"][name] for name in ("mean", "std")}
+        normal = {name: tuple(start["input"][name]) for name in ("mean", "std")}
     return model, InputFormat(size, **normal, prepared=prepared)
+
+
+def _load(weights: str) -> dict[str, Any]:
+    path = model_file(weights)
+    if path.suffix != ".onnx":
+        return load_checkpoint(path)
+    from model.onnx.weights import load_exported  # onnx takes time, which others do without
+
+    return load_exported(path)

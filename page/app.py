@@ -30,9 +30,10 @@ from model.prediction import NO_GATE, look_at, scored
 from model.predictor import Predictor
 from page.guard import Guard
 from page.turns import Turns
+from util.model_file import card_of
 from util.plots.heatmap import COLOURS, STRONGEST
 from util.prediction.text_csv_json import csv_lines
-from util.report.facts import model_facts
+from util.report.card import own_card
 
 STATIC = Path(__file__).parent / "static"
 HELD = 3  # films in memory: one is read by the network, the others arrive
@@ -63,13 +64,15 @@ class Page:
 
     async def network(self, request: Request) -> Response:
         predictor = self.predictor
+        card = card_of(predictor.path).get("sections") or own_card(predictor.checkpoint)
         return _json(
             {
                 "name": predictor.name,
                 "classes": predictor.classes,
                 "prior": predictor.checkpoint["prior"] or None,
                 "no_gate": None if predictor.gate.learned else NO_GATE,
-                "card": model_facts(predictor.checkpoint),
+                "calibrated": predictor.checkpoint["temperature"] != 1,
+                "card": card,
                 "most_bytes": self.films.most_bytes,
                 "colours": COLOURS.tolist(),
                 "strongest": STRONGEST,

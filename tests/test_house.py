@@ -9,8 +9,8 @@ from tests.helpers.paths import ROOT
 
 ROOMS = ("util", "data", "model", "page")  # each may import itself and those before it
 SCRIPTS = (
-    "generate_dataset", "train", "evaluate", "leave_sources_out", "export", "minimal_prediction",
-    "webpage",
+    "generate_dataset", "train", "evaluate", "leave_sources_out", "export", "release",
+    "minimal_prediction", "webpage",
 )  # fmt: skip
 OURS = {*ROOMS, *SCRIPTS, "config", "benchmarks", "tests"}
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from util.files import atomic_path, model_file
+from util.files import atomic_path
+from util.model_file import model_file
 
 # What the checkpoint released in 2020 does not say; it has state_dict, global_step, clf_report.
 ORIGINAL = {
@@ -24,6 +25,7 @@ ORIGINAL = {
     },
     "config": {"name": "COVID-Next, 2020"},
     **dict.fromkeys(("epoch", "step", "chosen_by", "prior", "gate", "validation", "fingerprint")),
+    "sources": None,
     "metrics": {},
     "temperature": 1.0,
     "test_time_augmentation": False,
@@ -74,7 +76,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         temperature       what logits are divided by before the softmax; 1 before the run's end
         test_time_augmentation  whether to predict the mean over several views of an image
         fingerprint       of the dataset
-        versions          of Python and the packages
+        sources           source -> number of its training images
+        versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, and their targets
         gate              state of the Gate that doubts images unlike the training images

@@ -1,7 +1,6 @@
 """Files that are either whole or not there, and folders."""
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -94,32 +93,10 @@ def require_folder(path: str | Path, remedy: str) -> None:
         raise FileNotFoundError(f"{path}: {found}; {remedy}")
 
 
-def model_file(path: str | Path) -> Path:
-    """Of a checkpoint or an ONNX file; of a run's folder its best.pth. FileNotFoundError if there
-    is no file."""
-    path = Path(path)
-    file = path / "best.pth" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file}: no such file; expected best.pth of a run, or an ONNX file of export.py"
-        )
-    return file
-
-
 def is_newer(path: str | Path, other: str | Path) -> bool:
     """Whether `path` is there, and was written after `other`."""
     path, other = Path(path), Path(other)
     return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
-
-
-def short_hash(*paths: str | Path) -> str:
-    """The first 8 digits of the files' SHA-256, which distinguish one best.pth from another."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with Path(path).open("rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-    return digest.hexdigest()[:8]
 
 
 @contextmanager

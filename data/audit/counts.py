@@ -20,6 +20,13 @@ def counts(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return _tabulate(tables, ["label", "source"])
 
 
+def origins(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The same by source and, as far as they are known, hospital, country and licence."""
+    known = [name for name in ("hospital", "country", "licence") if name in tables["train"]]
+    named = {split: table.replace("", "unknown") for split, table in tables.items()}
+    return _tabulate(named, ["source", *known])
+
+
 def _tabulate(tables: dict[str, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     parts = [table.assign(split=split) for split, table in tables.items()]
     everything = pd.concat(parts, ignore_index=True)

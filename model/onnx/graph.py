@@ -78,20 +78,28 @@ def graph_of(runtime: TorchRuntime, temperature: float) -> onnx.ModelProto:
         dynamo=True,
         verbose=False,
     )
-    return program.model_proto
+    model = program.model_proto
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input):
+        del part.metadata_props[:]  # 0.4 MB, with the names of folders of this machine
+    return model
 
 
 def write_facts(
-    model: onnx.ModelProto, checkpoint: Mapping[str, Any], runtime: TorchRuntime, export: dict
+    model: onnx.ModelProto,
+    checkpoint: Mapping[str, Any],
+    runtime: TorchRuntime,
+    export: dict,
+    licence: str = LICENCE,
 ) -> None:
     """Into the metadata, each as JSON: what `load_checkpoint` gives, without tensors.
 
-    checkpoint: of `model.torch_runtime.load`. export: how the file was made.
+    checkpoint: of `model.torch_runtime.load`. export: how the file was made. licence: its own.
     """
     facts = {name: checkpoint[name] for name in (*ORIGINAL, "parameters")}
     gate = {name: _limit(known) for name, known in runtime.limits._asdict().items()}
     facts |= {"classes": class_names(facts["mapping"]), "gate": gate, "export": export}
-    facts |= {"licence": LICENCE, "notice": NOTICE}
+    facts |= {"licence": licence, "notice": NOTICE}
     plain = partial(json.dumps, default=lambda tensor: tensor.tolist())
     onnx.helper.set_model_props(model, {name: plain(value) for name, value in facts.items()})
 

@@ -16,7 +16,7 @@ from data.dataset_folder import read_about, read_frame
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
-from util.files import short_hash
+from util.model_file import short_hash
 from util.report.facts import INTENDED_USE
 
 COLUMN = re.compile(r"p\((.+)\)")

@@ -1,5 +1,6 @@
 // The page: a list of films, the film that is chosen, and what the network says of it.
 
+import { section } from "./card.js";
 import { ofDrop, ofInput } from "./dropped.js";
 import { Prevalence } from "./prevalence.js";
 import * as server from "./server.js";
@@ -233,6 +234,10 @@ function bar(name, value) {
 function meaning(label, value) {
   const of100 = Math.round(100 * value);
   const share = of100 > 99 ? "nearly all" : `about ${of100}`;
+  if (!network.calibrated) {
+    return "The probabilities of this network are not calibrated, which is done at the end of a training."
+      + " They say which class is likeliest, and not how many of 100 such films have it.";
+  }
   if (!network.prior) {
     return `If the network is calibrated, of 100 films like those of its training that get ${chance(value)}`
       + ` for ${label}, ${share} are of that class.`;
@@ -307,11 +312,7 @@ new Prevalence(
   },
 );
 
-for (const [name, value] of Object.entries(network.card)) {
-  const [term, text] = [document.createElement("dt"), document.createElement("dd")];
-  [term.textContent, text.textContent] = [name, value];
-  $("card").append(term, text);
-}
+$("card").append(...network.card.map(section));
 
 const on = (id, event, act) => $(id).addEventListener(event, act);
 on("choose-files", "click", () => $("files").click());

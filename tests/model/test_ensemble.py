@@ -12,7 +12,7 @@ from model.mahalanobis import Mahalanobis
 from model.predictor import Predictor
 from model.torch_runtime import load
 from tests.helpers.networks import TinyNext, input_form, save_network
-from util.files import short_hash
+from util.model_file import short_hash
 
 TEMPERATURES = (0.5, 1.0, 2.0)
 PIXELS = torch.randint(0, 256, (7, 1, 32, 48), dtype=torch.uint8)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from data.transforms import PLAIN, InputFormat
-from model.fuse_batchnorm import fuse_for_inference
+from model.fuse_batchnorm import batchnorms, fuse_for_inference, unfold
 from model.inference import examine
 from tests.helpers.networks import NarrowNext
 
@@ -82,3 +82,19 @@ def test_the_tensors_it_was_loaded_from_stay_as_they_are(network):
     other.load_state_dict(network.state_dict(), assign=True)
     fuse_for_inference(other, CPU, torch.bfloat16)
     assert all(torch.equal(network.state_dict()[name], state[name]) for name in state)
+
+
+def test_unfolding_gives_the_weights_back_and_others_where_nothing_is_left_of_them(network):
+    network = copy.deepcopy(network)
+    first, *_ = pairs = [*batchnorms(network)]
+    assert len(pairs) == 56
+    network.get_submodule(first[1]).weight.data[0] = 0
+    folded = fuse_for_inference(copy.deepcopy(network), CPU, torch.float32)
+    for conv, norm in pairs:
+        weight, norm = network.get_submodule(conv).weight, network.get_submodule(norm)
+        other = torch.zeros_like(weight)
+        found = unfold(folded.get_submodule(conv).weight, norm, other)
+        kept = slice(1, None) if conv == first[0] else slice(None)
+        torch.testing.assert_close(found[kept], weight[kept])
+        if conv == first[0]:
+            assert torch.equal(found[0], other[0])

@@ -8,8 +8,8 @@ import model.weights
 from model.predictor import Predictor
 from model.torch_runtime import load
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
-from util.files import short_hash
 from util.metrics.probabilities import tempered, to_prevalence
+from util.model_file import short_hash
 
 
 @pytest.fixture

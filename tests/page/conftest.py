@@ -17,7 +17,8 @@ def predictor(tmp_path, monkeypatch):
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
     torch.manual_seed(0)
     form = input_form((32, 32), fit="crop")
-    path = save_network(tmp_path / "best.pth", TinyNext(3), form, prior=[0.2, 0.3, 0.5])
+    more = {"prior": [0.2, 0.3, 0.5], "temperature": 1.5}
+    path = save_network(tmp_path / "best.pth", TinyNext(3), form, **more)
     return Predictor.load(path, "cpu")
 
 

@@ -26,6 +26,7 @@ from tests.helpers.hostile_files import (
     oddly_shaped,
 )
 from tests.helpers.networks import CLASSES
+from util.files import write_json
 from util.plots.heatmap import COLOURS
 from util.prediction.text_csv_json import csv_lines
 from util.script import NOTICE
@@ -218,10 +219,21 @@ def test_the_page_says_what_the_network_is(client, predictor):
     assert about["classes"] == CLASSES
     assert about["prior"] == [0.2, 0.3, 0.5]
     assert about["no_gate"] == NO_GATE
-    assert about["card"]["Classes"] == "normal, pneumonia, COVID-19"
-    assert about["card"]["Input"].startswith("32 x 32 pixels, grayscale")
+    assert about["calibrated"]
+    facts = dict(about["card"][1]["rows"])
+    assert facts["Classes"] == "normal, pneumonia, COVID-19"
+    assert facts["Input"].startswith("32 x 32 pixels, grayscale")
     assert about["most_bytes"] == 3_000_000
     assert about["colours"] == COLOURS.tolist()
+
+
+def test_the_card_beside_the_network_is_shown_in_the_place_of_its_metadata(client, predictor):
+    sections = [{"title": "Films", "text": [], "head": [], "rows": []}]
+    card = {"file": "best.pth", "sha256": "", "sections": sections}
+    write_json(Path(predictor.path).with_name("card.json"), card)
+    assert client.get("/network").json()["card"] == sections
+    write_json(Path(predictor.path).with_name("card.json"), card | {"file": "other.pth"})
+    assert len(client.get("/network").json()["card"]) == 3
 
 
 def test_the_page_says_that_it_is_not_a_medical_device_without_a_script(client):

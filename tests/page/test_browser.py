@@ -123,6 +123,22 @@ def test_prevalence_moves_the_probabilities_as_the_script_does(page, predictor, 
     assert saved(page) == "".join(csv_lines(script_rows(predictor, films), CLASSES))
 
 
+def test_the_card_is_one_click_away_and_an_uncalibrated_network_is_said_to_be(
+    page, predictor, films
+):
+    page.get_by_role("button", name="About the network").click()
+    card = page.get_by_role("dialog")
+    playwright.expect(card.get_by_role("heading", name="What it must not be used")).to_be_visible()
+    table = card.get_by_role("table", name="The network")
+    playwright.expect(table.get_by_role("row", name="Classes normal, pneumonia")).to_be_visible()
+    assert not Axe().run(page).response["violations"]
+    page.get_by_role("button", name="Close").click()
+    predictor.checkpoint["temperature"] = 1.0
+    page.reload()
+    choose(page, films / "a.png")
+    assert "are not calibrated" in page.inner_text("#meaning")
+
+
 def test_a_slider_of_prevalence_divides_the_rest_among_the_other_classes(page):
     slide(page, "Prevalence, slider, of normal", "0.6")
     shares = [

@@ -1,6 +1,14 @@
-"""Runs of train.py for the tests of scripts."""
+"""Runs of train.py and export.py for the tests of scripts."""
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def exports(made_once, dataset):
+    """best.pth of each precision, and what export.py makes of it."""
+    from tests.helpers.exported import write_exports
+
+    return made_once("exports", lambda folder: write_exports(folder, dataset))
 
 
 @pytest.fixture

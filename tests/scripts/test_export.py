@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -18,20 +19,17 @@ from data.inputs import read_ahead
 from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from model import torch_runtime
-from model.gate import Gate
 from model.onnx.runtime import AT_ONCE
 from model.prediction import look_at
 from model.predictor import Predictor
+from model.starting_network import start_network
 from tests.conftest import run_script
-from tests.helpers.networks import CLASSES, MAPPING, TinyNext, input_form, save_network
+from tests.helpers.exported import FORM, KINDS, PRIOR
+from tests.helpers.networks import CLASSES, MAPPING, TinyNext, use_network
 from tests.helpers.paths import ROOT
-from util.files import short_hash
+from util.model_file import short_hash
 
-FORM = input_form((64, 48), fit="pad")
-PRIOR = [0.5, 0.3, 0.2]
 PREVALENCE = {"normal": 0.9, "pneumonia": 0.09, "COVID-19": 0.01}
-# Precision, test-time augmentation, and the largest difference of a probability.
-KINDS = {"float32": (True, 1e-5), "int8": (False, 0.03)}
 
 
 @pytest.fixture(autouse=True)
@@ -39,49 +37,10 @@ def _tiny(monkeypatch):
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
 
 
-@pytest.fixture(scope="module")
-def run(made_once, dataset):
-    """best.pth of each precision, and what export.py makes of it."""
-
-    def make(folder):
-        form = InputFormat.of(FORM)
-        pixels = np.stack([form.read(file) for file in sorted((dataset / "train").glob("*.png"))])
-        pixels = np.concatenate([pixels, pixels[..., ::-1]])  # enough for both parts of the gate
-        images = form.normalise(torch.from_numpy(pixels))
-        for precision, (augmented, _) in KINDS.items():
-            (folder / precision).mkdir(parents=True)
-            torch.manual_seed(0)
-            network = TinyNext(3)
-            network(images)  # for the statistics of its BatchNorm
-            with torch.no_grad():
-                features = network.eval().features(images)
-                head = network.logits.module
-                head.weight.normal_(std=3 / features.std(0).norm())
-                head.bias.copy_(-head.weight @ features.mean(0))
-            about = json.loads((dataset / "dataset.json").read_text())
-            more = {
-                "config": {"name": "a", "dataset": str(dataset)},
-                "fingerprint": about["fingerprint"],
-                "prior": PRIOR,
-                "temperature": 1.5,
-                "test_time_augmentation": augmented,
-                "gate": Gate.fit(pixels, features).state(),
-                "validation": {"logits": torch.eye(3), "targets": [0, 1, 2]},
-            }
-            save_network(folder / precision / "best.pth", network, FORM, **more)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(model.weights, "COVIDNext50", TinyNext)
-                out = folder / precision / "best.onnx"
-                words = ("--precision", precision, "--out", out)
-                run_script(export, folder / precision / "best.pth", *words)
-
-    return made_once("exported", make)
-
-
 @pytest.fixture(params=KINDS)
-def pair(request, run):
+def pair(request, exports):
     """The predictor of a checkpoint, that of its ONNX file, and by how much they may differ."""
-    path = run / request.param / "best.pth"
+    path = exports / request.param / "best.pth"
     exact = Predictor.of(path, *torch_runtime.load(path, "cpu", torch.float32))
     return exact, load(path.with_suffix(".onnx")), KINDS[request.param][1]
 
@@ -158,8 +117,17 @@ def test_other_programs_get_the_probabilities_from_the_graph(pair, files):
     np.testing.assert_allclose(chances, exported.probabilities(logits), atol=1e-6)
 
 
-def test_its_metadata_say_what_prediction_needs_and_how_it_was_made(run):
-    path = run / "float32/best.pth"
+@pytest.mark.parametrize("precision", KINDS)
+def test_other_programs_find_it_valid_and_nothing_of_this_machine_in_it(exports, precision, capfd):
+    path = exports / precision / "best.onnx"
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    onnxruntime.InferenceSession(path)  # with the warnings that Predictor switches off
+    assert capfd.readouterr() == ("", "")
+    assert str(ROOT).encode() not in path.read_bytes()
+
+
+def test_its_metadata_say_what_prediction_needs_and_how_it_was_made(exports):
+    path = exports / "float32/best.pth"
     properties = onnx.load(path.with_suffix(".onnx")).metadata_props
     about = {each.key: json.loads(each.value) for each in properties}
     exact = torch_runtime.load(path, "cpu")[1]
@@ -190,8 +158,8 @@ main(arguments())
 """
 
 
-def test_prediction_with_it_imports_none_of_the_heavy_packages(run, files, tmp_path):
-    path = run / "int8/best.onnx"
+def test_prediction_with_it_imports_none_of_the_heavy_packages(exports, files, tmp_path):
+    path = exports / "int8/best.onnx"
     named = [str(files[0]), str(next(file for file in files if file.suffix == ".dcm"))]
     flags = ["--checkpoint", str(path), "--format", "json", "--explain", str(tmp_path / "maps")]
     code = WITHOUT_TORCH.replace("sys.argv[1:5]", repr([str(path), *named]))
@@ -203,7 +171,30 @@ def test_prediction_with_it_imports_none_of_the_heavy_packages(run, files, tmp_p
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
-def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("int8", 0.1)])
+def test_a_training_starts_from_the_network_of_the_checkpoint(
+    exports, files, monkeypatch, precision, tolerance
+):
+    use_network(monkeypatch)
+    path, form = exports / precision / "best.pth", InputFormat.of(FORM)
+    start = (MAPPING, None, form.size, form.prepared)
+    saved, _ = start_network(MAPPING, str(path), *start[1:])
+    found, found_form = start_network(MAPPING, str(path.with_suffix(".onnx")), *start[1:])
+    assert (found_form, found.training) == (form, True)
+    state = found.state_dict()
+    for name, tensor in saved.state_dict().items():
+        if tensor.ndim == 4:  # in 8 bits, of which 7 are used, or float16
+            step = tensor.abs().amax((1, 2, 3), keepdim=True) / 126
+            assert ((state[name] - tensor).abs() <= (step if tolerance > 0.01 else 1e-6)).all()
+        else:
+            assert torch.equal(state[name], tensor), name
+    images = form.normalise(torch.from_numpy(np.stack([form.read(f) for f in files[:8]])))
+    with torch.no_grad():
+        one, other = (network.eval()(images) for network in (saved, found))
+    assert (one - other).abs().max() <= tolerance * one.std()
+
+
+def test_evaluation_gives_the_scores_of_the_checkpoint(exports, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "draw_all", lambda *_: {})
     monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
     metrics = []
@@ -218,10 +209,10 @@ def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, m
             "--out",
             tmp_path / name,
         )
-        run_script(evaluate, run / "float32" / name, *words)
+        run_script(evaluate, exports / "float32" / name, *words)
         metrics.append(json.loads((tmp_path / name / "metrics.json").read_text()))
     report = (tmp_path / "best.onnx" / "report.md").read_text()
-    assert f"from best.pth@{short_hash(run / 'float32/best.pth')}, in float32" in report
+    assert f"from best.pth@{short_hash(exports / 'float32/best.pth')}, in float32" in report
     exact, exported = metrics
     for name in ("accuracy", "macro_f1", "within_source", "operating_points", "verdicts"):
         assert exported[name] == exact[name]
@@ -229,11 +220,11 @@ def test_evaluation_gives_the_scores_of_the_checkpoint(run, dataset, tmp_path, m
 
 
 @pytest.fixture
-def exported_before(run, monkeypatch):
+def exported_before(exports, monkeypatch):
     """What takes seconds, and is tested above, takes none."""
-    graph = onnx.load(run / "float32/best.onnx")
+    graph = onnx.load(exports / "float32/best.onnx")
     monkeypatch.setattr(export, "graph_of", lambda *_: graph)
-    return run / "float32/best.pth"
+    return exports / "float32/best.pth"
 
 
 def test_a_file_that_differs_too_much_is_not_left(exported_before, tmp_path, monkeypatch):

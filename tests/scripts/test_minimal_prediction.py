@@ -26,7 +26,7 @@ from model.inference import examine
 from tests.conftest import run_script
 from tests.helpers.networks import CLASSES, TinyNext, input_form, save_network
 from util.checkpoint import save_checkpoint
-from util.files import short_hash
+from util.model_file import short_hash
 
 FORM = input_form((32, 32))
 

@@ -13,6 +13,7 @@ import webpage
 from tests.conftest import run_script
 from tests.helpers.networks import TinyNext, input_form, save_network
 from tests.helpers.paths import ROOT
+from util import model_file
 
 
 @pytest.fixture
@@ -48,13 +49,10 @@ def test_that_others_can_reach_it_is_said(checkpoint, served, caplog):
     assert "Other machines can reach it, without a password" in caplog.text
 
 
-def test_without_a_network_it_says_in_one_line_how_to_get_one(served, tmp_path):
-    with pytest.raises(FileNotFoundError) as error:
-        run_script(webpage, "--checkpoint", tmp_path / "best.pth")
-    assert str(error.value) == (
-        f"{tmp_path}/best.pth: no network there; train one with train.py (README.md, step 3), or"
-        " give --checkpoint FILE"
-    )
+def test_without_a_network_it_says_in_one_line_how_to_get_one(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_file, "PRETRAINED", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^pretrained: no network in it yet; train one "):
+        run_script(webpage, "--port", 0)
     assert not served
 
 

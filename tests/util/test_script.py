@@ -15,11 +15,11 @@ from util.script import run, stop_asked
 
 SCRIPTS = [
     "generate_dataset.py", "train.py", "evaluate.py", "leave_sources_out.py", "export.py",
-    "minimal_prediction.py",
+    "release.py", "minimal_prediction.py",
 ]  # fmt: skip
 WORDS = {  # that each takes; of another one a file
     "generate_dataset.py": ["x", "--sample"], "train.py": [],
-    "leave_sources_out.py": ["--leave-out", "x"],
+    "leave_sources_out.py": ["--leave-out", "x"], "release.py": ["x", "--evaluations", "x"],
 }  # fmt: skip
 
 

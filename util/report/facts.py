@@ -41,6 +41,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
+        "Training images": join_counts(checkpoint.get("sources") or {}),
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
         "Prediction": prediction(checkpoint),

@@ -1,4 +1,5 @@
-"""Reports: report.html, which needs no network, and report.md beside it."""
+"""Reports: report.html, which needs no network, and report.md beside it; and the card of a network
+as README.md."""
 
 import base64
 import os
@@ -59,11 +60,19 @@ def write_pages(
     headlines: name, number, and what cheats have in its place.
     """
     content = {"title": title, "metrics": metrics, "headlines": headlines, "sections": sections}
-    _render("report.md.jinja", content, folder, finalize=_markdown)
-    return _render("report.html.jinja", content, folder)
+    _render("report.md.jinja", content, folder / "report.md", finalize=_markdown)
+    return _render("report.html.jinja", content, folder / "report.html")
 
 
-def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Path:
+def write_card(folder: str | Path, card: Mapping) -> Path:
+    """Write `folder`/README.md, and return its path. `card` is what card.json of release.py holds.
+
+    It depends on nothing but the card.
+    """
+    return _render("card.md.jinja", card, Path(folder, "README.md"), finalize=_markdown)
+
+
+def _render(template: str, content: Mapping, path: Path, **options: Any) -> Path:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -73,10 +82,9 @@ def _render(template: str, content: Mapping, folder: Path, **options: Any) -> Pa
         **options,
     )
     environment.filters |= {"text": text, "interval": interval, "data_uri": _data_uri}
-    environment.filters["link"] = lambda path: Markup(
-        quote(Path(os.path.relpath(path, folder)).as_posix())
+    environment.filters["link"] = lambda image: Markup(
+        quote(Path(os.path.relpath(image, path.parent)).as_posix())
     )
-    path = folder / template.removesuffix(".jinja")
     with atomic_path(path) as temporary:
         page = environment.get_template(template).render(content)
         # The name of a folder may not be valid UTF-8.

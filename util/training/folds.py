@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from util.files import model_file, short_hash
+from util.model_file import model_file, short_hash
 
 OUT_OF_FOLD = "out_of_fold.csv"
 

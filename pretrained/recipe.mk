@@ -1,0 +1,45 @@
+# make pretrained RAW=FOLDER: the network of this folder again, from raw films to file and card. It
+# goes on where it was stopped, and makes nothing that is newer than what it is made of.
+RAW ?= raw
+COVID_CHESTXRAY ?= $(RAW)/covid-chestxray-dataset
+RSNA ?= $(RAW)/rsna-pneumonia-detection-challenge
+POOL ?= $(RAW)/pool/pool.csv
+EXTERNAL ?= $(RAW)/pool-external/pool-external.csv
+# Hospitals that a network of the same recipe does not see, and is tested on.
+LEFT_OUT ?= valencia covid-cxnet
+RECIPE ?= --random-seed 1 --backbone-weights none --optimizer muon --lr 3e-3 --batch-size 32 \
+	--warmup-epochs 4 --epochs 40 --width 224 --height 224
+TERMS := Research only, CC BY-NC-SA 4.0 and the terms of pretrained/LICENSE.
+
+FILMS := dataset/pretrained
+TRAINED := experiments/pretrained
+NETWORK := $(TRAINED)/best-int8.onnx
+INSIDE := $(TRAINED)/evaluation-test
+OUTSIDE := $(TRAINED)/evaluation-external
+UNSEEN := $(TRAINED)-sources-left-out.csv
+
+pretrained: pretrained/card.json
+
+$(FILMS)/dataset.json: | .venv/installed
+	$(PY) generate_dataset.py $(FILMS) --covid-chestxray $(COVID_CHESTXRAY) --rsna $(RSNA) \
+		--table $(POOL) --size 224
+
+$(TRAINED).ended: $(FILMS)/dataset.json
+	$(PY) train.py --name pretrained --dataset $(FILMS) --resume $(RECIPE)
+	touch $@
+
+$(NETWORK): $(TRAINED).ended
+	$(PY) export.py $(TRAINED) --precision int8 --licence "$(TERMS)"
+
+$(INSIDE)/metrics.json: $(NETWORK)
+	$(PY) evaluate.py $(NETWORK)
+
+$(OUTSIDE)/metrics.json: $(NETWORK)
+	$(PY) evaluate.py $(NETWORK) --table $(EXTERNAL) --out $(OUTSIDE)
+
+$(UNSEEN): $(FILMS)/dataset.json
+	$(PY) leave_sources_out.py --name pretrained --dataset $(FILMS) --leave-out $(LEFT_OUT) $(RECIPE)
+
+pretrained/card.json: $(INSIDE)/metrics.json $(OUTSIDE)/metrics.json $(UNSEEN)
+	$(PY) release.py $(NETWORK) --evaluations $(INSIDE) $(OUTSIDE) \
+		$(foreach source,$(LEFT_OUT),$(TRAINED)-without-$(source)/evaluation-left-out-$(source))
