@@ -49,6 +49,12 @@ def half_written(name: str) -> str | None:
     return match and match[1] + (match[2] or "")
 
 
+def is_newer(path: str | Path, other: str | Path) -> bool:
+    """Whether `path` is there, and was written after `other`."""
+    path, other = Path(path), Path(other)
+    return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
+
+
 @contextmanager
 def errors_name(path: str | Path) -> Iterator[None]:
     """An error of the disk in the block, such as that it is full, names `path`."""
@@ -104,12 +110,6 @@ def model_file(path: str | Path) -> Path:
             f"{file}: no such file; expected best.pth of a run, or an ONNX file of export.py"
         )
     return file
-
-
-def is_newer(path: str | Path, other: str | Path) -> bool:
-    """Whether `path` is there, and was written after `other`."""
-    path, other = Path(path), Path(other)
-    return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def short_hash(*paths: str | Path) -> str:
