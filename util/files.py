@@ -48,6 +48,12 @@ def half_written(name: str) -> str | None:
     return match and match[1] + (match[2] or "")
 
 
+def is_newer(path: str | Path, other: str | Path) -> bool:
+    """Whether `path` is there, and was written after `other`."""
+    path, other = Path(path), Path(other)
+    return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
+
+
 @contextmanager
 def errors_name(path: str | Path) -> Iterator[None]:
     """An error of the disk in the block, such as that it is full, names `path`."""
@@ -91,12 +97,6 @@ def require_folder(path: str | Path, remedy: str) -> None:
     else:
         found = "found a file" if path.exists() else "no such folder"
         raise FileNotFoundError(f"{path}: {found}; {remedy}")
-
-
-def is_newer(path: str | Path, other: str | Path) -> bool:
-    """Whether `path` is there, and was written after `other`."""
-    path, other = Path(path), Path(other)
-    return path.is_file() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 @contextmanager

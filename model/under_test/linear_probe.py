@@ -20,9 +20,9 @@ from data.dataset_folder import read_about
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
-from util.model_file import short_hash
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.metrics.within_source import within_source_auroc
+from util.model_file import short_hash
 from util.report.facts import INTENDED_USE, mixture
 from util.training.choice import measurable
 from util.words import SCORES
