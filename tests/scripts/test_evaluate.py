@@ -363,7 +363,7 @@ def test_embeddings_are_evaluated_by_a_linear_probe_beside_the_cheats(evaluated,
     assert set(metrics["source_in_features"]) == set(CLASSES)
     assert (metrics["probes"], metrics["heat_outside_lungs"]) == ({}, None)
     report = (tmp_path / "easy" / "evaluation-test" / "report.md").read_text()
-    assert "within-source AUROC on val" in report
+    assert "chosen by the macro AUROC on val" in report
 
 
 def test_a_class_that_validation_did_not_have_has_no_threshold(evaluated, validated):
