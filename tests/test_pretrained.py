@@ -69,7 +69,7 @@ def test_each_command_that_makes_it_again_is_one_that_its_script_takes(tmp_path,
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pretrained").mkdir()
     shutil.copy(ROOT / "pretrained" / "recipe.mk", tmp_path / "pretrained")
-    command = ["make", "-n", "pretrained", "RAW=films"]
+    command = ["make", "-n", "-o", ".venv/installed", "pretrained", "RAW=films"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     scripts = []
     for line in done.stdout.replace("\\\n", " ").splitlines():
