@@ -270,6 +270,7 @@ def test_undefined_numbers_are_called_undefined(write):
 
 def test_what_takes_the_network_is_left_out_where_it_is_not_here(write):
     metrics = example() | {"probes": {}, "heat_outside_lungs": None, "source_in_features": {}}
+    metrics["verdicts"] = []
     metrics["calibration"]["temperature"] = None
     html, markdown = write(
         metrics, card=model_card({"Name": "theirs"}, CHECKPOINT, ABOUT, metrics, "test")
