@@ -48,7 +48,8 @@ class Ensemble(nn.Module):
 class MedianDistance:
     """A `Mahalanobis` of several that are asked alike, each about the points or its own columns.
 
-    The distance is the median of theirs, each over its limit: beyond 1 if most doubt a point.
+    The distance is the one that most of them exceed or see, each over its limit: their median, or
+    of an even number the lower of the two. Beyond 1 most doubt a point.
     """
 
     parts: Sequence[Mahalanobis]
@@ -71,7 +72,8 @@ class MedianDistance:
             part.distance(columns) / part.limit
             for part, columns in zip(self.parts, own, strict=True)
         ]
-        return torch.stack(distances).median(0).values
+        most = len(distances) // 2 + 1
+        return torch.stack(distances).topk(most, dim=0).values[-1]  # ONNX has no median
 
 
 def joined(
