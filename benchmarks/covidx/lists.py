@@ -61,7 +61,7 @@ def _films(tables: Mapping[str, Path], folder: Path) -> dict[str, pd.DataFrame]:
         for split, table in tables.items()
         for line in filter(None, map(parse, texts_of(table)))
     ]
-    patients = patients_of([line for _, line in lines], folder)
+    patients = patients_of([(f"{split}/{line.file}", line) for split, line in lines], folder)
     rows = [
         (split, patient, line.file, label_of(line.finding), line.source.lower())
         for (split, line), patient in zip(lines, patients, strict=True)

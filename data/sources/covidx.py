@@ -83,7 +83,7 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
         else:
             reason = Mismatch(f"'{text}' is not: patient, file, class")
             dropped.append(Dropped(NAME, number, tables[split].name, "", reason))
-    patients = patients_of([line for *_, line in rows], folder)
+    patients = patients_of([(file, line) for *_, file, line in rows], folder)
     labels = defaultdict(set)
     for _, _, file, line in rows:
         labels[file].add(label_of(line.finding))
@@ -118,9 +118,13 @@ def read(folder: Path) -> tuple[list[Record], list[Dropped]]:
     return records, dropped
 
 
-def patients_of(lines: list[Line], folder: Path) -> list[str]:
-    """The patient of each line of one version; for the RSNA part, whose ids name images, the NIH
-    patient if `folder` has RSNA's mapping. Ids that share a file are one patient."""
+def patients_of(rows: list[tuple[str, Line]], folder: Path) -> list[str]:
+    """The patient of each line of one version, which has its file, SPLIT/NAME, beside it.
+
+    For the RSNA part, whose ids name images, the NIH patient if `folder` has RSNA's mapping. Ids
+    that share a file are one patient.
+    """
+    lines = [line for _, line in rows]
     nih = nih_patients(folder / MAPPING)
     ids = join_equal_numbers([line.patient for line in lines], str(folder))
     unknown = sum(line.source == "rsna" and line.patient not in nih for line in lines)
@@ -130,7 +134,7 @@ def patients_of(lines: list[Line], folder: Path) -> list[str]:
             " be in two splits. Put %s into %s",
             counted(unknown, "line"), MAPPING, folder,
         )  # fmt: skip
-    return join_patients([nih.get(name, name) for name in ids], [line.file for line in lines])
+    return join_patients([nih.get(name, name) for name in ids], [file for file, _ in rows])
 
 
 def label_files(folder: Path) -> dict[str, dict[str, Path]]:

@@ -51,7 +51,7 @@ def test_the_source_alone_names_the_commonest_class_of_each_source(tmp_path):
         (["1 x.png COVID-19 cohen", "1 y.png COVID-19 cohen", "9 z.png normal rsna"], 2, 1, 2 / 3),
         (["1 x.png COVID-19", "9 y.png normal rsna"], 2, 1, 0.5),  # no source: by the id
         (["1 x.png COVID-19 sirm", "9 y.png normal rsna"], 2, 0, 0.0),  # another's patient 1
-        (["8 x.png COVID-19 cohen", "9 c.png normal rsna"], 2, 1, 0.5),  # the same film
+        (["8 x.png COVID-19 cohen", "9 c.png normal rsna"], 2, 0, 0.0),  # two files of one name
         (["7 x.png COVID-19 cohen", "9 y.png normal rsna"], 2, 1, 0.5),  # seen in val
     ],
 )

@@ -276,7 +276,7 @@ def test_what_takes_the_network_is_left_out_where_it_is_not_here(write):
         metrics, card=model_card({"Name": "theirs"}, CHECKPOINT, ABOUT, metrics, "test")
     )
     for report in (Page(html).text, markdown):
-        for words in ("Probes", "Heat outside", "The source in the features", "Temperature", "map"):
+        for words in ("Probes", "Heat outside", "The source in the features", "Temperature"):
             assert words not in report
         for words in ("Calibration", "Worst mistakes", "The source in the pictures", "theirs"):
             assert words in report
