@@ -109,15 +109,18 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
 def script(name: str, *words: object) -> None:
     """Runs a script of the project, which reports its failure; ends with its status if it fails."""
     command = [sys.executable, Path(__file__).with_name(name), *map(str, words)]
-    process = subprocess.Popen(command, stdout=sys.stderr)
-    stopped = False
+    process, stopped = None, False
 
     def stop(*_) -> None:  # a run is saved before it ends
         nonlocal stopped
         stopped = True
-        process.terminate()
+        if process:
+            process.terminate()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    if stopped:  # meanwhile
+        process.terminate()
     status = process.wait()
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -1,9 +1,11 @@
 """leave_sources_out.py: each source in turn is left out, trained without and tested on."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -123,6 +125,21 @@ def test_it_ends_with_the_status_of_a_script_that_failed(tmp_path, capfd):
         leave_sources_out.script("evaluate.py", tmp_path / "no.pth")
     assert stop.value.code == 1
     assert "no.pth" in capfd.readouterr().err
+
+
+@systems.posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_script_starts_ends_that_script_too(monkeypatch, number):
+    process = Mock(**{"wait.return_value": 0})
+
+    def start(*_, **__):
+        os.kill(os.getpid(), number)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt):
+        leave_sources_out.script("train.py")
+    process.terminate.assert_called_once()
 
 
 @systems.posix
