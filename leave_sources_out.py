@@ -1,6 +1,6 @@
 """What is a network worth at a hospital that it never saw? Trains without a source, tests on it.
 
-python3 leave_sources_out.py --leave-out valencia rsna --name loso ...   settings as of train.py
+python3 leave_sources_out.py --leave-out valencia rsna --name loso ...   the settings of train.py
 
 For each source in turn train.py makes experiments/NAME-without-SOURCE, and evaluate.py measures it
 on the source. The same command goes on where it was stopped, also in the middle of a training. The
@@ -43,7 +43,7 @@ if __name__ == "__main__":
 
 import pandas as pd
 
-from data.left_out import check_testable
+from data.left_out import check_testable, learnable
 from util.files import atomic_path
 from util.metrics.intervals import Metric
 
@@ -53,6 +53,7 @@ def main(args: argparse.Namespace) -> None:
     machine = {name: getattr(args, name) for name in args.given & {"device", "n_threads"}}
     for source in args.leave_out:  # before the first training
         check_testable(Path(args.dataset), args.mapping, source)
+        check_weights(args.loss_weights, learnable(Path(args.dataset), args.mapping, [source]))
     rows = []
     for source in args.leave_out:
         folder = Path(args.ckpts_dir, f"{args.name}-without-{source}")
@@ -65,6 +66,14 @@ def main(args: argparse.Namespace) -> None:
         table.to_csv(temporary, index=False)
     print(with_intervals(table).to_string(index=False))
     print(f"\nWith 95 % intervals; also in {out}\n{NOTICE}")
+
+
+def check_weights(weights: object, mapping: Mapping[str, int]) -> None:
+    """ValueError for weights of the loss as numbers that are not one for each class."""
+    classes = len(set(mapping.values()))
+    if isinstance(weights, list) and len(weights) != classes:
+        text = f"--loss-weights: found {len(weights)} numbers; expected {classes}, one for each of"
+        raise ValueError(f"{text} {', '.join(mapping)}, which are left. Or give counts")
 
 
 def measured(folder: Path, source: str, flags: Sequence[str]) -> dict:
@@ -118,12 +127,14 @@ def script(name: str, *words: object) -> None:
             process.terminate()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    process = subprocess.Popen(command, stdout=sys.stderr)
-    if stopped:  # meanwhile
-        process.terminate()
-    status = process.wait()
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        process = subprocess.Popen(command, stdout=sys.stderr)
+        if stopped:  # meanwhile
+            process.terminate()
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if stopped:
         raise KeyboardInterrupt
     if status:

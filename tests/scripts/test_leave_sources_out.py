@@ -105,6 +105,16 @@ def test_what_cannot_be_tested_is_said_before_the_first_training(
     assert not calls
 
 
+def test_weights_for_a_class_that_a_source_takes_away_are_refused_before_the_first_training(
+    calls, script, dataset, tmp_path
+):
+    words = ("--leave-out", "rsna", "covid-chestxray", "--loss-weights", 1, 2, 3)
+    words = (*words, "--dataset", dataset, "--ckpts-dir", tmp_path)
+    with pytest.raises(ValueError, match="--loss-weights: found 3 numbers; expected 2, one for"):
+        script(leave_sources_out, *words, *training.FLAGS)
+    assert not calls
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

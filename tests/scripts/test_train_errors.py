@@ -186,6 +186,10 @@ NAME = "expected a folder's name. See --ckpts-dir"
             "--loss-weights: found 2 numbers; expected 3, one for each class of --mapping",
         ),
         (
+            ("--leave-out", "rsna", "--loss-weights", 1, 2, 3, 4),
+            "--loss-weights: found 4 numbers; expected 3, one for each class of --mapping",
+        ),
+        (
             ("--mapping", "a=0", "b=1", "c=0", "--loss-weights", 1, 2, 3),
             "--loss-weights: found 3 numbers; expected 2, one for each class of --mapping",
         ),

@@ -92,10 +92,10 @@ def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
     if cfg.distil and (cfg.folds or cfg.fold):
         found = "--distil: its networks have learned from the patients that a fold holds out"
         parser.error(f"{found}; leave --folds out")
-    classes = len(set(cfg.mapping.values()))  # without the sources left out there may be fewer
-    numbers = isinstance(cfg.loss_weights, list) and not cfg.leave_out
-    if numbers and len(cfg.loss_weights) != classes:
-        found = f"found {len(cfg.loss_weights)} numbers; expected {classes}"
+    classes = len(set(cfg.mapping.values()))
+    found = len(cfg.loss_weights) if isinstance(cfg.loss_weights, list) else classes
+    if found > classes or (found < classes and not cfg.leave_out):  # which may take a class away
+        found = f"found {found} numbers; expected {classes}"
         parser.error(f"--loss-weights: {found}, one for each class of --mapping")
     if cfg.patient_cap and cfg.sampling == "shuffle":
         parser.error("--patient-cap: shuffle shows every image; give --sampling balanced with it")
