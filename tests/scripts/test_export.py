@@ -62,8 +62,8 @@ def files(dataset, sources, tmp_path):
     return [*good, *changed, *others, *good]
 
 
-def test_the_folds_of_a_run_become_one_file_of_the_same_rows(run, files, tmp_path):
-    best = torch.load(run / "int8/best.pth", weights_only=True)
+def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp_path):
+    best = torch.load(exports / "int8/best.pth", weights_only=True)
     for k in (1, 2):
         changes = {"temperature": 0.5 * k, "config": best["config"] | {"fold": f"{k}/2"}}
         (tmp_path / f"r/fold-{k}").mkdir(parents=True)
