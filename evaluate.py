@@ -73,6 +73,8 @@ def arguments() -> argparse.Namespace:
     file = next((name for name in ("predictions", "embeddings") if getattr(args, name)), None)
     if file and own:
         parser.error(f"--{own}: found --{file}, which go with a dataset folder; give --dataset")
+    if args.predictions and args.split == "left-out":
+        parser.error("--split: found left-out, which only the checkpoint of a training knows")
     if args.embeddings and args.split not in (None, "test"):
         parser.error(f"--split: found {args.split}; --embeddings are tested on test only")
     if args.mapping and not file:

@@ -537,6 +537,7 @@ def test_a_flag_that_would_do_nothing_is_refused(script, capsys, words, message)
         (("--predictions", "p.csv", "--embeddings", "e.npz"), "--embeddings: not allowed with"),
         (("--predictions", "p.csv", "--table", "t.csv"), "--table: found --predictions, which go"),
         (("--embeddings", "e.npz", "--folder", "mine"), "--folder: found --embeddings, which go"),
+        (("--predictions", "p.csv", "--split", "left-out"), "--split: found left-out, which only"),
         (
             ("--embeddings", "e.npz", "--split", "val"),
             "--split: found val; --embeddings are tested",
