@@ -5,7 +5,6 @@ label the mapping knows. The probe is a logistic regression: how well the classe
 by a plane between them. Alain & Bengio (2016), arXiv:1610.01644.
 """
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,7 +104,9 @@ def read_embeddings(path: Path) -> pd.DataFrame:
                 found = ", ".join(file) or "nothing"
                 raise ValueError(f"found {found}; expected also {' and '.join(missing)}")
             names, vectors = (file[name] for name in ARRAYS)
-    except (ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+    except OSError:  # which says what it is
+        raise
+    except Exception as error:  # numpy, zip and its compressions each have their own
         said = str(error) if str(error).startswith("found ") else "not a .npz of plain arrays"
         remedy = "write it with numpy.savez, filenames as text, embeddings as numbers"
         raise ValueError(f"{path}: {said}; {remedy}") from None

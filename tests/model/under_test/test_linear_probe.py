@@ -1,5 +1,7 @@
 """A linear probe on embeddings: fitted to train, its strength chosen on val; what is refused."""
 
+import io
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -140,7 +142,33 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(probe, arrays, change, 
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"filename,p(normal)\n", b"PK\x03\x04 cut off"])
+def compressed(change):
+    """A .npz with a byte of its compressed numbers, or of how they are compressed, changed."""
+    file = io.BytesIO()
+    numbers = np.random.default_rng(0).normal(size=(50, 4))
+    np.savez_compressed(file, embeddings=numbers, filenames=np.arange(50).astype(str))
+    content = bytearray(file.getvalue())
+    change(content)
+    return bytes(content)
+
+
+def damaged(content):
+    content[80:90] = bytes(10)
+
+
+def of_another_method(content):
+    place = content.rindex(b"PK\x01\x02") + 10  # in the list of the files
+    content[place : place + 2] = b"\x63\x00"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"filename,p(normal)\n", b"PK\x03\x04 cut off",
+        compressed(damaged), compressed(of_another_method),
+    ],
+    ids=["empty", "table", "cut off", "damaged", "of another method"],
+)  # fmt: skip
 def test_a_file_of_another_kind_is_refused(folder, tmp_path, content):
     path = tmp_path / "theirs.npz"
     path.write_bytes(content)
