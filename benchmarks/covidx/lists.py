@@ -1,6 +1,7 @@
 """What the label files of COVIDx say before anyone looks at a film: who is in them, and what the
 part that a film comes from, its source, gives away of its class."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from util.files import require_folder
 from util.metrics.intervals import Metric, clustered_wilson, metric
 from util.metrics.scores import evaluate_predictions
 
+log = logging.getLogger(__name__)
 NOT_NAMED = "not named"  # the source of a line that has none
 SCORES = ("accuracy", "macro_f1", "macro_auroc")
 
@@ -30,13 +32,13 @@ class Version(NamedTuple):
 def read_versions(folders: Sequence[Path]) -> list[Version]:
     """Those whose label files lie in the folders, or one folder below.
 
-    A line without a source has that of the same file in another version. ValueError where there are
-    no label files.
+    A line without a source has that of the same file in another version. Versions without a film of
+    train or of test are left out, with a warning. ValueError where none is left.
     """
     found = [version for folder in folders for version in _versions(folder)]
     if not found:
         where = ", ".join(map(str, folders))
-        text = f"{where}: no label files; expected train_COVIDx9A.txt and test_COVIDx9A.txt, or"
+        text = f"{where}: no lists of films; expected train_COVIDx9A.txt and test_COVIDx9A.txt, or"
         raise ValueError(f"{text} train.txt and test.txt, or folders with them")
     every = pd.concat([films for version in found for films in version.films.values()])
     source_of = every[every["source"] != ""].drop_duplicates("file").set_index("file")["source"]
@@ -51,8 +53,12 @@ def _versions(folder: Path) -> Iterator[Version]:
     require_folder(folder, "expected a folder with label files of COVIDx")
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         for name, tables in label_files(place).items():
-            if {"train", "test"} <= tables.keys():
-                yield Version(name or place.resolve().name, _films(tables, place))
+            films = _films(tables, place)
+            if lacking := [split for split in ("train", "test") if not len(films.get(split, ()))]:
+                text = "%s: left out, as its label files have no film of %s"
+                log.warning(text, place / name, " and ".join(lacking))
+                continue
+            yield Version(name or place.resolve().name, films)
 
 
 def _films(tables: Mapping[str, Path], folder: Path) -> dict[str, pd.DataFrame]:

@@ -86,8 +86,26 @@ def test_the_page_of_given_lists_has_their_classes_by_source_and_calls_them_real
     assert "Synthetic" not in page
 
 
+@pytest.mark.parametrize(
+    ("files", "lacking"),
+    [
+        ({"train": ["images/1.jpg"], "test": ["images/2.jpg"]}, "train and test"),  # of others
+        ({"train": TRAIN, "test": []}, "test"),
+        ({"train": [], "test": TRAIN}, "train"),
+        ({"train": TRAIN, "val": TRAIN}, "test"),
+    ],
+)
+def test_lists_without_a_film_to_learn_from_or_to_test_are_left_out(
+    tmp_path, caplog, files, lacking
+):
+    write(tmp_path, train_COVIDx9A=TRAIN, test_COVIDx9A=TRAIN)
+    write(tmp_path / "other", **files)
+    assert [version.name for version in read_versions([tmp_path])] == ["COVIDx9A"]
+    assert f"other: left out, as its label files have no film of {lacking}" in caplog.text
+
+
 def test_a_folder_without_label_files_says_what_was_expected(tmp_path):
-    with pytest.raises(ValueError, match=r"no label files; expected train_COVIDx9A.txt and test_"):
+    with pytest.raises(ValueError, match=r"no lists of films; expected train_COVIDx9A.txt and te"):
         read_versions([tmp_path])
 
 
