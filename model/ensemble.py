@@ -5,7 +5,7 @@ of linear heads is linear in the maps of all networks, so that the ensemble is o
 last convolution is as wide as theirs together: features, heat maps and variants are as of any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from model.covidnext50 import COVIDNext50
 from model.gate import Gate
 from model.layers import Block
 from model.mahalanobis import Mahalanobis
-from util.training.folds import numbers
+
+ALIKE = ("mapping", "input", "fingerprint", "test_time_augmentation")  # in all folds of a run
 
 
 class Ensemble(nn.Module):
@@ -81,11 +82,12 @@ def joined(
 ) -> tuple[dict[str, Any], Ensemble, Gate]:
     """The folds of a run as one: what its checkpoint would say, its network and its gate.
 
-    path: the folder of the run. The temperature is 1, as each fold's logits are over its own.
+    path: the folder of the run. The temperature is 1, as each fold's logits are over its own. The
+    validation is that of all folds, each with its own network, as each has seen the others'.
     ValueError unless all folds have ended, and are of one run.
     """
     first = checkpoints[0]
-    number = numbers(first["config"]["fold"])[1]
+    number = _number_of_folds(path, [str(each["config"].get("fold")) for each in checkpoints])
     ended = sum(each["validation"] is not None for each in checkpoints)
     if ended < number:
         raise ValueError(
@@ -93,9 +95,9 @@ def joined(
             f" with train.py --name {path.resolve().name} --resume"
         )
     for each in checkpoints:
-        if any(each[name] != first[name] for name in ("mapping", "input", "fingerprint")):
+        if other := next((name for name in ALIKE if each[name] != first[name]), None):
             raise ValueError(
-                f"{path}: found other classes, input or data in {each['config']['name']} than in"
+                f"{path}: found another {other} in {each['config']['name']} than in"
                 f" {first['config']['name']}; expected folds of one run"
             )
     temperatures = [each["temperature"] for each in checkpoints]
@@ -111,6 +113,7 @@ def joined(
         "epoch": None,
         "metrics": {},
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
+        "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
         "validation": {
@@ -121,3 +124,19 @@ def joined(
         },
     }
     return about, Ensemble(networks, temperatures).eval(), gate
+
+
+def _number_of_folds(path: Path, folds: Sequence[str]) -> int:
+    """folds: which one each network is, such as 2/5. ValueError unless they are of one cut."""
+    of = {fold.partition("/")[2] for fold in folds}
+    if len(of) > 1 or "" in of or len(set(folds)) < len(folds):
+        raise ValueError(
+            f"{path}: found networks of the folds {', '.join(folds)}; expected those of one run of"
+            " train.py --folds, each once"
+        )
+    return int(*of)
+
+
+def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    names = dict.fromkeys(name for each in counts for name in each)
+    return {n: round(sum(each.get(n, 0) for each in counts) / len(counts)) for n in names}

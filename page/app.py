@@ -34,6 +34,7 @@ from util.model_file import card_of
 from util.plots.heatmap import COLOURS, STRONGEST
 from util.prediction.text_csv_json import csv_lines
 from util.report.card import own_card
+from util.report.facts import is_calibrated
 
 STATIC = Path(__file__).parent / "static"
 HELD = 3  # films in memory: one is read by the network, the others arrive
@@ -71,7 +72,7 @@ class Page:
                 "classes": predictor.classes,
                 "prior": predictor.checkpoint["prior"] or None,
                 "no_gate": None if predictor.gate.learned else NO_GATE,
-                "calibrated": predictor.checkpoint["temperature"] != 1,
+                "calibrated": is_calibrated(predictor.checkpoint),
                 "card": card,
                 "most_bytes": self.films.most_bytes,
                 "colours": COLOURS.tolist(),
@@ -132,7 +133,7 @@ class Page:
             prevalence = {name: float(share) for name, share in stated.items()}
             pairs = zip(asked["rows"], asked["logits"], strict=True)
             form, pairs = asked["format"], [self._checked(*pair) for pair in pairs]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             text = "expected rows, logits of each, prevalence and format, as the page sends them"
             raise HTTPException(400, text) from None
         try:

@@ -1,6 +1,7 @@
 """Networks of COVIDNext50's interface that a test can train in a second, and their checkpoints."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from torch import Tensor, nn, no_grad
 
 from model.covidnext50 import COVIDNext50
+from model.gate import Gate
 from model.layers import Block, conv_bn
+from model.mahalanobis import Mahalanobis
 from model.resnext import Bottleneck
 from util.checkpoint import save_checkpoint
 
@@ -84,6 +87,22 @@ def centre_head(network: TinyNext, batch: Tensor) -> None:
     head = network.logits.module
     with no_grad():
         head.bias.copy_(-head.weight @ network.eval().features(batch).mean(0))
+
+
+def save_folds(run: Path, form: dict, temperatures: Sequence[float]) -> Path:
+    """Writes the folds of a run that have ended, each with a network and a gate of its own."""
+    number = len(temperatures)
+    for k, temperature in enumerate(temperatures, start=1):
+        torch.manual_seed(k)
+        (run / f"fold-{k}").mkdir(parents=True)
+        network, gate = TinyNext(3), Gate(None, Mahalanobis.fit(torch.randn(200, 8), 0.01))
+        save_network(
+            run / f"fold-{k}/best.pth", network, form, temperature=temperature,
+            prior=[0.2, 0.3, 0.5], gate=gate.state(), sources={"near": 100 * k},
+            config={"name": f"{run.name}/fold-{k}", "fold": f"{k}/{number}"},
+            validation={"logits": torch.full((2, 3), float(k)), "targets": [0, k - 1]},
+        )  # fmt: skip
+    return run
 
 
 def save_network(path: Path, network: TinyNext, form: dict, **more) -> Path:

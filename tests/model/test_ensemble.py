@@ -7,11 +7,10 @@ import torch
 import model.weights
 from model.covidnext50 import pool
 from model.ensemble import MedianDistance
-from model.gate import Gate
 from model.mahalanobis import Mahalanobis
 from model.predictor import Predictor
 from model.torch_runtime import load
-from tests.helpers.networks import TinyNext, input_form, save_network
+from tests.helpers.networks import TinyNext, input_form, save_folds
 from util.model_file import short_hash
 
 TEMPERATURES = (0.5, 1.0, 2.0)
@@ -22,18 +21,7 @@ PIXELS = torch.randint(0, 256, (7, 1, 32, 48), dtype=torch.uint8)
 def run(tmp_path, monkeypatch):
     """The folder of three folds that have ended."""
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
-    for k, temperature in enumerate(TEMPERATURES, start=1):
-        torch.manual_seed(k)
-        network = TinyNext(3)
-        (tmp_path / f"r/fold-{k}").mkdir(parents=True)
-        gate = Gate(None, Mahalanobis.fit(torch.randn(200, 8), 0.01))
-        save_network(
-            tmp_path / f"r/fold-{k}/best.pth", network, input_form((32, 48)),
-            temperature=temperature, prior=[0.2, 0.3, 0.5], gate=gate.state(),
-            config={"name": f"r/fold-{k}", "fold": f"{k}/3"},
-            validation={"logits": torch.full((2, 3), float(k)), "targets": [0, k - 1]},
-        )  # fmt: skip
-    return tmp_path / "r"
+    return save_folds(tmp_path / "r", input_form((32, 48)), TEMPERATURES)
 
 
 def singles(run):
@@ -58,6 +46,7 @@ def test_it_says_the_mean_of_the_tempered_logits_and_has_all_features(run):
         p.numel() for p in TinyNext(3).parameters()
     )
     assert predictor.checkpoint["prior"] == pytest.approx([0.2, 0.3, 0.5])
+    assert predictor.checkpoint["sources"] == {"near": 200}
     chosen_on = predictor.checkpoint["validation"]
     assert chosen_on["logits"][:, 0].tolist() == [2, 2, 2, 2, 1.5, 1.5]
     assert list(chosen_on["targets"]) == [0, 0, 0, 1, 0, 2]
@@ -114,17 +103,20 @@ def test_edges_of_an_image_are_the_same_for_all_networks():
 
 
 @pytest.mark.parametrize(
-    ("break_it", "message"),
+    ("changes", "message"),
     [
-        (lambda file: file.unlink(), "r: found 2 of 3 folds that have ended; .* --name r --resume"),
-        (lambda file: change(file, validation=None), "r: found 2 of 3 folds that have ended"),
-        (
-            lambda file: change(file, mapping={"a": 0, "b": 1, "c": 2}),
-            "r: found other classes, input or data in r/fold-2 than in r/fold-1; expected folds",
-        ),
+        (None, "r: found 2 of 3 folds that have ended; .* --name r --resume"),
+        ({"validation": None}, "r: found 2 of 3 folds that have ended"),
+        ({"mapping": {"a": 0, "b": 1, "c": 2}}, "r: found another mapping in r/fold-2 than in r/f"),
+        ({"fingerprint": "y"}, "r: found another fingerprint in r/fold-2 than"),
+        ({"test_time_augmentation": True}, "r: found another test_time_augmentation in r/fold-2"),
+        ({"config": {"fold": "2/5"}}, "r: found networks of the folds 1/3, 2/5, 3/3; expected"),
+        ({"config": {"fold": "1/3"}}, "r: found networks of the folds 1/3, 1/3, 3/3; expected"),
+        ({"config": {"name": "of no run"}}, "r: found networks of the folds 1/3, None, 3/3; exp"),
     ],
 )
-def test_folds_that_lack_one_or_are_of_two_runs_are_one_line(run, break_it, message):
-    break_it(run / "fold-2/best.pth")
+def test_folds_that_lack_one_or_are_of_two_runs_are_one_line(run, changes, message):
+    second = run / "fold-2/best.pth"
+    change(second, **changes) if changes else second.unlink()
     with pytest.raises(ValueError, match=message):
         Predictor.load(run, "cpu")

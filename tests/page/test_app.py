@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from starlette.testclient import TestClient
 
 from data.images.radiograph import read_radiograph
 from data.sample.dicom import write_dicom
 from model.prediction import NO_GATE, predict
-from page.app import STATIC
+from model.predictor import Predictor
+from page.app import STATIC, make_app
 from tests.helpers import systems
 from tests.helpers.hostile_files import (
     bombs,
@@ -25,7 +27,8 @@ from tests.helpers.hostile_files import (
     oddly_named,
     oddly_shaped,
 )
-from tests.helpers.networks import CLASSES
+from tests.helpers.networks import CLASSES, input_form, save_folds
+from tests.page.conftest import MOST_BYTES
 from util.files import write_json
 from util.plots.heatmap import COLOURS
 from util.prediction.text_csv_json import csv_lines
@@ -92,6 +95,8 @@ def test_rows_of_a_population_are_those_of_the_script_as_json_and_csv(
         ({"logits": [[1, 2]]}, "expected rows"),
         ({"logits": [[1, 2, "x"]]}, "expected rows"),
         ({"logits": [[1, 2, float("nan")]]}, "expected rows"),
+        ({"logits": [[1, 2, 10**400]]}, "expected rows"),
+        ({"prevalence": {**PREVALENCE, "normal": 10**400}}, "expected rows"),
         ({"logits": [[0, 0, 0]] * 2}, "expected rows"),
     ],
 )
@@ -225,6 +230,19 @@ def test_the_page_says_what_the_network_is(client, predictor):
     assert facts["Input"].startswith("32 x 32 pixels, grayscale")
     assert about["most_bytes"] == 3_000_000
     assert about["colours"] == COLOURS.tolist()
+
+
+def test_the_folds_of_a_run_are_shown_as_one_network(predictor, files, tmp_path):
+    folds = Predictor.load(save_folds(tmp_path / "r", input_form((32, 32)), (0.5, 2)), "cpu")
+    client = TestClient(make_app(folds, {"127.0.0.1"}, MOST_BYTES), "http://localhost:8000")
+    rows = [look(client, path)["row"] for path in files]
+    assert rows == list(predict(folds, files, batch_size=1))
+    about = client.get("/network").json()
+    assert (about["name"][:2], about["calibrated"]) == ("r@", True)
+    facts = dict(about["card"][1]["rows"])
+    assert facts["Temperature"] == "each network's own"
+    assert facts["Training images"] == "near (150); the mean of the networks"
+    assert facts["Selection"].startswith("each network's epoch, by its own validation")
 
 
 def test_the_card_beside_the_network_is_shown_in_the_place_of_its_metadata(client, predictor):

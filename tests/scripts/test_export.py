@@ -62,21 +62,28 @@ def files(dataset, sources, tmp_path):
     return [*good, *changed, *others, *good]
 
 
-def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp_path):
-    best = torch.load(exports / "int8/best.pth", weights_only=True)
+def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp_path, monkeypatch):
+    run, best = tmp_path / "r", torch.load(exports / "int8/best.pth", weights_only=True)
     for k in (1, 2):
         changes = {"temperature": 0.5 * k, "config": best["config"] | {"fold": f"{k}/2"}}
-        (tmp_path / f"r/fold-{k}").mkdir(parents=True)
+        (run / f"fold-{k}").mkdir(parents=True)
         head = best["state_dict"]["logits.module.weight"].roll(k, 0)
         state = best["state_dict"] | {"logits.module.weight": head}
-        torch.save(best | changes | {"state_dict": state}, tmp_path / f"r/fold-{k}/best.pth")
-    run_script(export, tmp_path / "r")
-    both = load(tmp_path / "r"), load(tmp_path / "r/folds.onnx")
-    rows = [list(predict(each, files[:12], 24)) for each in both]
-    for exact, exported in zip(*rows, strict=True):
-        assert exported["probabilities"] == pytest.approx(exact["probabilities"], abs=1e-5)
-        assert (exported["doubtful"] is None) == (exact["doubtful"] is None)
-    assert both[1].checkpoint["export"]["checkpoint"] == both[0].name
+        torch.save(best | changes | {"state_dict": state}, run / f"fold-{k}/best.pth")
+    both = load(run)
+    rows = list(predict(both, files[:12], 24))
+    for precision, name, tolerance in (
+        ("float32", "folds.onnx", 1e-5),
+        ("int8", "folds-int8.onnx", 0.03),
+    ):
+        run_script(export, run, "--precision", precision)
+        exported = load(run / name)
+        for one, other in zip(rows, predict(exported, files[:12], 24), strict=True):
+            assert other["probabilities"] == pytest.approx(one["probabilities"], abs=tolerance)
+            assert (other["doubtful"] is None) == (one["doubtful"] is None)
+        assert exported.checkpoint["export"]["checkpoint"] == both.name
+        graph = onnx.load(run / name)  # the same for both, and it takes seconds
+        monkeypatch.setattr(export, "graph_of", lambda *_, graph=graph: graph)
 
 
 @pytest.mark.parametrize("prevalence", [None, PREVALENCE])

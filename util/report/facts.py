@@ -32,7 +32,8 @@ TRAINED_WITH = (
 
 def model_facts(checkpoint: Mapping) -> dict[str, str]:
     """Name -> value, the same names for every checkpoint."""
-    config = checkpoint["config"]
+    config, folds = checkpoint["config"], checkpoint["config"].get("folds")
+    images = join_counts(checkpoint.get("sources") or {})
     facts = {
         "Name": config.get("name"),
         "Architecture": "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk,"
@@ -41,11 +42,11 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
-        "Training images": join_counts(checkpoint.get("sources") or {}),
+        "Training images": f"{images}; the mean of the networks" if folds and images else images,
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
         "Prediction": prediction(checkpoint),
-        "Temperature": f"{checkpoint['temperature']:.3f}",
+        "Temperature": "each network's own" if folds else f"{checkpoint['temperature']:.3f}",
         "Probabilities hold for": mixture(checkpoint),
         "Trained on the data set": checkpoint["fingerprint"],
         "Trained with": join(checkpoint["versions"].items()),
@@ -86,6 +87,11 @@ def prediction(checkpoint: Mapping) -> str:
 
 
 def selection(checkpoint: Mapping) -> str | None:
+    if checkpoint["config"].get("folds"):
+        return (
+            "each network's epoch, by its own validation: a part of the patients that its fold does"
+            " not hold out; the test split takes no part"
+        )
     if checkpoint["epoch"] is None:
         return None
     text = f"epoch {checkpoint['epoch']}"
@@ -99,6 +105,11 @@ def selection(checkpoint: Mapping) -> str | None:
     how = ", without test-time augmentation," if checkpoint["test_time_augmentation"] else ""
     text += f". Validation{how} chooses the epoch by its {SCORES[chose]}"
     return f"{text}; the test split takes no part"
+
+
+def is_calibrated(checkpoint: Mapping) -> bool:
+    """Whether a temperature was found for its probabilities, or for those of each of its folds."""
+    return checkpoint["temperature"] != 1 or bool(checkpoint["config"].get("folds"))
 
 
 def mixture(checkpoint: Mapping) -> str | None:
