@@ -54,7 +54,6 @@ from tqdm import tqdm
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
 from data.dataset_folder import preparation, read_about
-from data.images.preparation import Preparation
 from data.left_out import learnable
 from data.loader import make_loader
 from data.sampling import EpochBatches, image_chances, in_order
@@ -64,8 +63,9 @@ from model.covidnext50 import COVIDNext50
 from model.cross_validation import predict_held_out, sum_up
 from model.inference import predict_logits
 from model.last_look import last_look
-from model.starting_network import start_network
+from model.starting_network import Start, check_unseen, start_network
 from model.weights import check_fit
+from util.checkpoint import load_checkpoint
 from util.class_names import class_names
 from util.device import (
     autocast,
@@ -123,7 +123,10 @@ def train_folds(folds: list[dict[str, Any]], given: set[str], run: Path) -> None
 
     folds: the settings of each run, in a folder of its own in that of the `run`.
     """
-    ranks = started_ranks(folds[0]["device"])
+    ranks, dataset = started_ranks(folds[0]["device"]), folds[0]["dataset"]
+    if begun := next(run.glob("fold-*/last.pth"), None):
+        fingerprint = read_about(Path(dataset))["fingerprint"]
+        check_same_dataset(dataset, fingerprint, load_checkpoint(begun))
     mine = folds[ranks.rank :: ranks.size]
     bar = partial(tqdm, leave=False, disable=ranks.no_bar)
     for asked in tqdm(mine, run.name, unit="fold", disable=ranks.no_bar):
@@ -165,14 +168,18 @@ def train(
     # Data, model, optimizer
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
     classes = class_names(mapping)
+    if cfg.distil:  # before the long work, if it fails
+        fingerprint = about["fingerprint"]
+        said = teachers_probabilities(Path(cfg.distil), classes, fingerprint, cfg.leave_out)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
-        model, form = build_model(cfg, mapping, preparation(about), saved)
+        model, form, trainings = build_model(cfg, mapping, about, saved)
         model = place_model(model, cfg, device, ranks)
         train_set, val_set = open_splits(cfg, mapping, form, bar)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
     weights = class_weights(cfg.loss_weights, train_set.targets, len(classes), chances)
     if cfg.distil:
-        train_set.learned = teach(train_set, cfg, classes, weights, about["fingerprint"])
+        own = said.loc[train_set.table["filename"]].to_numpy()
+        train_set.learned = soft_targets(own, train_set.targets, weights, cfg.label_smoothing)
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
     average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
     descent = build_descent(model, cfg, batches.batches, dtype)
@@ -183,6 +190,7 @@ def train(
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
     facts["sources"] = train_set.table["source"].value_counts().to_dict()
+    facts["started_from"] = trainings
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -306,20 +314,6 @@ def open_splits(
     )
 
 
-def teach(
-    images: RadiographDataset,
-    cfg: SimpleNamespace,
-    classes: list[str],
-    weights: np.ndarray,
-    fingerprint: str,
-) -> torch.Tensor:
-    """What the training images are to be learned as: their labels, and what the networks of another
-    run say that never saw them."""
-    run, files = Path(cfg.distil), images.table["filename"]
-    said = teachers_probabilities(run, files, classes, fingerprint, cfg.leave_out)
-    return soft_targets(said, images.targets, weights, cfg.label_smoothing)
-
-
 def make_loaders(
     train_set: RadiographDataset,
     val_set: RadiographDataset,
@@ -343,14 +337,20 @@ def make_loaders(
 def build_model(
     cfg: SimpleNamespace,
     mapping: dict[str, int],
-    prepared: Preparation,
+    about: dict[str, Any],
     saved: dict[str, Any] | None,
-) -> tuple[COVIDNext50, InputFormat]:
-    """The network and its input. A run that goes on has weights, and needs no file for them."""
+) -> Start:
+    """The network and its input. A run that goes on has weights, and needs no file for them.
+
+    about: dataset.json.
+    """
     if saved:
-        return COVIDNext50(len(class_names(mapping))), InputFormat.of(saved["input"])
-    size = (cfg.height, cfg.width)
-    return start_network(mapping, cfg.weights, cfg.backbone_weights, size, prepared, cfg.leave_out)
+        network = COVIDNext50(len(class_names(mapping)))
+        return Start(network, InputFormat.of(saved["input"]), saved["started_from"])
+    given, size = (cfg.weights, cfg.backbone_weights), (cfg.height, cfg.width)
+    start = start_network(mapping, *given, size, preparation(about), cfg.leave_out)
+    check_unseen(cfg.weights, start.trainings or (), about["fingerprint"], cfg.fold)
+    return start
 
 
 def build_descent(

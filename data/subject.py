@@ -23,6 +23,10 @@ TOO_GOOD = {
     "train": "The model was trained on these images: the numbers say nothing of new patients.",
     "val": "This split chose the epoch and the temperature: on new patients the model does worse.",
 }
+STARTED_ELSEWHERE = (
+    "The network started from one that learned from other data ({}): where patients of these are in"
+    " this split, the numbers are too good."
+)
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,26 @@ def dataset_split(
     _log_classes(images, mapping)
     seen = "train" if split in trained_on(checkpoint["config"]) else split
     warnings = [TOO_GOOD[seen]] if own and seen in TOO_GOOD else []
+    before = learned_elsewhere(checkpoint.get("started_from") or (), about["fingerprint"])
+    if own and before:
+        warnings.append(STARTED_ELSEWHERE.format(before))
     return Subject(images, folder, title, split, about, own, warnings)
 
 
 def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
     """The sources that the training of a checkpoint did not see."""
     return checkpoint["config"].get("leave_out") or []
+
+
+def learned_elsewhere(trainings: Iterable[Mapping[str, Any]], fingerprint: str) -> str:
+    """The sources of those trainings that were on other datasets, in words; empty without any.
+
+    trainings: `started_from` of a checkpoint. Another dataset may have the same patients, under
+    other names of sources and ids, in another split.
+    """
+    others = [each["sources"] for each in trainings if each["fingerprint"] != fingerprint]
+    names = dict.fromkeys(name for sources in others for name in sources or ["unknown sources"])
+    return ", ".join(names)
 
 
 def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """The network that a run starts from."""
 
 import logging
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from data.images.preparation import Preparation
+from data.subject import learned_elsewhere
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.weights import load_strictly, trunk_state
@@ -15,6 +16,18 @@ from util.model_file import model_file
 log = logging.getLogger(__name__)
 
 
+class Start(NamedTuple):
+    """The network with the weights that a run starts from, and the input that suits them.
+
+    trainings: those that the weights have behind them, as `started_from` of a checkpoint; None for
+    weights of ImageNet and random ones.
+    """
+
+    network: COVIDNext50
+    form: InputFormat
+    trainings: list[dict[str, Any]] | None
+
+
 def start_network(
     mapping: dict[str, int],
     weights: str | None,
@@ -22,16 +35,14 @@ def start_network(
     size: tuple[int, int],
     prepared: Preparation,
     leave_out: Collection[str] | None = None,
-) -> tuple[COVIDNext50, InputFormat]:
-    """The network with the weights that it starts from, and the input that suits them.
-
-    weights: a checkpoint or an ONNX file, as in `model_file`; only with the same classes its head
-    is taken, too. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of it
-    from random weights. size: (height, width). prepared: how the dataset's images were made.
+) -> Start:
+    """weights: a checkpoint or an ONNX file, as in `model_file`; only with the same classes its
+    head is taken, too. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of
+    it from random weights. size: (height, width). prepared: how the dataset's images were made.
     leave_out: sources that the network must not have seen; ValueError for a checkpoint whose
     training did not leave them out, too.
     """
-    classes = class_names(mapping)
+    classes, trainings = class_names(mapping), None
     if weights is None:
         trunk = trunk_state(backbone_weights) if backbone_weights else None
         model, normal = COVIDNext50(len(classes), trunk), IMAGENET if trunk else PLAIN
@@ -48,7 +59,33 @@ def start_network(
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, weights)
         normal = {name: tuple(start["input"][name]) for name in ("mean", "std")}
-    return model, InputFormat(size, **normal, prepared=prepared)
+        own = {name: start.get(name) for name in ("fingerprint", "sources")}
+        own["fold"] = start["config"].get("fold")
+        trainings = [own, *(start.get("started_from") or ())]
+    return Start(model, InputFormat(size, **normal, prepared=prepared), trainings)
+
+
+def check_unseen(
+    weights: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str, fold: str | None
+) -> None:
+    """A warning where `trainings`, of `start_network`, may have seen patients of the test split;
+    ValueError where they saw patients that the run validates on or holds out.
+
+    fingerprint: of the dataset of the run. A training on the same one has not seen its test split,
+    and with the same fold, or none, it has not seen the others either.
+    """
+    for training in trainings:
+        if training["fingerprint"] == fingerprint and training["fold"] != fold:
+            folds = (training["fold"], fold)
+            found, wanted = (f"fold {each}" if each else "no fold" for each in folds)
+            raise ValueError(
+                f"{weights}: trained on this dataset, {found} of it, with patients that this run"
+                f" validates on or holds out; expected {wanted}. Start without --weights"
+            )
+    if others := learned_elsewhere(trainings, fingerprint):
+        text = "%s: learned from other data (%s). Where patients of these are in the test split,"
+        text += " scores there will be too good; generate_dataset.py --split-from keeps them apart"
+        log.warning(text, weights, others)
 
 
 def _load(weights: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ ORIGINAL = {
     },
     "config": {"name": "COVID-Next, 2020"},
     **dict.fromkeys(("epoch", "step", "chosen_by", "prior", "gate", "validation", "fingerprint")),
-    "sources": None,
+    **dict.fromkeys(("sources", "started_from")),
     "metrics": {},
     "temperature": 1.0,
     "test_time_augmentation": False,
@@ -77,6 +77,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         test_time_augmentation  whether to predict the mean over several views of an image
         fingerprint       of the dataset
         sources           source -> number of its training images
+        started_from      the trainings that the weights it started from have behind them, the
+                          last first: fingerprint, sources and fold of each; None without weights
         versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, and their targets

@@ -185,8 +185,9 @@ def test_a_training_starts_from_the_network_of_the_checkpoint(
     use_network(monkeypatch)
     path, form = exports / precision / "best.pth", InputFormat.of(FORM)
     start = (MAPPING, None, form.size, form.prepared)
-    saved, _ = start_network(MAPPING, str(path), *start[1:])
-    found, found_form = start_network(MAPPING, str(path.with_suffix(".onnx")), *start[1:])
+    saved, _, trainings = start_network(MAPPING, str(path), *start[1:])
+    found, found_form, same = start_network(MAPPING, str(path.with_suffix(".onnx")), *start[1:])
+    assert same == trainings
     assert (found_form, found.training) == (form, True)
     state = found.state_dict()
     for name, tensor in saved.state_dict().items():

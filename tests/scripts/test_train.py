@@ -23,6 +23,7 @@ from model.weights import load_network
 from tests.helpers.networks import TinyNext, input_form, save_network, use_network
 from tests.helpers.training import (
     FLAGS,
+    ask_to_stop,
     assert_same_weights,
     events_of,
     last_weights,
@@ -292,11 +293,27 @@ def test_training_can_start_from_a_checkpoint_with_other_classes(
     use_network(monkeypatch)
     saved = TinyNext(3)
     path = save_network(tmp_path / "best.pth", saved, input_form((32, 32)))
-    model, form = start_network(mapping, str(path), None, (64, 48), None)
+    model, form, _ = start_network(mapping, str(path), None, (64, 48), None)
     assert "other classes, so the head starts from random weights" in caplog.text
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[name]) != name.startswith("logits"), name
     assert (form.size, form.mean, form.std) == ((64, 48), (0.5,) * 3, (0.25,) * 3)
+
+
+def test_a_run_keeps_what_its_weights_learned_from_before(fit, tmp_path, monkeypatch, caplog):
+    earlier = {"fingerprint": "w", "sources": None, "fold": None}
+    about = {"fingerprint": "x", "sources": {"far": 9}, "config": {"fold": "1/2"}}
+    path = tmp_path / "start.pth"
+    save_network(path, TinyNext(3), input_form((32, 32)), started_from=[earlier], **about)
+    with monkeypatch.context() as patch:
+        ask_to_stop(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            fit("on", "--weights", path, "--epochs", 1)
+    said = "start.pth: learned from other data (far, unknown sources). Where patients of these are"
+    assert said in caplog.text
+    path.unlink()  # a run that goes on has its own
+    kept = [{"fingerprint": "x", "sources": {"far": 9}, "fold": "1/2"}, earlier]
+    assert load_checkpoint(fit("on", "--resume") / "best.pth")["started_from"] == kept
 
 
 def test_separable_classes_are_learned_in_float32_and_in_bfloat16_alike(fit, easy):

@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_in_a_fold_goes_on_and_ends_with_the_same_weights(
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
-def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit):
+def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit, make_dataset):
     whole = fit("whole", *FOLDS)
     fit("parts", "--fold", "2/2", "--epochs", 1)
     assert not (whole.with_name("parts") / "folds.json").exists()
@@ -113,10 +113,18 @@ def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit
     assert (parts / "folds.json").stat().st_mtime_ns == before
     assert load_checkpoint(parts / "fold-2/best.pth")["config"]["name"] == "parts/fold-2"
 
+    other = make_dataset(("normal", "train"), ("pneumonia", "train"))
+    shutil.rmtree(parts / "fold-2")  # which has not begun
     for flags, message in {
         ("--folds", 2): "fold-1: holds a run already; --resume goes on with it",
         ("--fold", "2/3"): "--folds: found 3, but .*parts has 2; give that number",
         ("--resume", "--lr", 0.5): "--lr: found 0.5, but the run has 0.01",
+        (
+            "--fold",
+            "2/2",
+            "--dataset",
+            other,
+        ): "small: not the dataset that parts/fold-. was",
     }.items():
         with pytest.raises((ValueError, FileExistsError), match=message):
             fit("parts", *flags)
@@ -143,26 +151,33 @@ def test_folds_are_evaluated_and_predict_as_one_and_teach(fit, script, dataset, 
             assert row[f"p({name})"] == pytest.approx(p, abs=1e-5)
         assert of_file["checkpoint"].startswith("r@")
 
-    learned, teach = [], train.teach
+    opened, make_loaders = [], train.make_loaders
 
-    def teaching(images, *words):
-        learned.extend([images, teach(images, *words)])
-        return learned[1]
+    def making(images, *words):
+        opened.append(images)
+        return make_loaders(images, *words)
 
-    monkeypatch.setattr(train, "teach", teaching)
+    monkeypatch.setattr(train, "make_loaders", making)
     fit("s", "--epochs", 1, "--distil", run, "--label-smoothing", 0, "--loss-weights", "none")
-    images, targets = learned
+    (images,) = opened
     table = read_out_of_fold(run / "out_of_fold.csv").set_index("filename")
     said = table.loc[images.table["filename"], [f"p({name})" for name in MAPPING]].to_numpy()
     wanted = TEACHER * said + (1 - TEACHER) * np.eye(3)[images.targets]
-    np.testing.assert_allclose(targets, wanted, rtol=1e-5)
-    assert images.learned is targets
+    np.testing.assert_allclose(images.learned, wanted, rtol=1e-5)
+
+
+def test_a_teacher_that_is_not_there_is_said_before_the_images_are_decoded(fit, monkeypatch):
+    monkeypatch.setattr(train, "load_splits", None)
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no folds\.json in it"):
+        fit("s", "--distil", "nowhere")
 
 
 def test_a_run_without_folds_gets_none(fit):
-    fit("a", "--epochs", 1)
+    whole = fit("a", "--epochs", 1)
     with pytest.raises(FileExistsError, match="a: holds a run without folds; --name begins"):
         fit("a", *FOLDS)
+    with pytest.raises(ValueError, match="a: trained on this dataset, no fold of it, with pa"):
+        fit("b", *FOLDS, "--weights", whole)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Hinton, Vinyals & Dean (2015), arXiv:1503.02531. The teacher of an image is the network that never
 saw its patient (cross-fitting: Dao et al., Knowledge distillation as semiparametric inference, ICLR
-2021), as one that has learned an image by heart can only repeat its label.
+2021), as one that has learned an image by heart can only repeat its label. The teachers have seen
+the validation patients, so that what the new network scores on these is a little too good.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -20,17 +22,12 @@ TEACHER = 0.5  # part of a target that is the teacher's; the rest is the label
 
 
 def teachers_probabilities(
-    run: Path,
-    files: Sequence[str],
-    classes: Sequence[str],
-    fingerprint: str,
-    leave_out: Collection[str] | None = None,
-) -> np.ndarray:
-    """(N, K) float64, of the images of these names, by their out-of-fold predictions.
+    run: Path, classes: Sequence[str], fingerprint: str, leave_out: Collection[str] | None = None
+) -> pd.DataFrame:
+    """(N, K) float64, the out-of-fold predictions of the images by their names.
 
     classes, fingerprint, leave_out: of the run that learns from them. FileNotFoundError where the
-    folds of `run` have not ended; ValueError where they have other classes or images, or have seen
-    a source that is left out.
+    folds of `run` have not ended; ValueError where they are of other classes or images.
     """
     if not (run / "folds.json").is_file():
         raise FileNotFoundError(
@@ -40,16 +37,14 @@ def teachers_probabilities(
     if about["classes"] != [*classes]:
         found = f"found classes {', '.join(about['classes'])}"
         raise ValueError(f"{run}: {found}; expected those of --mapping, {', '.join(classes)}")
-    if seen := sorted({*(leave_out or ())} - {*(about["leave_out"] or ())}):
-        raise ValueError(
-            f"{run}: its networks may have seen {', '.join(seen)}; expected a run with --leave-out,"
-            " as here"
-        )
-    table = read_out_of_fold(run / OUT_OF_FOLD).set_index("filename")
-    lost = [name for name in files if name not in table.index]
-    if lost or about["fingerprint"] != fingerprint:
+    if about["fingerprint"] != fingerprint:
         raise ValueError(f"{run}: trained on other images; expected a run on this --dataset")
-    return table.loc[[*files], [f"p({name})" for name in classes]].to_numpy()
+    left_out = [sorted({*(names or ())}) for names in (about["leave_out"], leave_out)]
+    if left_out[0] != left_out[1]:
+        found, wanted = (", ".join(names) or "no source" for names in left_out)
+        raise ValueError(f"{run}: its training left out {found}; expected {wanted}, as here")
+    table = read_out_of_fold(run / OUT_OF_FOLD).set_index("filename")
+    return table[[f"p({name})" for name in classes]]
 
 
 def soft_targets(

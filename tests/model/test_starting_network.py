@@ -1,0 +1,50 @@
+"""What a run starts from must not have seen the patients that judge it."""
+
+import pytest
+
+from model.starting_network import check_unseen
+
+SAME, OTHER = "the dataset of the run", "another"
+
+
+def trained(fingerprint, fold=None, **sources):
+    return {"fingerprint": fingerprint, "sources": sources or None, "fold": fold}
+
+
+@pytest.mark.parametrize(
+    ("trainings", "fold", "warned"),
+    [
+        ([], None, ""),
+        ([trained(SAME, near=3)], None, ""),
+        ([trained(SAME, "1/5", near=3)], "1/5", ""),
+        ([trained(OTHER, far=3, near=4)], None, "(far, near)"),
+        ([trained(OTHER, "2/5", far=3)], "1/5", "(far)"),
+        ([trained(None)], None, "(unknown sources)"),
+        ([trained(SAME, near=3), trained(OTHER, far=3)], None, "(far)"),
+    ],
+)
+def test_weights_that_may_know_patients_of_test_are_warned_of(trainings, fold, warned, caplog):
+    check_unseen("a.pth", trainings, SAME, fold)
+    assert f"a.pth: learned from other data {warned}." in caplog.text if warned else not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("before", "fold", "message"),
+    [
+        (
+            None,
+            "1/5",
+            "a.pth: trained on this dataset, no fold of it, .*; expected fold 1/5. Start",
+        ),
+        ("2/5", "1/5", "a.pth: trained on this dataset, fold 2/5 of it"),
+        ("1/4", "1/5", "a.pth: trained on this dataset, fold 1/4 of it"),
+        (
+            "1/5",
+            None,
+            "a.pth: trained on this dataset, fold 1/5 of it, .*; expected no fold. Start",
+        ),
+    ],
+)
+def test_weights_that_know_patients_held_out_or_of_validation_are_refused(before, fold, message):
+    with pytest.raises(ValueError, match=message):
+        check_unseen("a.pth", [trained(OTHER), trained(SAME, before)], SAME, fold)
