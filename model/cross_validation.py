@@ -8,6 +8,7 @@ experiments/NAME/
 """
 
 import logging
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from util.checkpoint import load_checkpoint
 from util.class_names import class_names
 from util.files import atomic_path, is_newer, write_json
 from util.metrics.folds import score_folds
-from util.report.folds import write_report
+from util.report.folds import how, write_report
 from util.training.folds import OUT_OF_FOLD, fold_files, numbers
 from util.training.out_of_fold import read_out_of_fold
 
@@ -59,7 +60,8 @@ def sum_up(run: Path, number: int) -> None:
     tables = [file.with_name(OUT_OF_FOLD) for file in files]
     ended = sum(map(is_newer, tables, files))
     if ended < number:
-        text = "%s: %d of %d folds have ended; train.py --name %s --resume trains the others"
+        text = "%s: %d of %d folds have ended; train.py --name %s --resume trains the others, if no"
+        text += " other process does"
         log.info(text, run, ended, number, run.name)
         return
     if not all(is_newer(run / "folds.json", table) for table in tables):
@@ -68,8 +70,10 @@ def sum_up(run: Path, number: int) -> None:
         scores = score_folds(table, class_names(checkpoint["mapping"]))
         scores["fingerprint"] = checkpoint["fingerprint"]
         scores["leave_out"] = checkpoint["config"]["leave_out"]
+        scores["how"] = how(load_checkpoint(file)["chosen_by"] for file in files)
         with atomic_path(run / OUT_OF_FOLD) as temporary:
             table.to_csv(temporary, index=False)
         write_report(run, scores)
         write_json(run / "folds.json", scores)
-    log.info("%s: all folds have ended. Next: python3 evaluate.py %s", run, run)
+    quoted = shlex.quote(str(run))
+    log.info("%s: all folds have ended. Next: python3 evaluate.py %s", run, quoted)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import log_loss
 
 import evaluate
 import train
@@ -74,11 +75,14 @@ def test_each_image_is_predicted_by_the_network_that_never_saw_its_patient(
     p = table[[f"p({name})" for name in MAPPING]].to_numpy()
     hits = confusion_matrix(table["truth"].map(MAPPING), p.argmax(1), 3)
     assert scores["pooled"]["accuracy"]["value"] == pytest.approx(accuracy(hits))
+    loss = log_loss(table["truth"].map(MAPPING), p)
+    assert scores["pooled"]["log_loss"]["value"] == pytest.approx(loss)
     assert [fold["images"] for fold in scores["per_fold"]] == list(
         table["fold"].value_counts().sort_index()
     )
     said = (run / "report.md").read_text()
-    assert "never saw its patient" in said
+    assert "validation, which chooses the epoch, by its macro F1, and" in scores["how"]
+    assert scores["how"] in said
     assert "not a medical device" in said
 
 

@@ -8,8 +8,10 @@ from scipy.special import log_softmax
 
 from util.metrics.intervals import (
     FEWEST_CLUSTERS,
+    Z,
     bootstrap,
     bootstrap_interval,
+    few_clusters,
     metric,
     row_counts,
     wilson_interval,
@@ -21,6 +23,7 @@ TEMPERATURES = (0.05, 20.0)
 # Tails of the interval of the calibration error. 0.025 at the second would leave 5 % of the truths
 # above it in simulations: noise makes the gaps seen lie wider than the true ones do.
 LOWER, UPPER = 0.975, 0.01
+SMALLEST = np.finfo(float).eps  # probability in a log-loss, in the place of 0
 
 
 # ---- Temperature ----
@@ -77,7 +80,7 @@ def calibration(
     seed: int = 0,
     draws: int = 1000,
 ) -> dict:
-    """Calibration error and Brier score with intervals, and the bins of a reliability diagram.
+    """Calibration error, Brier score and log-loss with intervals; bins of a reliability diagram.
 
     `probabilities` (n, K), `targets` (n,) class indices, `patients` (n,) names; ValueError for
     arrays that do not fit each other. `draws` samples of patients, fixed by `seed`, give the
@@ -96,6 +99,8 @@ def calibration(
     This is the form of Brier (1950), Mon. Weather Rev. 78:1; for two classes it is twice the one of
     a single probability.
 
+    "log_loss": metric, the mean over images of -log of the probability of the true class, 0 best.
+
     "bins": those that hold images, in rising order, each {"low", "high", "images", "confidence",
     "accuracy"}, the last two means over its images.
     """
@@ -107,27 +112,33 @@ def calibration(
     # Accuracy less confidence of each bin, times its part of the images.
     gaps = np.bincount(bin_of, right - confidence, minlength=BINS) / len(targets)
     errors = ((table - np.eye(table.shape[1])[targets]) ** 2).sum(1)
+    losses = -np.log(table[np.arange(len(targets)), targets].clip(SMALLEST))
 
-    def drawn_gaps_and_brier(weights: np.ndarray) -> np.ndarray:
+    def drawn_gaps_and_scores(weights: np.ndarray) -> np.ndarray:
         images = weights.sum(1, keepdims=True)
         drawn = row_counts(bin_of, BINS, weights * (right - confidence)) / images
-        return np.column_stack([drawn, (weights @ errors)[:, None] / images])
+        scores = [(weights @ of_image)[:, None] / images for of_image in (errors, losses)]
+        return np.column_stack([drawn, *scores])
 
-    drawn = bootstrap(drawn_gaps_and_brier, patients, draws, seed)
+    drawn = bootstrap(drawn_gaps_and_scores, patients, draws, seed)
     noise = _no_less_than_chance(drawn[:, :BINS] - gaps, confidence)
     if right.all():
         # No draw has a mistake, so that none knows what one costs.
         error = _without_mistakes(confidence, len(names))
         score = wilson_interval(errors.mean() / 2, len(names))
+        dearest = -np.log(max(1 - confidence.max(), SMALLEST))  # mistake
+        loss = 0.0, losses.mean() + _mistakes(len(names)) * dearest
     else:
         error = _error_interval(gaps, noise) if len(names) >= FEWEST_CLUSTERS else (0.0, 1.0)
         # The few patients with a mistake make most of the score, and know most of its variance.
         informative = min(len(set(patients[~right])) + FEWEST_CLUSTERS, len(names))
-        score = bootstrap_interval(drawn[:, -1] / 2, errors.mean() / 2, informative)
+        score = bootstrap_interval(drawn[:, -2] / 2, errors.mean() / 2, informative)
+        loss = _loss_interval(drawn[:, -1], losses.mean(), informative, len(names))
     return {
         "expected_calibration_error": metric(np.abs(gaps).sum(), error),
         "expected_by_chance": float(np.abs(noise).sum(1).mean()),
         "brier": metric(errors.mean(), (2 * score[0], 2 * score[1])),
+        "log_loss": metric(losses.mean(), loss),
         "bins": [_bin(b, confidence[bin_of == b], right[bin_of == b]) for b in np.unique(bin_of)],
     }
 
@@ -179,5 +190,23 @@ def _without_mistakes(confidence: np.ndarray, patients: int) -> tuple[float, flo
     Mistakes may be as common as Wilson's interval of none among `patients` allows, and each moves
     the error by its share at most.
     """
-    error, mistakes = 1 - confidence.mean(), 1 - wilson_interval(1.0, patients)[0]
+    error, mistakes = 1 - confidence.mean(), _mistakes(patients)
     return max(0.0, error - mistakes), min(1.0, error + mistakes)
+
+
+def _mistakes(patients: int) -> float:
+    """How common mistakes may be of which there are none among so many patients."""
+    return 1 - wilson_interval(1.0, patients)[0]
+
+
+def _loss_interval(
+    drawn: np.ndarray, value: float, informative: int, patients: int
+) -> tuple[float, float]:
+    """Student's interval of the logarithm of a log-loss, which leans to the side of large ones.
+
+    drawn: (draws,) bootstrap values. informative: patients who know most of its variance.
+    """
+    if patients < FEWEST_CLUSTERS:
+        return 0.0, -np.log(SMALLEST)
+    factor = np.exp(Z * few_clusters(informative) * drawn.std() / value)
+    return value / factor, value * factor

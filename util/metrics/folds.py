@@ -11,7 +11,7 @@ from util.metrics.scores import evaluate_predictions
 from util.metrics.within_source import within_source
 
 OVERALL = ("macro_auroc", "accuracy", "macro_f1")
-CALIBRATION = ("expected_calibration_error", "brier")
+CALIBRATION = ("expected_calibration_error", "brier", "log_loss")
 
 
 def score_folds(table: pd.DataFrame, classes: Sequence[str], seed: int = 0) -> dict:
@@ -19,8 +19,7 @@ def score_folds(table: pd.DataFrame, classes: Sequence[str], seed: int = 0) -> d
 
     table: a row an image, with patient_id, source, fold, truth and p(class).
 
-    Returns classes, images, patients, and of within_source_auroc, macro_auroc, accuracy, macro_f1,
-    expected_calibration_error and brier
+    Returns classes, images, patients, and of within_source_auroc, OVERALL and CALIBRATION
         pooled      over all images together, although several networks rank them; the intervals
                     count patients, and do not know that networks of other folds would differ
         mean        over the folds, whose patients differ; the interval is of `mean_interval`

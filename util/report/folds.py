@@ -1,10 +1,11 @@
 """The report of a training with folds: what each fold scores, and all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from util.report.parts import Row, Section, Table
 from util.report.write import write_pages
+from util.words import SCORES
 
 NAMES = {
     "within_source_auroc": "Within-source AUROC",
@@ -13,12 +14,13 @@ NAMES = {
     "macro_f1": "Macro F1",
     "expected_calibration_error": "Expected calibration error",
     "brier": "Brier score (0 is best, 2 worst)",
+    "log_loss": "Log-loss (0 is best)",
 }
 HEADLINES = ("within_source_auroc", "accuracy", "macro_f1")
 HOW = (
     "Each image is predicted by the network that never saw its patient, nor a copy of it. The"
     " images that a fold holds out choose nothing: a tenth of its other patients is its validation,"
-    " which chooses the epoch and the temperature. The test split was not read."
+    " which chooses the epoch, by its {score}, and the temperature. The test split was not read."
 )
 EACH = (
     "The scores of the folds differ by chance, and because their networks do. The spread is the"
@@ -27,9 +29,14 @@ EACH = (
 )
 
 
+def how(chosen_by: Iterable[str]) -> str:
+    """What chose the networks. chosen_by: of each one's checkpoint."""
+    return HOW.format(score=" or ".join(SCORES[name] for name in dict.fromkeys(chosen_by)))
+
+
 def write_report(folder: Path, scores: Mapping) -> Path:
-    """Writes report.html and report.md; scores: of `util.metrics.folds.score_folds`."""
-    said = f"{len(scores['per_fold'])} networks. {HOW}"
+    """Writes report.html and report.md; scores: what folds.json holds."""
+    said = f"{len(scores['per_fold'])} networks. {scores['how']}"
     summary = {name: scores[name] for name in ("classes", "images", "patients")}
     summary |= {"headline": {"state": "", "sentence": said}, "verdicts": (), "warnings": ()}
     headlines = [(NAMES[name], scores["pooled"][name], {}) for name in HEADLINES]

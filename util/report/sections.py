@@ -220,11 +220,12 @@ def _source_in_features(metrics: Mapping) -> Section:
 
 def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
     calibration = metrics["calibration"]
-    error, brier = calibration["expected_calibration_error"], calibration["brier"]
+    error = calibration["expected_calibration_error"]
     rows = [
         Row("Expected calibration error", [error], "model"),
         Row("What only chance would show", [float(calibration["expected_by_chance"])]),
-        Row("Brier score (0 is best, 2 worst)", [brier]),
+        Row("Brier score (0 is best, 2 worst)", [calibration["brier"]]),
+        Row("Log-loss (0 is best)", [calibration["log_loss"]]),
     ]
     if calibration["temperature"]:
         rows.append(Row("Temperature", [float(calibration["temperature"])]))

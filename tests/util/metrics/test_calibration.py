@@ -57,6 +57,14 @@ def test_brier_score_agrees_with_scikit_learn(seed):
     assert brier(probabilities, targets) == pytest.approx(sum(each), abs=1e-6)
 
 
+def test_log_loss_agrees_with_scikit_learn():
+    logits, targets = world(0, 200)
+    probabilities = softmax(logits, axis=1)
+    probabilities[0] = np.eye(3)[targets[0] - 1]  # surely wrong
+    found = measured(probabilities, targets)["log_loss"]["value"]
+    assert found == pytest.approx(log_loss(targets, probabilities))
+
+
 def test_brier_score_is_twice_that_of_one_probability_for_two_classes():
     probabilities = np.array([[0.8, 0.2], [0.4, 0.6]])
     assert brier(probabilities, np.array([0, 0])) == pytest.approx(2 * (0.2**2 + 0.6**2) / 2)
@@ -169,7 +177,7 @@ def test_calibration_is_json_and_fixed_by_its_seed():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert calibration(*table, seed=1, draws=100) == found
     assert calibration(*table, seed=2, draws=100) != found
-    for name in ("expected_calibration_error", "brier"):
+    for name in ("expected_calibration_error", "brier", "log_loss"):
         assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"]
 
 
@@ -180,12 +188,15 @@ def test_no_mistakes_are_no_certainty():
     error = {"value": 0, "low": 0, "high": mistakes}
     assert found["expected_calibration_error"] == pytest.approx(error)
     assert found["brier"] == pytest.approx({"value": 0, "low": 0, "high": 2 * mistakes})
+    assert found["log_loss"]["high"] == pytest.approx(-np.log(np.finfo(float).eps) * mistakes)
 
 
-def test_one_patient_says_nothing_of_the_calibration_error():
+def test_one_patient_says_nothing_of_calibration_error_and_log_loss():
     table = np.array([[0.9, 0.1]] * 4), np.array([0, 0, 1, 0]), ["a"] * 4
-    found = calibration(*table, draws=50)["expected_calibration_error"]
-    assert (found["low"], found["high"]) == (0, 1)
+    found = calibration(*table, draws=50)
+    error, loss = (found[name] for name in ("expected_calibration_error", "log_loss"))
+    assert (error["low"], error["high"]) == (0, 1)
+    assert (loss["low"], loss["high"]) == (0, pytest.approx(-np.log(np.finfo(float).eps)))
 
 
 def test_copies_of_an_image_narrow_no_interval():
@@ -193,7 +204,7 @@ def test_copies_of_an_image_narrow_no_interval():
     once = calibration(softmax(logits, axis=1), targets, names(60))
     copies = softmax(np.repeat(logits, 4, axis=0), axis=1), np.repeat(targets, 4)
     again = calibration(*copies, list(np.repeat(names(60), 4)))
-    for name in ("expected_calibration_error", "brier"):
+    for name in ("expected_calibration_error", "brier", "log_loss"):
         assert list(again[name].values()) == pytest.approx(list(once[name].values()), abs=0.01)
 
 
