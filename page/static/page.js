@@ -89,6 +89,10 @@ async function predict(item) {
 function remove(item) {
   items.splice(items.indexOf(item), 1);
   item.option.remove();
+  if (selected !== item) return;
+  selected = null;
+  list.removeAttribute("aria-activedescendant");
+  tell();
 }
 
 function describe(item) {

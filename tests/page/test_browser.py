@@ -196,6 +196,19 @@ def test_a_film_that_is_too_large_is_a_row_and_is_not_sent(page, tmp_path):
     assert not sent
 
 
+def test_a_file_that_is_passed_over_while_it_is_chosen_leaves_none_chosen(page, films):
+    held = []
+    page.route("**/look?**README**", lambda route: held.append(route))
+    page.set_input_files("#folder", films)
+    waiting = page.get_by_role("option").filter(has_text="waits")
+    playwright.expect(waiting).to_have_count(1, timeout=20_000)
+    waiting.click()
+    playwright.expect(page.locator("#file")).to_have_text("films/README")
+    held[0].continue_()
+    playwright.expect(page.locator("#status")).to_contain_text("Done: ")
+    playwright.expect(page.locator("#result")).to_be_hidden()
+
+
 def test_the_list_is_walked_by_keys_and_a_doubt_is_in_plain_sight(page, films):
     Image.new("L", (60, 60), 90).save(films / "blank.png")
     choose(page, films / "a.png", films / "blank.png", films / "cut.png")
