@@ -24,8 +24,10 @@ LARGEST = {"float32": 1e-3, "int8": 0.03}
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="export.py", description=__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="best.pth of a run, or the original's")
-    beside = "without it best.onnx or best-int8.onnx beside the checkpoint, by its name"
+    which = "best.pth of a run, the folder of one with folds, or the original's"
+    add("checkpoint", metavar="CHECKPOINT", help=which)
+    beside = "without it best.onnx or best-int8.onnx beside the checkpoint, by its name, or"
+    beside += " folds.onnx or folds-int8.onnx"
     add("--out", metavar="FILE.onnx", help=beside)
     add("--precision", choices=list(LARGEST), default="float32", help="of the convolutions")
     own = "dataset folder with the films of the training; without it the checkpoint's own, or drawn"

@@ -26,7 +26,8 @@ CONNECTIONS = 200  # at once; a browser opens six
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="webpage.py", description=__doc__)
     add = parser.add_argument
-    origin = "of train.py, an ONNX file of export.py, or the original's of 2020"
+    origin = "best.pth of train.py, the folder of a run with folds, an ONNX file of export.py, or"
+    origin += " the original's of 2020"
     add("--checkpoint", metavar="FILE", default="pretrained", help=origin)
     add("--port", type=int, default=8000, help="on which the page is served; 0 takes a free one")
     others = "name or address to listen to; 0.0.0.0 lets other machines in, without a password"

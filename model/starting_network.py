@@ -12,6 +12,7 @@ from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
 from util.model_file import model_file
+from util.training.folds import fold_files
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,11 @@ def check_unseen(
 
 
 def _load(weights: str) -> dict[str, Any]:
+    if folds := fold_files(weights):
+        raise ValueError(
+            f"{weights}: found {len(folds)} networks of folds; expected one. Give best.pth of one"
+            f" of them, or learn from all: --distil {weights}"
+        )
     path = model_file(weights)
     if path.suffix != ".onnx":
         return load_checkpoint(path)

@@ -60,7 +60,8 @@ def load_exported(path: str | Path) -> dict[str, Any]:
     except (DecodeError, ValueError, KeyError, IndexError, RuntimeError):
         raise ValueError(
             f"{path}: not an ONNX file of export.py, cut off, or without the weights to train on"
-            " from, which older ones lack; export the checkpoint again, or give it itself"
+            " from, which those of folds and older ones lack; export the checkpoint again, or give"
+            " it itself"
         ) from None
     return content | {"state_dict": network.state_dict()}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.starting_network import check_unseen
+from model.starting_network import check_unseen, start_network
 
 SAME, OTHER = "the dataset of the run", "another"
 
@@ -26,6 +26,15 @@ def trained(fingerprint, fold=None, **sources):
 def test_weights_that_may_know_patients_of_test_are_warned_of(trainings, fold, warned, caplog):
     check_unseen("a.pth", trainings, SAME, fold)
     assert f"a.pth: learned from other data {warned}." in caplog.text if warned else not caplog.text
+
+
+def test_the_folder_of_a_run_with_folds_is_not_one_network(tmp_path):
+    for k in (1, 2):
+        (tmp_path / f"fold-{k}").mkdir()
+        (tmp_path / f"fold-{k}/best.pth").touch()
+    start = ({"A": 0, "B": 1}, str(tmp_path), None, (32, 32), None)
+    with pytest.raises(ValueError, match=r"found 2 networks of folds; expected one\. .* --distil"):
+        start_network(*start)
 
 
 @pytest.mark.parametrize(
