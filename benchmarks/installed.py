@@ -37,7 +37,7 @@ def _add(requirement: Requirement, found: set[str]) -> None:
         return
     try:
         needs = distribution(requirement.name).requires or ()
-    except PackageNotFoundError:  # as of an optional package
+    except PackageNotFoundError:  # such as an optional package
         return
     found.add(requirement.name)
     for need in needs:

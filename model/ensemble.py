@@ -2,7 +2,7 @@
 
 Deep ensembles (Lakshminarayanan et al., NeurIPS 2017) of networks that saw other patients. A mean
 of linear heads is linear in the maps of all networks, so that the ensemble is one network, whose
-last convolution is as wide as theirs together: features, heat maps and variants are as of any.
+last convolution is as wide as theirs together: features, heat maps and variants are as for any.
 """
 
 from collections.abc import Mapping, Sequence
