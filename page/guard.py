@@ -32,7 +32,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]):
-        self.app, self.names = app, {*LOOPBACK, *names}
+        self.app, self.names = app, {*LOOPBACK, *map(str.lower, names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -65,7 +65,7 @@ def test_only_the_page_itself_is_let_in(method, headers, allowed):
     ],
 )
 def test_on_all_interfaces_every_address_is_its_own_and_no_other_name(host, allowed):
-    found = answer("GET", {"host": host}, ("0.0.0.0", "lab"))
+    found = answer("GET", {"host": host}, ("0.0.0.0", "Lab"))
     assert found.status_code == (200 if allowed else 403)
 
 
