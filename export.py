@@ -75,6 +75,7 @@ from util.words import counted
 FILMS = 200  # of the validation split, evenly through it, on which to compare
 CALIBRATION = 96  # of the training split; more of them do not make 8 bits more exact
 BATCH = 16  # films in the network at once
+MOST_PARAMETERS = 2**31 // 4 - 10**7  # in float32, with room for the rest of the graph
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -85,6 +86,12 @@ def main(args: argparse.Namespace) -> None:
     out = Path(args.out or beside.with_name(f"{name}.onnx"))
     check_folder(out.parent)
     checkpoint, runtime = load(path, "cpu", torch.float32)
+    if checkpoint["parameters"] > MOST_PARAMETERS:
+        raise ValueError(
+            f"{path}: found {checkpoint['parameters']:,} parameters; expected at most"
+            f" {MOST_PARAMETERS:,}, as an ONNX file holds 2 GiB. Export one network, such as one"
+            " that has learned from these folds: train.py --distil"
+        )
     films = Films.of(checkpoint, runtime.form, args.dataset)
     how = {"checkpoint": name_of(path), "precision": args.precision}
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}

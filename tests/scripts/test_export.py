@@ -244,6 +244,13 @@ def test_a_file_that_differs_too_much_is_not_left(exported_before, tmp_path, mon
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an older one"]
 
 
+def test_a_network_that_no_onnx_file_holds_is_one_line(exports, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "MOST_PARAMETERS", 10)
+    with pytest.raises(ValueError, match=r"parameters; expected at most 10, as an ONNX file hold"):
+        run_script(export, exports / "float32/best.pth", "--out", tmp_path / "a.onnx")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_without_its_dataset_it_is_compared_on_drawn_radiographs(
     exported_before, tmp_path, monkeypatch, caplog
 ):
