@@ -42,8 +42,9 @@ leave_out: list[str] | None = None
 width: int = 256
 # Height of the network's input, pixels. Half of both makes a step nearly 4 times as fast.
 height: int = 256
-# shuffle: each image once; balanced: each class equally often; balanced_source: and each source.
-sampling: Literal["shuffle", "balanced", "balanced_source"] = "shuffle"
+# shuffle: each image once; balanced: each class equally often; balanced_source: and each source;
+# tempered_source: each class, and in it the sources by the square root of their images.
+sampling: Literal["shuffle", "balanced", "balanced_source", "tempered_source"] = "shuffle"
 # With balanced sampling: the most images of a class that one patient counts as; none: no limit.
 patient_cap: int | None = None
 # Probability of a mirror image.
@@ -56,8 +57,12 @@ shift: float = 0.08
 scale: tuple[float, float] = (0.9, 1.15)
 # Largest change of brightness and contrast, as a part of them: exposure differs between machines.
 jitter: float = 0.3
-# Epochs in which rotation, shift, scale and jitter grow from a fifth to all; helps random weights.
+# Strength of what differs between hospitals: sharpness, noise, tone, borders, letters; 0 to 1.
+appearance: float = 0.0
+# Epochs in which rotation, shift, scale, jitter and appearance grow from a fifth to all.
 augmentation_warmup_epochs: float = 0.0
+# Epochs in which width and height grow from half: the first then cost a quarter.
+size_warmup_epochs: float = 0.0
 
 # ---- Model ----
 

@@ -306,8 +306,10 @@ def open_splits(
     cfg: SimpleNamespace, mapping: dict[str, int], form: InputFormat, bar: Callable
 ) -> list[RadiographDataset]:
     """The training images, augmented, and the validation images. bar: of `with_bar`."""
-    moves = (cfg.flip, cfg.rotation, cfg.shift, cfg.scale)
-    augmentation = Augmentation(*moves, cfg.jitter, cfg.augmentation_warmup_epochs)
+    augmentation = Augmentation(
+        cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter, cfg.appearance,
+        warmup=cfg.augmentation_warmup_epochs, size_warmup=cfg.size_warmup_epochs,
+    )  # fmt: skip
     parts = parts_of_training(Path(cfg.dataset), cfg.leave_out, cfg.fold)
     return load_splits(
         cfg.dataset, mapping, form, augmentation, partial(bar, unit=" images"), parts

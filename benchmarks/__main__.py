@@ -3,6 +3,7 @@
 python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all pairs, in one table
 python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
 python3 -m benchmarks recipes --dataset DIR                         scores of recipes; takes hours
+python3 -m benchmarks quality --dataset DIR                         minutes to a score; an hour
 python3 -m benchmarks covidx DIR                                    what lists of COVIDx give away
 """
 
@@ -47,18 +48,16 @@ def arguments() -> argparse.Namespace:
     growth.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000], metavar="N")
     growth.add_argument("--size", type=int, default=64, help="of the drawn images, pixels")
     study = kinds.add_parser("recipes", help="scores of training recipes, over seeds")
-    study.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
-    study.add_argument(
-        "--recipes", nargs="+", default=["original", "plain", "ours"], metavar="NAME",
-        help="original, plain, plain-zero-init, or train.py's: ours, one-view, adamw,"
-        " adamw-growing, growing, balanced, balanced-source, effective, no-weights, no-smoothing,"
-        " no-warmup, batch-16, batch-64, not-averaged, half-augmentation, clipped, float32",
-    )  # fmt: skip
-    study.add_argument(
-        "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="one for each run"
-    )
+    quality = kinds.add_parser("quality", help="minutes until a recipe validates as well as asked")
+    of_recipes(study, ["original", "plain", "ours"], [1, 2, 3])
     study.add_argument("--epochs", type=int, default=40, help="of each training")
-    study.add_argument("--size", type=int, default=96, help="of the images, pixels")
+    of_recipes(quality, ["plain", "quick"], [1])
+    quality.add_argument(
+        "--epochs", type=int, nargs="+", default=[40, 16], metavar="N", help="one for each recipe"
+    )
+    quality.add_argument(
+        "--score", type=float, default=0.88, help="macro AUROC on validation that ends a training"
+    )
     study.add_argument(
         "--folds", action="store_true",
         help="cross-validate in three folds of train and validation, one for each seed; the test"
@@ -82,7 +81,7 @@ def arguments() -> argparse.Namespace:
     for name, kind in kinds.choices.items():
         if name == "covidx":
             continue
-        if name not in ("step", "predict", "recipes"):
+        if name not in ("step", "predict", "recipes", "quality"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
     words = sys.argv[1:]
@@ -97,11 +96,30 @@ def arguments() -> argparse.Namespace:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
     if args.benchmark == "recipes" and args.folds and len(args.seeds) > 3:
         chosen.error(f"--seeds: found {len(args.seeds)}; expected one for each of the three folds")
+    if args.benchmark == "quality":
+        demand(chosen, args, ("score",), 0, 1)
+        if len(args.epochs) != len(args.recipes):
+            chosen.error(f"--epochs: found {len(args.epochs)}; expected one for each of --recipes")
     if args.benchmark == "covidx" and bool(args.folders) == args.sample:
         chosen.error("expected folders with label files of COVIDx, or else --sample")
     if args.benchmark in ("predict", "all"):
         demand(chosen, args, ("images",), 2)
     return args
+
+
+def of_recipes(parser: argparse.ArgumentParser, recipes: list[str], seeds: list[int]) -> None:
+    """The arguments of benchmarks that train recipes."""
+    parser.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
+    parser.add_argument(
+        "--recipes", nargs="+", default=recipes, metavar="NAME",
+        help="original, plain, plain-zero-init, or train.py's: ours, one-view, adamw,"
+        " adamw-growing, growing, balanced, balanced-source, effective, no-weights, no-smoothing,"
+        " no-warmup, batch-16, batch-64, not-averaged, half-augmentation, clipped, float32, quick",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=seeds, metavar="N", help="one for each run"
+    )
+    parser.add_argument("--size", type=int, default=96, help="of the images, pixels")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -118,8 +136,8 @@ def main(args: argparse.Namespace) -> None:
 
 def module_of(benchmark: str) -> ModuleType:
     """The module whose `run` does a benchmark; importing it takes seconds."""
-    where = "recipes.scores" if benchmark == "recipes" else f"speed.{benchmark}"
-    return importlib.import_module(f"benchmarks.{where}")
+    where = {"recipes": "recipes.scores", "quality": "recipes.quality"}
+    return importlib.import_module(f"benchmarks.{where.get(benchmark, f'speed.{benchmark}')}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +35,15 @@ class Measured:
     said: str = ""
 
 
-def measure(*words: object, interval: float = INTERVAL) -> Measured:
+def measure(
+    *words: object, interval: float = INTERVAL, over: Callable[[], bool] = lambda: False
+) -> Measured:
     """Runs `python WORDS` in the root of the project. ChildProcessError if it fails.
 
-    interval: seconds between two readings of the memory.
+    interval: seconds between two readings of the memory, and two questions whether it is `over`;
+    it is then asked to stop, and what it takes to do so does not count.
     """
-    start, cpu, peak = time.perf_counter(), _cpu_of_children(), 0
+    start, cpu, peak, stopped = time.perf_counter(), _cpu_of_children(), 0, False
     with (
         TemporaryFile("w+") as errors,  # a pipe that nobody reads would fill up
         TemporaryFile("w+") as output,
@@ -51,12 +54,14 @@ def measure(*words: object, interval: float = INTERVAL) -> Measured:
             stderr=errors,
         ) as process,
     ):
-        while process.poll() is None:
+        while process.poll() is None and not (stopped := over()):
             peak = max(peak, _resident(process.pid))
             with suppress(subprocess.TimeoutExpired):
                 process.wait(interval)
         seconds = time.perf_counter() - start
-        if process.returncode:
+        if stopped:
+            process.terminate()
+        if process.wait() and not stopped:
             errors.seek(0)
             last = (errors.read().strip().splitlines() or ["no error message"])[-1]
             raise ChildProcessError(f"python {' '.join(map(str, words))}: {last}")

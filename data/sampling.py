@@ -93,9 +93,13 @@ def in_order(images: int, batch_size: int, rank: int = 0, ranks: int = 1) -> lis
 
 
 def even_chances(
-    strata: Sequence[Hashable], patients: Sequence[str], patient_cap: int | None = None
+    strata: Sequence[Hashable],
+    patients: Sequence[str],
+    patient_cap: int | None = None,
+    power: float = 0.0,
 ) -> np.ndarray:
-    """The chance of each image where each stratum is as likely as every other.
+    """The chance of each image where a stratum is as likely as its size to the `power`: with 0 as
+    every other, with 1 as it is.
 
     Within a stratum images are alike; but the images of a patient together count as patient_cap
     images at most, so that a patient who was X-rayed every day does not stand for the disease.
@@ -107,23 +111,31 @@ def even_chances(
         weights /= [max(1, sizes[group] / patient_cap) for group in groups]
     _, stratum = np.unique([repr(name) for name in strata], return_inverse=True)
     total = np.bincount(stratum, weights)
-    return weights / total[stratum] / len(total)
+    return weights * total[stratum] ** (power - 1) / (total**power).sum()
 
 
 def image_chances(
     table: pd.DataFrame, targets: Sequence[int], sampling: str, patient_cap: int | None
 ) -> np.ndarray | None:
     """What EpochBatches draws by: `shuffle` None; `balanced` even over classes; `balanced_source`
-    over pairs of class and source, so that neither says much about the other.
+    over pairs of class and source, so that neither says much about the other; `tempered_source`
+    even over classes, and in each by the square root of how many images a source has: half of the
+    way from one to the other (as languages of a corpus are, in Devlin et al.'s multilingual BERT).
 
     Of the training images: label, source and patient_id in the table, class indices in targets.
     The log warns if few images are shown again and again.
     """
     if sampling == "shuffle":
         return None
-    pairs = list(zip(targets, table["source"], strict=True))
-    strata = targets if sampling == "balanced" else pairs
-    chances = even_chances(strata, list(table["patient_id"]), patient_cap)
+    patients, sources = list(table["patient_id"]), list(table["source"])
+    pairs = list(zip(targets, sources, strict=True))
+    if sampling == "tempered_source":
+        chances = even_chances(pairs, patients, patient_cap, power=0.5)
+        of_class = np.bincount(targets, chances)
+        chances /= of_class[targets] * np.count_nonzero(of_class)
+    else:
+        strata = targets if sampling == "balanced" else pairs
+        chances = even_chances(strata, patients, patient_cap)
     if (times := len(table) * chances.max()) > MANY_TIMES:
         rare = table.iloc[chances.argmax()]
         text = "sampling: an epoch shows an image of %s from %s up to %d times, as there are few of"

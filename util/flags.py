@@ -118,12 +118,14 @@ def demand(
     low: float,
     high: float = math.inf,
 ) -> None:
-    """Ends with a line and status 2 if one of the numbers is outside low .. high; None passes."""
+    """Ends with a line and status 2 if one of the numbers, or of those in a list, is outside low ..
+    high; None passes."""
     for name in names:
-        value = getattr(namespace, name)
-        if value is not None and not (low <= value <= high and value < math.inf):
-            wanted = f"{low} or more" if high == math.inf else f"{low} to {high}"
-            parser.error(f"--{name.replace('_', '-')}: found {value}; expected {wanted}")
+        values = getattr(namespace, name)
+        for value in values if isinstance(values, list) else [values]:
+            if value is not None and not (low <= value <= high and value < math.inf):
+                wanted = f"{low} or more" if high == math.inf else f"{low} to {high}"
+                parser.error(f"--{name.replace('_', '-')}: found {value}; expected {wanted}")
 
 
 def flags_of(settings: Mapping[str, Any]) -> list[str]:

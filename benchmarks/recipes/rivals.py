@@ -178,7 +178,8 @@ def train(recipe: Recipe, dataset: Path, run: Path, seed: int, size: int, epochs
             save_checkpoint(run / "best.pth", content)
         row = {"epoch": epoch + 1, "train_loss": total / batches.batches}
         history.append(row | {f"val_{name}": value for name, value in metrics.items()})
-        pd.DataFrame(history).to_csv(run / "history.csv", index=False)
+        with atomic_path(run / "history.csv") as temporary:
+            pd.DataFrame(history).to_csv(temporary, index=False)
         state = {name: part.state_dict() for name, part in whole.items()}
         state |= {"rng": torch.get_rng_state(), "history": history}
         with atomic_path(last) as temporary:

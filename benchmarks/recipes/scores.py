@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.measure import measure
 from benchmarks.recipes import ledger
 from benchmarks.recipes.folds import make_folds
-from benchmarks.recipes.variants import RIVALS, VARIANTS, asked, digest, flags
+from benchmarks.recipes.variants import VARIANTS, asked, check_known, command, digest, flags
 from benchmarks.table import Row
 from data.dataset_folder import read_about
 from util.checkpoint import load_checkpoint
@@ -42,9 +42,7 @@ REST = 5.0  # seconds between two readings of a training's memory, which is not 
 
 def run(args: argparse.Namespace) -> list[Row]:
     """A row for each recipe: means over its runs, and standard deviations between them."""
-    if unknown := set(args.recipes) - {*VARIANTS, *RIVALS}:
-        known = ", ".join([*RIVALS, *VARIANTS])
-        raise ValueError(f"--recipes: found {min(unknown)}; expected some of {known}")
+    check_known(args.recipes)
     runs = [(seed, args.ckpts_dir, args.dataset) for seed in args.seeds]
     if args.folds:
         folds = make_folds(args.dataset, args.ckpts_dir / "folds")
@@ -144,17 +142,10 @@ def train(recipe: str, folder: Path, seed: int, dataset: Path, args: argparse.Na
     done = history.is_file() and len(pd.read_csv(history)) == args.epochs
     if done:  # perhaps without what train.py adds at the end
         done = load_checkpoint(folder / "best.pth")["validation"] is not None
-    if recipe not in VARIANTS:
-        words = ("-m", "benchmarks.recipes.rivals", recipe, dataset, folder, "--seed", seed)
-        words += ("--size", args.size, "--epochs", args.epochs)
-    else:
-        words = ("train.py", "--dataset", dataset, "--epochs", args.epochs)
-        words += ("--width", args.size, "--height", args.size, "--random-seed", seed)
-        words += ("--ckpts-dir", folder.parent, "--name", folder.name)
-        words += flags(recipe)
-        if (folder / "config.json").is_file():
-            check(folder / "config.json", words[1:])
-            words = ("train.py", "--ckpts-dir", folder.parent, "--name", folder.name, "--resume")
+    words = command(recipe, folder, seed, dataset, args.size, args.epochs)
+    if recipe in VARIANTS and (folder / "config.json").is_file():
+        check(folder / "config.json", words[1:])
+        words = ("train.py", "--ckpts-dir", folder.parent, "--name", folder.name, "--resume")
     if not done:
         measure(*words, interval=REST)
 

@@ -1,7 +1,8 @@
 """The recipes that are compared: train.py's own, as flags, and those of rivals.py."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import config
 from util.flags import Parser, add_config
@@ -33,6 +34,7 @@ VARIANTS = {
         *("--rotation", 5, "--shift", 0.04, "--scale", 0.95, 1.07, "--jitter", 0.15),
     ),
     "clipped": ("--clip-norm", 1),
+    "quick": ("--size-warmup-epochs", 12),
 }
 RIVALS = ("original", "plain", "plain-zero-init")  # in benchmarks.recipes.rivals
 
@@ -40,6 +42,22 @@ RIVALS = ("original", "plain", "plain-zero-init")  # in benchmarks.recipes.rival
 def flags(recipe: str) -> tuple:
     """The flags of train.py for one of VARIANTS."""
     return OURS + VARIANTS[recipe]
+
+
+def check_known(recipes: Iterable[str]) -> None:
+    if unknown := set(recipes) - {*VARIANTS, *RIVALS}:
+        known = ", ".join([*RIVALS, *VARIANTS])
+        raise ValueError(f"--recipes: found {min(unknown)}; expected some of {known}")
+
+
+def command(recipe: str, folder: Path, seed: int, dataset: Path, size: int, epochs: int) -> tuple:
+    """What python is given to train a recipe, with images of size x size, in a run's folder."""
+    if recipe not in VARIANTS:
+        words = ("-m", "benchmarks.recipes.rivals", recipe, dataset, folder)
+        return (*words, "--seed", seed, "--size", size, "--epochs", epochs)
+    words = ("train.py", "--dataset", dataset, "--epochs", epochs)
+    words += ("--width", size, "--height", size, "--random-seed", seed)
+    return (*words, "--ckpts-dir", folder.parent, "--name", folder.name, *flags(recipe))
 
 
 def digest(recipe: str) -> str:

@@ -65,6 +65,28 @@ def test_in_a_warm_up_all_but_the_flip_grows_from_a_fifth_to_the_whole(epoch, st
     assert now.jitter == pytest.approx(strength * ORDINARY.jitter)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "size"),
+    [(0, (48, 64)), (1, (64, 80)), (2, (80, 112)), (3, (96, 128)), (99, (96, 128))],
+)
+def test_in_a_warm_up_the_size_grows_from_half_to_the_whole(epoch, size):
+    growing = replace(ORDINARY, size=(96, 128), size_warmup=3)
+    assert replace(growing.in_epoch(epoch), size_warmup=0) == replace(ORDINARY, size=size)
+    assert growing(scan(134, 179), (0, epoch, 0)).shape == size
+
+
+def test_no_side_grows_from_less_than_32():
+    assert replace(ORDINARY, size=(40, 32), size_warmup=3).in_epoch(0).size == (32, 32)
+
+
+def test_a_small_image_from_a_much_finer_one_is_not_jagged():
+    """Lines of 2 of 256 pixels, of which an image of 48 can show nothing but their mean."""
+    lines = np.tile(np.array([0, 0, 255, 255], np.uint8), (256, 64))
+    turned = replace(STILL, rotation=5.0, size=(48, 48))
+    for k in range(5):
+        assert turned(lines, (0, 0, k))[8:-8, 8:-8].std() < 30
+
+
 @pytest.mark.parametrize("epoch", [0, 2, 4])
 def test_an_image_is_varied_as_strongly_as_the_epoch_in_its_key_says(epoch):
     image, vary = scan(64, 64), replace(GROWING.in_epoch(epoch), warmup=0)

@@ -180,6 +180,21 @@ def test_the_kinds_of_sampling_draw_by_nothing_by_class_and_by_class_and_source(
     assert by_source == pytest.approx([1 / 18] * 6 + [1 / 6] * 4)
 
 
+def test_tempered_sampling_evens_out_classes_and_half_of_the_sources():
+    targets, sources = [0] * 16 + [0] * 4 + [1] * 5, ["a"] * 16 + ["b"] * 4 + ["a"] * 5
+    table = pd.DataFrame({"label": "x", "source": sources, "patient_id": PATIENTS[:25]})
+    chances = image_chances(table, targets, "tempered_source", None)
+    a, b = 1 / 3, 1 / 6  # of half: roots of 16 and 4
+    assert chances == pytest.approx([a / 16] * 16 + [b / 4] * 4 + [0.5 / 5] * 5)
+
+
+def test_tempered_sampling_counts_a_class_that_no_image_has_for_nothing():
+    """As where the sources that have it are left out."""
+    table = pd.DataFrame({"label": "x", "source": "a", "patient_id": PATIENTS[:3]})
+    chances = image_chances(table, [0, 2, 2], "tempered_source", None)
+    assert chances == pytest.approx([0.5, 0.25, 0.25])
+
+
 def test_the_images_of_a_patient_count_as_patient_cap_at_most():
     patients = ["p"] * 8 + ["q"] * 2 + ["r"]
     chances = even_chances([0] * 11, patients, patient_cap=2)

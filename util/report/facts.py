@@ -22,8 +22,8 @@ MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
     "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
-    "scale", "jitter", "augmentation_warmup_epochs", "freeze", "thaw_epoch", "distil", "fold",
-    "random_seed",
+    "scale", "jitter", "appearance", "augmentation_warmup_epochs", "size_warmup_epochs", "freeze",
+    "thaw_epoch", "distil", "fold", "random_seed",
 )  # fmt: skip
 
 

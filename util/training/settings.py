@@ -11,16 +11,16 @@ from util.training.folds import numbers
 NAMES = """
 name dataset ckpts_dir resume folds fold random_seed device precision compile sync_batchnorm
 n_threads mapping leave_out width height sampling patient_cap flip rotation shift scale jitter
-augmentation_warmup_epochs weights backbone_weights distil freeze thaw_epoch epochs batch_size lr
-optimizer weight_decay schedule warmup_epochs lr_reduce_factor lr_reduce_patience choose
-early_stopping_patience loss_weights label_smoothing clip_norm average_decay collapse_patience
-test_time_augmentation log_steps save_minutes
+appearance augmentation_warmup_epochs size_warmup_epochs weights backbone_weights distil freeze
+thaw_epoch epochs batch_size lr optimizer weight_decay schedule warmup_epochs lr_reduce_factor
+lr_reduce_patience choose early_stopping_patience loss_weights label_smoothing clip_norm
+average_decay collapse_patience test_time_augmentation log_steps save_minutes
 """
 
 # What the code knows, whatever an edited annotation in config.py allows.
 CHOICES = {
     "precision": ("auto", "float32", "bfloat16", "float16"),
-    "sampling": ("shuffle", "balanced", "balanced_source"),
+    "sampling": ("shuffle", "balanced", "balanced_source", "tempered_source"),
     "optimizer": ("adamw", "adam", "muon"),
     "schedule": ("cosine", "plateau"),
     "choose": ("macro_f1", "within_source_auroc", "macro_auroc", "loss"),
@@ -50,9 +50,9 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("lr", "clip_norm"), 1e-12)
     demand(parser, cfg, ("random_seed",), 0, 2**63 - 1)
     demand(parser, cfg, ("n_threads", "lr_reduce_patience", "save_minutes"), 0)
-    demand(parser, cfg, ("warmup_epochs", "augmentation_warmup_epochs"), 0)
+    demand(parser, cfg, ("warmup_epochs", "augmentation_warmup_epochs", "size_warmup_epochs"), 0)
     demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
-    demand(parser, cfg, ("flip", "shift", "label_smoothing"), 0, 1)
+    demand(parser, cfg, ("flip", "shift", "appearance", "label_smoothing"), 0, 1)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
     decay = cfg.average_decay
