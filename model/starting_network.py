@@ -80,8 +80,8 @@ def check_unseen(
             folds = (training["fold"], fold)
             found, wanted = (f"fold {each}" if each else "no fold" for each in folds)
             raise ValueError(
-                f"{weights}: trained on this dataset, {found} of it, with patients that this run"
-                f" validates on or holds out; expected {wanted}. Start without --weights"
+                f"{weights}: its training, of {found}, saw patients of this dataset that this run"
+                f" validates on or holds out; expected one of {wanted}. Start without --weights"
             )
     if others := learned_elsewhere(trainings, fingerprint):
         text = "%s: learned from other data (%s). Where patients of these are in the test split,"

@@ -43,14 +43,14 @@ def test_the_folder_of_a_run_with_folds_is_not_one_network(tmp_path):
         (
             None,
             "1/5",
-            "a.pth: trained on this dataset, no fold of it, .*; expected fold 1/5. Start",
+            "a.pth: its training, of no fold, .*; expected one of fold 1/5. Start",
         ),
-        ("2/5", "1/5", "a.pth: trained on this dataset, fold 2/5 of it"),
-        ("1/4", "1/5", "a.pth: trained on this dataset, fold 1/4 of it"),
+        ("2/5", "1/5", "a.pth: its training, of fold 2/5, saw patients"),
+        ("1/4", "1/5", "a.pth: its training, of fold 1/4, saw patients"),
         (
             "1/5",
             None,
-            "a.pth: trained on this dataset, fold 1/5 of it, .*; expected no fold. Start",
+            "a.pth: its training, of fold 1/5, .*; expected one of no fold. Start",
         ),
     ],
 )

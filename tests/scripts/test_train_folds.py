@@ -180,7 +180,7 @@ def test_a_run_without_folds_gets_none(fit):
     whole = fit("a", "--epochs", 1)
     with pytest.raises(FileExistsError, match="a: holds a run without folds; --name begins"):
         fit("a", *FOLDS)
-    with pytest.raises(ValueError, match="a: trained on this dataset, no fold of it, with pa"):
+    with pytest.raises(ValueError, match="a: its training, of no fold, saw patients of"):
         fit("b", *FOLDS, "--weights", whole)
 
 
