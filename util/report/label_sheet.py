@@ -46,7 +46,8 @@ def write_label_sheet(
     films = films.assign(number=range(1, len(films) + 1), decision="")
     left = [name for name in films if not name.startswith("logit(") and name != "truth"]
     with atomic_path(folder / SUSPECTS) as temporary:
-        films[list(dict.fromkeys(FIRST + left))].to_csv(temporary, index=False)
+        shown = films[list(dict.fromkeys(FIRST + left))]
+        shown.to_csv(temporary, index=False, encoding="utf-8-sig")  # which Excel reads as UTF-8
     rows = films.to_dict("records")
     gallery = [
         (picture, row["original"], _title(row)) for picture, row in zip(pictures, rows, strict=True)
@@ -57,7 +58,7 @@ def write_label_sheet(
     content |= summary
     sections = [
         Section("What to do", TO_DO),
-        Section("Films", HOW, figures=write_pictures(folder, gallery, True), kind="gallery"),
+        Section("Films", HOW, figures=write_pictures(folder, gallery, True), kind="gallery large"),
     ]
     return write_pages(folder, "COVID-Next label sheet", content, [], sections)
 
