@@ -23,6 +23,7 @@ def sheet(tmp_path):
         }  # fmt: skip
         films = pd.DataFrame([row | changes] * number)
         page = write_label_sheet(tmp_path, films, [picture()] * number, SUMMARY)
+        assert (tmp_path / "suspects.csv").read_bytes().startswith(b"\xef\xbb\xbf")  # for Excel
         with (tmp_path / "suspects.csv").open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         return page.read_text(), (tmp_path / "report.md").read_text(), rows
