@@ -151,7 +151,9 @@ class Truth(NamedTuple):
 @torch_errors_explained()
 def main(args: argparse.Namespace) -> None:
     if args.suspects:
-        label_sheet(args)
+        run_folder = Path(args.checkpoint)
+        out = Path(args.out or run_folder / "suspects")
+        label_sheet(run_folder, args.suspects, out, args.dataset, args.device, args.batch_size)
         return
     model = open_model(args)
     trained_on = model.checkpoint["config"].get("dataset")
@@ -416,14 +418,13 @@ def compare_models(models: Sequence[Model], seed: int, out: Path) -> None:
 # ---- Labels that the folds of a run doubt ----
 
 
-def label_sheet(args: argparse.Namespace) -> None:
-    folder = Path(args.checkpoint)
-    out = Path(args.out or folder / "suspects")
+def label_sheet(
+    folder: Path, most: int, out: Path, dataset: str | None, device: str, batch_size: int
+) -> None:
+    """Writes the `most` doubted films of the run in `folder` to `out`; dataset: None: its own."""
     check_folder(out)
     if not (folder / OUT_OF_FOLD).is_file():
-        text = (
-            f"{folder}: no {OUT_OF_FOLD}; expected the folder of a run with folds that have ended"
-        )
+        text = f"{folder}: no {OUT_OF_FOLD}; expected the folder of a run whose folds have ended"
         raise FileNotFoundError(f"{text}. See train.py --folds")
     sheet = out / SUSPECTS
     if sheet.is_file() and any(row["decision"] for row in read_rows(sheet, ["decision"])):
@@ -432,8 +433,8 @@ def label_sheet(args: argparse.Namespace) -> None:
     table = read_out_of_fold(folder / OUT_OF_FOLD)
     classes = classes_of(table)
     doubted = suspects(table, classes)
-    films = by_patient(doubted[: args.suspects])
-    seen = films_and_maps(folder, films, args.dataset, args.device, args.batch_size)
+    films = by_patient(doubted[:most])
+    seen = films_and_maps(folder, films, dataset, device, batch_size)
     pictures = [film_picture(*seen[name]) for name in films["filename"]]
     summary = {
         "classes": classes,
