@@ -228,8 +228,9 @@ def test_the_flipped_labels_that_a_run_doubts_most_are_counted(flip, dataset, tm
     keys = list(zip(table["source"], table["original"], strict=True))
     table["label"] = table["truth"] = [flips.get(key, was[key]) for key in keys]
     logits = np.eye(3)[[CLASSES.index(was[key]) for key in keys]]
-    for key in list(flips)[:2]:  # which the run does not doubt
-        logits[keys.index(key)] = 2 * np.eye(3)[CLASSES.index(flips[key])]
+    for key, doubt in zip(flips, (-2, -0.5), strict=False):  # less than ten right labels
+        logits[keys.index(key)] = -doubt * np.eye(3)[CLASSES.index(flips[key])]
+    logits[[k for k, key in enumerate(keys) if key not in flips][:10]] = 0
     for kind, values in (("logit", logits), ("p", np.exp(logits))):
         table[[f"{kind}({name})" for name in CLASSES]] = values
     table.assign(fold=1).to_csv(tmp_path / "out_of_fold.csv", index=False)
