@@ -6,12 +6,13 @@ python3 evaluate.py A.pth B.pth                                    is B better t
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
 python3 evaluate.py experiments/NAME                               the folds of a run together
+python3 evaluate.py experiments/NAME --suspects                    labels that its folds doubt
 python3 evaluate.py --predictions FILE.csv --dataset DIR           any model, by what it said
 python3 evaluate.py --embeddings FILE.npz --dataset DIR            any network, by a linear probe
 
 Writes report.html, report.md, metrics.json, predictions.csv and the plots to evaluation-SPLIT/
 beside the checkpoint, or to FILE/evaluation-SPLIT/. The only reader of the test split: choose
-nothing by what it says about that.
+nothing by what it says about that. --suspects does not read it.
 """
 
 import argparse
@@ -53,6 +54,9 @@ def arguments() -> argparse.Namespace:
     which = "of the dataset; without it test, or the sources that the training left out"
     add("--split", choices=["train", "val", "test", "left-out"], help=which)
     add("--out", metavar="DIR", help="where to; without it beside the checkpoint")
+    doubted = "of a run with folds: write the N films of train and val whose labels they doubt most"
+    doubted += " (without N 50) to RUN/suspects/, for a reviewer and generate_dataset.py"
+    add("--suspects", metavar="N", type=int, nargs="?", const=50, help=doubted)
     add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
     add_mapping(parser)
     add_prevalence(parser)
@@ -61,7 +65,7 @@ def arguments() -> argparse.Namespace:
     add("--batch-size", type=int, default=32, help="images a forward pass")
     add("--seed", type=int, default=0, help="draws the bootstrap samples of patients")
     args = parser.parse_args()
-    demand(parser, args, ("batch_size",), 1)
+    demand(parser, args, ("batch_size", "suspects"), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
     demand(parser, args, ("sensitivity",), 0.01, 1)
     for flag in ("prevalence", "sensitivity"):
@@ -77,6 +81,10 @@ def arguments() -> argparse.Namespace:
         parser.error("--split: found left-out, which only the checkpoint of a training knows")
     if args.embeddings and args.split not in (None, "test"):
         parser.error(f"--split: found {args.split}; --embeddings are tested on test only")
+    alien = (file, own, *(n for n in ("split", "prevalence", "sensitivity") if getattr(args, n)))
+    if args.suspects and (args.other or any(alien)):
+        found = next((f"--{name}" for name in alien if name), "two checkpoints")
+        parser.error(f"--suspects: found {found}; expected the folder of a run with folds, only")
     if args.mapping and not file:
         parser.error("--mapping: found a checkpoint, which has its own; leave it out")
     args.sensitivity = args.sensitivity or 0.95
@@ -100,16 +108,19 @@ from data.audit.cheats import chances_of_cheats, explain, source_in_pictures
 from data.audit.counts import age_band
 from data.dataset_folder import add_pictures, read_split
 from data.left_out import of_sources
+from data.sources.tables import read_rows
 from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films, split_to_test
 from model.predictor import Predictor
 from model.under_test.linear_probe import linear_probe
 from model.under_test.model import ModelUnderTest, Outputs
 from model.under_test.network import network
 from model.under_test.predictions_file import predictions_file
+from model.under_test.suspects import films_and_maps
 from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare, within_source_difference
+from util.metrics.label_doubt import by_patient, suspects
 from util.metrics.operating_points import Thresholds, choose, measure
 from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import mover, shares_of
@@ -117,13 +128,16 @@ from util.metrics.scores import evaluate_predictions
 from util.metrics.subgroups import subgroups
 from util.metrics.within_source import within_source
 from util.plots.evaluation import draw_all
-from util.plots.gallery import gallery
+from util.plots.gallery import film_picture, gallery
+from util.report.label_sheet import SUSPECTS, write_label_sheet
 from util.report.model_card import model_card
 from util.report.terminal import comparison_summary, sample_size, summary
 from util.report.write import write_report
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import PROBES, outside_box
 from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
+from util.training.folds import OUT_OF_FOLD
+from util.training.out_of_fold import classes_of, read_out_of_fold
 from util.versions import commit, machine, versions
 
 
@@ -138,6 +152,11 @@ class Truth(NamedTuple):
 
 @torch_errors_explained()
 def main(args: argparse.Namespace) -> None:
+    if args.suspects:
+        run_folder = Path(args.checkpoint)
+        out = Path(args.out or run_folder / "suspects")
+        label_sheet(run_folder, args.suspects, out, args.dataset, args.device, args.batch_size)
+        return
     model = open_model(args)
     trained_on = model.checkpoint["config"].get("dataset")
     own = ("folder", args.folder) if args.folder else ("table", args.table)
@@ -396,6 +415,38 @@ def compare_models(models: Sequence[Model], seed: int, out: Path) -> None:
     for warning in {text for _, subject in models for text in subject.warnings}:
         print(warning)
     print(f"\n{out / 'comparison.json'}\n{NOTICE}")
+
+
+# ---- Labels that the folds of a run doubt ----
+
+
+def label_sheet(
+    folder: Path, most: int, out: Path, dataset: str | None, device: str, batch_size: int
+) -> None:
+    """Writes the `most` doubted films of the run in `folder` to `out`; dataset: None: its own."""
+    check_folder(out)
+    if not (folder / OUT_OF_FOLD).is_file():
+        text = f"{folder}: no {OUT_OF_FOLD}; expected the folder of a run whose folds have ended"
+        raise FileNotFoundError(f"{text}. See train.py --folds")
+    sheet = out / SUSPECTS
+    if sheet.is_file() and any(row["decision"] for row in read_rows(sheet, ["decision"])):
+        text = f"{sheet}: found decisions in it, which would be lost; expected none"
+        raise FileExistsError(f"{text}. Move it, or give --out")
+    table = read_out_of_fold(folder / OUT_OF_FOLD)
+    classes = classes_of(table)
+    doubted = suspects(table, classes)
+    films = by_patient(doubted[:most])
+    seen = films_and_maps(folder, films, dataset, device, batch_size)
+    pictures = [film_picture(*seen[name]) for name in films["filename"]]
+    summary = {
+        "classes": classes,
+        "images": len(table),
+        "patients": table["patient_id"].nunique(),
+        "suspects": len(doubted),
+    }
+    report = write_label_sheet(make_folder(out), films, pictures, summary)
+    print(films[["patient_id", "label", "predicted", "probability", "doubt"]].head(10).to_string())
+    print(f"\nLabel sheet: {report}\nYour decisions: {sheet}\n{NOTICE}")
 
 
 if __name__ == "__main__":

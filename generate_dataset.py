@@ -53,6 +53,11 @@ def arguments() -> argparse.Namespace:
     add("--val-size", type=float, default=0.1, help="part of the images in val")
     text = "earlier dataset folder: its patients stay where they are, new ones are placed"
     add("--split-from", metavar="DATASET", help=text)
+    text = (
+        "a reviewer's decisions on films, as evaluate.py --suspects writes them: a label or leave"
+    )
+    text += " out; repeatable. Patients stay in the split that they have without them"
+    add("--corrections", metavar="FILE.csv", action="append", default=[], help=text)
     text = "projections to keep, as the metadata or the DICOM header names them; an image without"
     text += " a view is kept if its source has only frontal ones"
     views = ["PA", "AP", "AP Supine", "AP Erect"]
@@ -104,12 +109,13 @@ if __name__ != "__mp_main__":  # workers run this script under that name; these 
         staging,
         write_tables,
     )
-    from data.exclusions import exclude_copies, exclude_unwanted
     from data.images.preparation import Preparation
     from data.images.radiograph import read_radiograph
     from data.prepare import Prepared, prepare
     from data.record import Dropped, Record
     from data.sample import NOTE, write_sample
+    from data.selection.corrections import correct, read_corrections
+    from data.selection.exclusions import exclude_copies, exclude_unwanted
     from data.split import SPLITS, check_splits, split_patients
     from data.split.rules import allowed_splits, earlier_splits, split_rules
     from util.files import errors_name, require_folder, write_json
@@ -123,6 +129,7 @@ def main(args: argparse.Namespace) -> None:
     with staging(save_path) as folder:
         sources = draw_sample(save_path, args.seed) if args.sample else args.sources
         records, dropped = read_sources(sources)
+        decisions = read_corrections(args.corrections or (), records)
 
         prepared = folder / "images"
         size = args.size if args.size != "auto" else find_size(records, args.fit)
@@ -132,14 +139,18 @@ def main(args: argparse.Namespace) -> None:
         images, duplicates = find_copies(images, prepared, args.workers)
 
         wanted, unwanted = exclude_unwanted(images, args.views)
-        kept, copies = exclude_copies(wanted)
-        if not kept:
-            raise ValueError(nothing_left(copies + unwanted, "used"))
-        dropped += unreadable + copies + unwanted
-
         # The rules of a copy that is left out still bind its patient.
         allowed = allowed_splits([i.record.patient_id for i in wanted], [i.rules for i in wanted])
         shares = (1 - args.val_size - args.test_size, args.val_size, args.test_size)
+        if decisions:  # they move no patient who has a split without them
+            before, _ = exclude_copies(wanted)
+            splits = draw_splits(before, shares, args.seed, allowed)
+            allowed |= {i.record.patient_id: [s] for i, s in zip(before, splits, strict=True)}
+        wanted, reviewed, corrections = correct(wanted, decisions)
+        kept, copies = exclude_copies(wanted)
+        if not kept:
+            raise ValueError(nothing_left(copies + reviewed + unwanted, "used"))
+        dropped += unreadable + copies + reviewed + unwanted
         splits = assign_splits(kept, shares, args.seed, allowed)
 
         fingerprint = write_tables(folder, prepared, kept, splits, dropped)
@@ -152,6 +163,7 @@ def main(args: argparse.Namespace) -> None:
             "arguments": {name: getattr(args, name) for name in ARGUMENTS} | resolved,
             **describe(tables),
             "dropped": count_reasons(dropped),
+            **({"corrections": corrections} if args.corrections else {}),
             "duplicates": duplicates,
             "alone": cheat_scores(tables),
             "source_in_pictures": {
@@ -245,13 +257,19 @@ def assign_splits(
     images: Sequence[Prepared], shares: Sequence[float], seed: int, allowed: Mapping
 ) -> list[str]:
     """The split of each image; shares: fractions of train, val and test."""
+    splits = draw_splits(images, shares, seed, allowed)
+    reason = "by the rules of the split" if allowed else "too few patients"
+    check_splits([image.record.label for image in images], splits, shares, reason)
+    return splits
+
+
+def draw_splits(
+    images: Sequence[Prepared], shares: Sequence[float], seed: int, allowed: Mapping
+) -> list[str]:
     records = [image.record for image in images]
     patients = [record.patient_id for record in records]
     strata = [(record.label, record.source) for record in records]
-    splits = split_patients(patients, strata, shares, seed, allowed)
-    reason = "by the rules of the split" if allowed else "too few patients"
-    check_splits([record.label for record in records], splits, shares, reason)
-    return splits
+    return split_patients(patients, strata, shares, seed, allowed)
 
 
 def read_image(folder: Path, split: str, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
 python3 -m benchmarks recipes --dataset DIR                         scores of recipes; takes hours
 python3 -m benchmarks quality --dataset DIR                         minutes to a score; an hour
 python3 -m benchmarks covidx DIR                                    what lists of COVIDx give away
+python3 -m benchmarks labels --dataset DIR                          flips labels, to be found again
 """
 
 import argparse
@@ -78,10 +79,20 @@ def arguments() -> argparse.Namespace:
     files = "with label files of COVIDx, or with folders of them"
     covidx.add_argument("folders", nargs="*", type=Path, metavar="DIR", help=files)
     covidx.add_argument("--sample", action="store_true", help="the lists that the tests draw")
+    labels = kinds.add_parser(
+        "labels", help="flips labels on purpose, and counts those that evaluate.py --suspects finds"
+    )
+    labels.add_argument("--dataset", type=Path, default=Path("dataset"), help="dataset folder")
+    text = "with folds, trained on the dataset whose labels were flipped; without it corrections"
+    text += " that flip labels are printed, for generate_dataset.py"
+    labels.add_argument("--run", type=Path, metavar="DIR", help=text)
+    text = "of the images of each label that are flipped; of all images that are doubted most"
+    labels.add_argument("--share", type=float, default=0.05, help=text)
+    labels.add_argument("--seed", type=int, default=1, help="draws the flips")
     for name, kind in kinds.choices.items():
         if name == "covidx":
             continue
-        if name not in ("step", "predict", "recipes", "quality"):
+        if name not in ("step", "predict", "recipes", "quality", "labels"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
     words = sys.argv[1:]
@@ -92,6 +103,9 @@ def arguments() -> argparse.Namespace:
     lowest = {"workers": 1, "size": 32, "rounds": 1, "batch_size": 1, "epochs": 1, "jobs": 1}
     for name in lowest.keys() & vars(args):
         demand(chosen, args, (name,), lowest[name])
+    if args.benchmark == "labels":
+        demand(chosen, args, ("share",), 0.001, 0.5)
+        demand(chosen, args, ("seed",), 0)
     if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
     if args.benchmark == "recipes" and args.folds and len(args.seeds) > 3:
@@ -128,6 +142,11 @@ def main(args: argparse.Namespace) -> None:
 
         print(text(args), end="")
         return
+    if args.benchmark == "labels" and not args.run:
+        from benchmarks.label_flips import write_flips
+
+        write_flips(args.dataset, args.share, args.seed)
+        return
     from benchmarks.table import show
 
     names = PAIRS if args.benchmark == "all" else [args.benchmark]
@@ -136,8 +155,11 @@ def main(args: argparse.Namespace) -> None:
 
 def module_of(benchmark: str) -> ModuleType:
     """The module whose `run` does a benchmark; importing it takes seconds."""
-    where = {"recipes": "recipes.scores", "quality": "recipes.quality"}
-    return importlib.import_module(f"benchmarks.{where.get(benchmark, f'speed.{benchmark}')}")
+    elsewhere = {
+        "recipes": "recipes.scores", "quality": "recipes.quality", "labels": "label_flips"
+    }  # fmt: skip
+    where = elsewhere.get(benchmark, f"speed.{benchmark}")
+    return importlib.import_module(f"benchmarks.{where}")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ class Prepared:
     def of_patient(self, patient_id: str) -> "Prepared":
         return replace(self, record=replace(self.record, patient_id=patient_id))
 
+    def with_label(self, label: str) -> "Prepared":
+        return replace(self, record=replace(self.record, label=label))
+
 
 def prepare(
     records: Sequence[Record], folder: Path, preparation: Preparation, workers: int

@@ -1,5 +1,7 @@
 """Numbers in sentences."""
 
+from collections.abc import Mapping
+
 # What config.choose may be.
 SCORES = {
     "within_source_auroc": "within-source AUROC",
@@ -12,3 +14,9 @@ SCORES = {
 def counted(number: int, noun: str) -> str:
     """`1 image`, `1,200 images`. noun: with a plain s in the plural."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def reviewed(corrections: Mapping) -> str:
+    """What reviewers decided. corrections: of dataset.json."""
+    changed, left_out = (corrections[name] for name in ("changed", "left_out"))
+    return f"{counted(changed, 'label')} changed, {counted(left_out, 'film')} left out"

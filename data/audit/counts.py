@@ -9,7 +9,7 @@ import pandas as pd
 from data.audit.upscaling import MOST
 from data.record import Dropped
 from util.metrics.intervals import Metric
-from util.words import counted
+from util.words import counted, reviewed
 
 MOST_SHOWN = 12  # reasons on screen
 AGES = ("0-19", "20-39", "40-59", "60-79", "80+")
@@ -90,6 +90,10 @@ def summary(about: Mapping, tables: Mapping[str, pd.DataFrame]) -> str:
     if len(about["dropped"]) > MOST_SHOWN:
         more = counted(len(about["dropped"]) - MOST_SHOWN, "more kind")
         lines.append(f"        and {more} of reasons")
+    if "corrections" in about:
+        lines.append(
+            f"\nBy reviewers: {reviewed(about['corrections'])} (dataset.json has each film)."
+        )
     near = sum(group["kind"] == "near" for group in about["duplicates"])
     sides = f"\n{counted(near, 'group')} of near copies, each in one split (dataset.json has them)."
     lines.append(sides if near else "\nNo near copies found.")

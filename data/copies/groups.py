@@ -44,6 +44,17 @@ def near_groups(
     return [[index[k] for k in group] for group in connected(pairs, len(index))]
 
 
+def all_copies(images: Sequence[Prepared]) -> list[Group]:
+    """The images that are one radiograph, exactly or nearly; each has the number of its near
+    group."""
+    near = defaultdict(list)
+    for k, image in enumerate(images):
+        near[image.near_group].append(k)
+    near.pop(None, None)
+    groups = [*exact_groups(images), *near.values()]
+    return connected([(group[0], k) for group in groups for k in group[1:]], len(images))
+
+
 def _read(folder: Path, names: Sequence[str], k: int) -> Image.Image:
     with Image.open(folder / names[k]) as image:
         return shrink_for_search(image.convert("L"))

@@ -33,12 +33,13 @@ def gallery(
     rows = table.rename(columns={"filename": "file"})[["file", *SAID]].iloc[worst]
     maps = [None] * len(table) if heat is None else heat
     return [
-        {"image": _png(pixels_of(k), maps[k]), "probability": float(sure[k]), **row}
+        {"image": film_picture(pixels_of(k), maps[k]), "probability": float(sure[k]), **row}
         for k, row in zip(worst, rows.to_dict("records"), strict=True)
     ]
 
 
-def _png(pixels: np.ndarray, heat: np.ndarray | None) -> bytes:
+def film_picture(pixels: np.ndarray, heat: np.ndarray | None) -> bytes:
+    """A PNG of a film (H, W) uint8, and beside it the same under its map (h, w), if it has one."""
     height, width = pixels.shape
     size = max(1, round(width * HEIGHT / height)), HEIGHT
     method = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_CUBIC

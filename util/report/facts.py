@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from math import isnan, nan
 
 from util.class_names import class_names
-from util.words import SCORES, counted
+from util.words import SCORES, counted, reviewed
 
 LIMITS = (
     "The numbers hold for this split only. Another hospital, scanner or year may give others.",
@@ -137,6 +137,7 @@ def data_facts(about: Mapping) -> dict[str, str]:
         "Split": _split(arguments),
         "One radiograph in several files": f"{counted(len(copies), 'group')}, each in one split",
         "Rows left out": join_counts(about.get("dropped", {})),
+        "Decided by reviewers": reviewed(about["corrections"]) if "corrections" in about else None,
         "Licences": join_counts(about.get("licences", {})),
         "Fingerprint": about["fingerprint"],
         "Made with": join(about["versions"].items()),

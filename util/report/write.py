@@ -17,7 +17,7 @@ from util.metrics.intervals import Metric
 from util.report.parts import Cell, Figure, Section, interval, text
 from util.report.sections import FIGURES, headlines, sections
 
-GALLERY = "gallery"  # folder of the worst mistakes
+GALLERY = "gallery"  # folder of the pictures of films
 LONGEST = 60  # letters of a file's name in the name of its picture
 
 
@@ -42,7 +42,8 @@ def write_report(
     if unknown := set(plots) - set(FIGURES):
         raise ValueError(f"plots: found {min(unknown)}; expected some of {', '.join(FIGURES)}.")
     folder = Path(folder)
-    mistakes = _write_gallery(folder, gallery, metrics["heat_outside_lungs"] is not None)
+    with_maps = metrics["heat_outside_lungs"] is not None
+    mistakes = write_pictures(folder, [_mistake(row) for row in gallery], with_maps)
     parts = sections(metrics, facts, plots, mistakes, card)
     return write_pages(folder, "COVID-Next evaluation", metrics, headlines(metrics), parts)
 
@@ -92,23 +93,30 @@ def _render(template: str, content: Mapping, path: Path, **options: Any) -> Path
     return path
 
 
-def _write_gallery(folder: Path, gallery: Sequence[Mapping], with_maps: bool) -> list[Figure]:
-    """One PNG for each mistake, numbered; those of an earlier report go."""
-    for old in (folder / GALLERY).glob("[0-9][0-9]-*.png"):
+def write_pictures(
+    folder: Path, pictures: Sequence[tuple[bytes, str, str]], with_maps: bool
+) -> list[Figure]:
+    """`folder`/gallery/ with a PNG for each picture: (PNG, file of the film, title). They are
+    numbered; those of an earlier report go."""
+    for old in (folder / GALLERY).glob("[0-9]*-*.png"):
         old.unlink()
     figures = []
-    for number, mistake in enumerate(gallery, 1):
-        stem = re.sub(r"[^\w-]", "_", Path(mistake["file"]).stem, flags=re.ASCII)[:LONGEST]
+    for number, (picture, file, title) in enumerate(pictures, 1):
+        stem = re.sub(r"[^\w-]", "_", Path(file).stem, flags=re.ASCII)[:LONGEST]
         path = folder / GALLERY / f"{number:02d}-{stem}.png"
         path.parent.mkdir(exist_ok=True)
         with atomic_path(path) as temporary:
-            temporary.write_bytes(mistake["image"])
-        named = f"{mistake['predicted']} with {text(mistake['probability'])}, is {mistake['truth']}"
-        whose = ", ".join((mistake["file"], mistake["source"], mistake["view"] or "unknown view"))
-        alt = f"Radiograph {mistake['file']}"
+            temporary.write_bytes(picture)
+        alt = f"Radiograph {file}"
         alt += ", and beside it the same under its heat map" if with_maps else ""
-        figures.append(Figure(path, f"Named {named}. {whose}", alt))
+        figures.append(Figure(path, title, alt))
     return figures
+
+
+def _mistake(row: Mapping) -> tuple[bytes, str, str]:
+    named = f"{row['predicted']} with {text(row['probability'])}, is {row['truth']}"
+    whose = ", ".join((row["file"], row["source"], row["view"] or "unknown view"))
+    return row["image"], row["file"], f"Named {named}. {whose}"
 
 
 def _data_uri(path: Path) -> str:

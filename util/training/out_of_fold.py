@@ -14,3 +14,7 @@ def read_out_of_fold(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     numbers = {name: float for name in table if name.startswith(("logit(", "p("))}
     return table.astype({"fold": int, **numbers})
+
+
+def classes_of(table: pd.DataFrame) -> list[str]:
+    return [name[2:-1] for name in table if name.startswith("p(")]

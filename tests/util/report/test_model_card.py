@@ -149,6 +149,13 @@ def test_the_tables_count_every_image_of_every_split():
         assert [sum(row[k] for row in rows) for k in (2, 3, 4)] == total
 
 
+def test_labels_that_reviewers_changed_are_told():
+    corrections = {"changed": 3, "left_out": 1, "films": []}
+    data = card(about=ABOUT | {"corrections": corrections})["data"]
+    assert data["Decided by reviewers"] == "3 labels changed, 1 film left out"
+    assert "Decided by reviewers" not in card()["data"]
+
+
 def test_synthetic_data_are_called_synthetic():
     about = changed(ABOUT, "arguments", "sample", value=True)
     assert "drawn" in card(about=about)["data"]["Synthetic"]

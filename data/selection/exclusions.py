@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from data.copies.groups import exact_groups
-from data.copies.search import connected
+from data.copies.groups import all_copies, exact_groups
 from data.prepare import Prepared
 from data.record import Dropped, drop
 
@@ -22,7 +21,7 @@ def exclude_unwanted(
         for k, image in enumerate(images)
         if image.record.view not in views and (image.record.view or not image.record.frontal)
     }
-    return _leave_out(images, reasons)
+    return leave_out(images, reasons)
 
 
 def exclude_copies(images: Sequence[Prepared]) -> tuple[list[Prepared], list[Dropped]]:
@@ -30,22 +29,17 @@ def exclude_copies(images: Sequence[Prepared]) -> tuple[list[Prepared], list[Dro
 
     The other near copies stay: they have one patient, and so one split.
     """
-    exact, near = exact_groups(images), defaultdict(list)
-    for k, image in enumerate(images):
-        near[image.near_group].append(k)
-    near.pop(None, None)
     reasons = {}
-    pairs = [(group[0], k) for group in (*exact, *near.values()) for k in group[1:]]
-    for group in connected(pairs, len(images)):
+    for group in all_copies(images):
         records = [images[k].record for k in group]
         if contradict({(record.source, record.label) for record in records}):
             labels = ", ".join(sorted({record.label for record in records}))
             reasons |= dict.fromkeys(group, f"copies of it have the labels {labels}")
-    for group in exact:
+    for group in exact_groups(images):
         first = images[group[0]].record
         for k in group[1:]:
             reasons.setdefault(k, f"the same image as {first.source} row {first.row}")
-    return _leave_out(images, reasons)
+    return leave_out(images, reasons)
 
 
 def contradict(named: Collection[tuple[str, str]]) -> bool:
@@ -63,7 +57,7 @@ def contradict(named: Collection[tuple[str, str]]) -> bool:
     )
 
 
-def _leave_out(
+def leave_out(
     images: Sequence[Prepared], reasons: Mapping[int, str]
 ) -> tuple[list[Prepared], list[Dropped]]:
     """The images without a reason, and those with one; reasons: by index in `images`."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data.exclusions import contradict, exclude_copies, exclude_unwanted
 from data.prepare import Prepared
 from data.record import Record
+from data.selection.exclusions import contradict, exclude_copies, exclude_unwanted
 
 
 def image(row, digest="", patient="covidx:7", source="covidx", label="normal", **known):

@@ -1,0 +1,66 @@
+"""Which labels out-of-fold predictions doubt most."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from tests.helpers.networks import CLASSES
+from util.metrics.label_doubt import by_patient, label_doubt, suspects
+
+
+def out_of_fold(logits, truth, fold, **more):
+    table = pd.DataFrame({"fold": fold, "truth": truth, "label": truth, **more})
+    for kind, values in (("logit", logits), ("p", softmax(logits, axis=1))):
+        table[[f"{kind}({name})" for name in CLASSES]] = values
+    return table
+
+
+@pytest.fixture
+def flipped():
+    """300 images of five folds, whose first 15 labels are wrong."""
+    draw = np.random.default_rng(3)
+    targets = draw.integers(3, size=300)
+    logits = draw.normal(size=(300, 3)) + 3 * np.eye(3)[targets]
+    labels = np.where(np.arange(300) < 15, (targets + 1) % 3, targets)
+    sources = np.where(np.arange(300) % 2, "a", "b")
+    fold = np.arange(300) % 5
+    return out_of_fold(logits, np.array(CLASSES)[labels], fold, source=sources, patient_id="x")
+
+
+def test_the_doubt_is_the_margin_of_another_class_in_deviations_of_its_fold():
+    logits = np.array([[3.0, 1, 0], [0, 2, 2], [1, 0, 0], [5, 0, 8]])
+    table = out_of_fold(logits, ["normal", "COVID-19", "pneumonia", "normal"], [1, 1, 2, 2])
+    margins = np.array([[-2, 0], [1, 3]])
+    spread = margins.std(axis=1, ddof=1, keepdims=True)
+    expected = (margins - margins.mean(1, keepdims=True)) / spread
+    assert label_doubt(table, CLASSES) == pytest.approx(expected.ravel())
+
+
+def test_flipped_labels_are_doubted_most_however_sure_a_folds_network_is_of_itself(flipped):
+    found = suspects(flipped, CLASSES)
+    assert sum(k < 15 for k in found.index[:15]) >= 13
+    surer = flipped.copy()
+    names = [f"logit({name})" for name in CLASSES]
+    surer.loc[surer["fold"] == 2, names] = 9 * surer.loc[surer["fold"] == 2, names] + 1
+    np.testing.assert_allclose(label_doubt(surer, CLASSES), label_doubt(flipped, CLASSES))
+
+
+def test_suspects_are_named_otherwise_than_their_label_the_most_doubted_first(flipped):
+    found = suspects(flipped, CLASSES)
+    named = flipped[[f"p({name})" for name in CLASSES]].to_numpy().argmax(1)
+    assert set(found.index) == {*np.flatnonzero(np.array(CLASSES)[named] != flipped["truth"])}
+    assert found["doubt"].is_monotonic_decreasing
+    assert list(found["predicted"]) == [CLASSES[named[k]] for k in found.index]
+    for k, row in found.iterrows():
+        assert row["probability"] == flipped.loc[k, f"p({row['predicted']})"]
+        assert (
+            row["alike"]
+            == ((flipped["label"] == row["label"]) & (flipped["source"] == row["source"])).sum()
+        )
+
+
+def test_films_of_a_patient_stand_together_at_the_place_of_the_most_doubted():
+    found = pd.DataFrame({"patient_id": ["b", "a", "b", "c", "a"], "film": [1, 2, 3, 4, 5]})
+    assert list(by_patient(found)["film"]) == [1, 3, 2, 5, 4]
+    assert by_patient(found[:0]).empty
