@@ -18,7 +18,7 @@ from model.covidnext50 import COVIDNext50
 from model.gate import Gate
 from model.layers import Block
 from model.mahalanobis import Mahalanobis
-from util.training.folds import numbers
+from util.training.folds import OUT_OF_FOLD, numbers
 
 
 class Ensemble(nn.Module):
@@ -84,6 +84,8 @@ def joined(
     path: the folder of the run. The temperature is 1, as each fold's logits are over its own.
     ValueError unless all folds have ended, and are of one run.
     """
+    from util.training.out_of_fold import out_of_fold_validation  # pandas, which nothing else needs
+
     first = checkpoints[0]
     number = numbers(first["config"]["fold"])[1]
     ended = sum(each["validation"] is not None for each in checkpoints)
@@ -104,7 +106,6 @@ def joined(
         MedianDistance.of([each.edges for each in gates]),
         MedianDistance.of([each.features for each in gates]),
     )
-    validations = [each["validation"] for each in checkpoints]
     name = path.resolve().name
     about = first | {
         "config": first["config"] | {"name": name, "folds": number, "fold": None},
@@ -113,11 +114,6 @@ def joined(
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
-        "validation": {
-            "logits": torch.cat(
-                [v["logits"] / t for v, t in zip(validations, temperatures, strict=True)]
-            ),
-            "targets": [target for v in validations for target in v["targets"]],
-        },
+        "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
     }
     return about, Ensemble(networks, temperatures).eval(), gate

@@ -20,7 +20,7 @@ from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from model import torch_runtime
 from model.onnx.runtime import AT_ONCE
-from model.prediction import look_at
+from model.prediction import Reader, look_at
 from model.predictor import Predictor
 from model.starting_network import start_network
 from tests.conftest import run_script
@@ -101,7 +101,7 @@ def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
 def test_its_heat_maps_are_those_of_the_checkpoint(pair, files):
     exact, exported, tolerance = pair
     (batch,) = read_ahead(files[:8], exact.form, 8, films=True)
-    looks = [list(look_at(each, batch, each.scorer(None))) for each in (exact, exported)]
+    looks = [list(look_at(each, batch, Reader(each))) for each in (exact, exported)]
     for one, other in zip(*looks, strict=True):
         assert (other.part, other.film.shape) == (one.part, one.film.shape)
         np.testing.assert_allclose(other.heat, one.heat, atol=10 * tolerance * one.heat.max())

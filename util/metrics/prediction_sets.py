@@ -1,0 +1,117 @@
+"""How often prediction sets hold the true class, and how much they say.
+
+Each patient counts once, as in the guarantee of `util.metrics.conformal`: what is said of the films
+is the mean over the patients of the mean over the films of each.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from util.metrics.conformal import PredictionSets
+from util.metrics.intervals import UNDEFINED, Metric, bootstrap, bootstrap_interval, metric
+from util.metrics.scores import check_table
+from util.metrics.subgroups import groups_of
+
+DRAWS = 400
+
+
+def measure_sets(
+    sets: PredictionSets,
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    patients: Sequence[str],
+    classes: Sequence[str],
+    seed: int = 0,
+) -> dict:
+    """Ready for JSON; the other arguments are those of `check_table`.
+
+    coverage        as wished for
+    classes         class -> calibrated_on (patients), threshold (None: it is in every set), images,
+                    patients, covered (metric): the share whose set holds their true class
+    size            metric: how many classes are in a set
+    empty, single, full, decided    metrics: shares of sets of no class, one class, all classes, and
+                    of those that are the likeliest class and no other, so that --abstain decides
+    error_of_decided                metric: the share of the latter that is wrong
+    """
+    probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
+    inside, likeliest = sets.of(probabilities), probabilities.argmax(1)
+    covered, size = _of_truth(inside, targets), inside.sum(1)
+    decided = (size == 1) & _of_truth(inside, likeliest)
+
+    def share(values: np.ndarray, among: np.ndarray = covered | True) -> Metric:
+        return share_of_patients(values[among], patients[among], seed)
+
+    of_classes = {
+        label: {
+            "calibrated_on": int(sets.patients[k]),
+            "threshold": float(sets.thresholds[k]) if sets.patients[k] >= sets.needed else None,
+            **_counts(targets == k, patients),
+            "covered": share(covered, targets == k),
+        }
+        for k, label in enumerate(classes)
+    }
+    part = share(size / len(classes))
+    return {
+        "coverage": sets.coverage,
+        "classes": of_classes,
+        "size": Metric(**{name: value * len(classes) for name, value in part.items()}),
+        "empty": share(size == 0),
+        "single": share(size == 1),
+        "full": share(size == len(classes)),
+        "decided": share(decided),
+        "error_of_decided": share(likeliest != targets, decided),
+    }
+
+
+def coverage_by_group(
+    sets: PredictionSets,
+    probabilities: np.ndarray,
+    columns: Mapping[str, Sequence[str]],
+    targets: np.ndarray,
+    patients: np.ndarray,
+    seed: int = 0,
+) -> dict[str, dict[str, dict]]:
+    """column -> value -> images, patients, covered (metric), as in `subgroups`."""
+    covered = _of_truth(sets.of(probabilities), targets)
+    return {
+        name: {
+            value: {
+                **_counts(own, patients),
+                "covered": share_of_patients(covered[own], patients[own], seed),
+            }
+            for value, own in groups_of(values).items()
+        }
+        for name, values in columns.items()
+    }
+
+
+def falls_short(measured: Mapping) -> list[str]:
+    """A sentence for each class of `measure_sets` that is shown to be covered less than wished."""
+    wished = measured["coverage"]
+    return [
+        f"{label}: {found['covered']['value']:.2f} of its patients have it in their prediction set,"
+        f" at most {found['covered']['high']:.2f}, where {wished:g} was wished. Either they are of"
+        f" another kind than the {found['calibrated_on']} of the calibration, or these are few."
+        for label, found in measured["classes"].items()
+        if found["covered"]["value"] is not None and found["covered"]["high"] < wished
+    ]
+
+
+def share_of_patients(values: np.ndarray, patients: np.ndarray, seed: int = 0) -> Metric:
+    """The mean over patients of the mean of `values` (n,), 0 to 1, over the images of each."""
+    if len(values) == 0:
+        return UNDEFINED.copy()
+    names, member, images = np.unique(patients, return_inverse=True, return_counts=True)
+    means = np.bincount(member, values) / images
+    drawn = bootstrap(lambda w: w @ means / len(means), np.arange(len(names)), DRAWS, seed)
+    return metric(means.mean(), bootstrap_interval(drawn, means.mean(), len(names)))
+
+
+def _of_truth(inside: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """inside (n, K) bool, class indices (n,) -> (n,) bool, whether each is inside."""
+    return np.take_along_axis(inside, classes[:, None], axis=1)[:, 0]
+
+
+def _counts(rows: np.ndarray, patients: np.ndarray) -> dict[str, int]:
+    return {"images": int(rows.sum()), "patients": len(set(patients[rows]))}
