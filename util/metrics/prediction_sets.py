@@ -88,14 +88,17 @@ def coverage_by_group(
 
 def falls_short(measured: Mapping) -> list[str]:
     """A sentence for each class of `measure_sets` that is shown to be covered less than wished."""
-    wished = measured["coverage"]
-    return [
-        f"{label}: {found['covered']['value']:.2f} of its patients have it in their prediction set,"
-        f" at most {found['covered']['high']:.2f}, where {wished:g} was wished. Either they are of"
-        f" another kind than the {found['calibrated_on']} of the calibration, or these are few."
-        for label, found in measured["classes"].items()
-        if found["covered"]["value"] is not None and found["covered"]["high"] < wished
-    ]
+    wished, sentences = measured["coverage"], []
+    for label, found in measured["classes"].items():
+        covered = found["covered"]
+        if covered["value"] is not None and covered["high"] < wished:
+            ends = f"{covered['value']:.2f} ({covered['low']:.2f} - {covered['high']:.2f})"
+            sentences.append(
+                f"{label}: {ends} of its patients have it in their prediction set, where"
+                f" {wished:g} was wished. Either they are of another kind than the"
+                f" {found['calibrated_on']} of the calibration, or these are few."
+            )
+    return sentences
 
 
 def share_of_patients(values: np.ndarray, patients: np.ndarray, seed: int = 0) -> Metric:
