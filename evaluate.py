@@ -331,9 +331,8 @@ def chosen_on(model: ModelUnderTest, subject: Subject) -> bool:
 def measured_sets(
     sets: PredictionSets, probabilities: np.ndarray, groups: dict[str, np.ndarray], truth: Truth
 ) -> dict:
-    targets, patients, _, seed = truth
-    by_group = coverage_by_group(sets, probabilities, groups, targets, patients, seed)
-    return measure_sets(sets, probabilities, *truth) | {"subgroups": youngest_first(by_group)}
+    by_group = coverage_by_group(sets, probabilities, groups, *truth[:2])
+    return measure_sets(sets, probabilities, *truth[:3]) | {"subgroups": youngest_first(by_group)}
 
 
 def groups_in(table: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -79,6 +79,16 @@ def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp
     assert both[1].checkpoint["export"]["checkpoint"] == both[0].name
 
 
+def test_its_prediction_sets_are_those_of_the_checkpoint(pair, files):
+    exact, exported, _ = pair
+    rows = [list(predict(each, files, 24, coverage=0.5)) for each in (exact, exported)]
+    assert len({str(row["set"]) for row in rows[0]}) > 2
+    same = ("set", "set_note", "error")
+    assert [[row[n] for n in same] for row in rows[1]] == [
+        [row[n] for n in same] for row in rows[0]
+    ]
+
+
 @pytest.mark.parametrize("prevalence", [None, PREVALENCE])
 def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
     exact, exported, tolerance = pair
@@ -162,12 +172,14 @@ def test_prediction_with_it_imports_none_of_the_heavy_packages(exports, files, t
     path = exports / "int8/best.onnx"
     named = [str(files[0]), str(next(file for file in files if file.suffix == ".dcm"))]
     flags = ["--checkpoint", str(path), "--format", "json", "--explain", str(tmp_path / "maps")]
+    flags += ["--coverage", "0.5", "--abstain"]
     code = WITHOUT_TORCH.replace("sys.argv[1:5]", repr([str(path), *named]))
     command = [sys.executable, "-c", code, *named, *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [(row["file"], row["error"]) for row in rows] == [(name, None) for name in named]
+    assert all(isinstance(row["set"], list) for row in rows)
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from util.metrics.conformal import PredictionSets
-from util.metrics.intervals import UNDEFINED, Metric, bootstrap, bootstrap_interval, metric
+from util.metrics.intervals import UNDEFINED, Metric, metric, variance_interval
 from util.metrics.scores import check_table
 from util.metrics.subgroups import groups_of
-
-DRAWS = 400
 
 
 def measure_sets(
@@ -22,7 +20,6 @@ def measure_sets(
     targets: np.ndarray,
     patients: Sequence[str],
     classes: Sequence[str],
-    seed: int = 0,
 ) -> dict:
     """Ready for JSON; the other arguments are those of `check_table`.
 
@@ -40,7 +37,7 @@ def measure_sets(
     decided = (size == 1) & _of_truth(inside, likeliest)
 
     def share(values: np.ndarray, among: np.ndarray = covered | True) -> Metric:
-        return share_of_patients(values[among], patients[among], seed)
+        return share_of_patients(values[among], patients[among])
 
     of_classes = {
         label: {
@@ -70,7 +67,6 @@ def coverage_by_group(
     columns: Mapping[str, Sequence[str]],
     targets: np.ndarray,
     patients: np.ndarray,
-    seed: int = 0,
 ) -> dict[str, dict[str, dict]]:
     """column -> value -> images, patients, covered (metric), as in `subgroups`."""
     covered = _of_truth(sets.of(probabilities), targets)
@@ -78,7 +74,7 @@ def coverage_by_group(
         name: {
             value: {
                 **_counts(own, patients),
-                "covered": share_of_patients(covered[own], patients[own], seed),
+                "covered": share_of_patients(covered[own], patients[own]),
             }
             for value, own in groups_of(values).items()
         }
@@ -101,14 +97,14 @@ def falls_short(measured: Mapping) -> list[str]:
     return sentences
 
 
-def share_of_patients(values: np.ndarray, patients: np.ndarray, seed: int = 0) -> Metric:
+def share_of_patients(values: np.ndarray, patients: np.ndarray) -> Metric:
     """The mean over patients of the mean of `values` (n,), 0 to 1, over the images of each."""
     if len(values) == 0:
         return UNDEFINED.copy()
-    names, member, images = np.unique(patients, return_inverse=True, return_counts=True)
+    _, member, images = np.unique(patients, return_inverse=True, return_counts=True)
     means = np.bincount(member, values) / images
-    drawn = bootstrap(lambda w: w @ means / len(means), np.arange(len(names)), DRAWS, seed)
-    return metric(means.mean(), bootstrap_interval(drawn, means.mean(), len(names)))
+    variance = means.var() / len(means)  # of the mean, where patients are drawn
+    return metric(means.mean(), variance_interval(variance, means.mean(), len(means)))
 
 
 def _of_truth(inside: np.ndarray, classes: np.ndarray) -> np.ndarray:
