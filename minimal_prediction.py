@@ -2,6 +2,7 @@
 
 python3 minimal_prediction.py image.png folder/ 'scans/*.dcm'       with the network in pretrained/
 python3 minimal_prediction.py image.png --checkpoint experiments/NAME/best.pth     with your own
+python3 minimal_prediction.py image.png --coverage 0.9          which classes may it be?
 
 In Python:
     from minimal_prediction import load, predict

@@ -81,7 +81,8 @@ def joined(
 ) -> tuple[dict[str, Any], Ensemble, Gate]:
     """The folds of a run as one: what its checkpoint would say, its network and its gate.
 
-    path: the folder of the run. The temperature is 1, as each fold's logits are over its own.
+    path: the folder of the run. The temperature is 1, as each fold's logits are over its own. The
+    validation are the out-of-fold predictions, None where the run has not written them yet.
     ValueError unless all folds have ended, and are of one run.
     """
     from util.training.out_of_fold import out_of_fold_validation  # pandas, which nothing else needs

@@ -14,15 +14,15 @@ the patients who have films of the class, and to these films.
 Exact: for a film drawn from a new patient like those of the calibration, for any network that was
 fixed before it saw them, for any number of patients and of films. Test-time augmentation is a part
 of the network, in the calibration as in prediction. As each class has its own guarantee, it holds
-in every mixture of classes: a prevalence moves probabilities, and no set. Of n patients, sets cover
-up to 1 / (n + 1) more than wished. All this is on average over calibrations: with those of 20
-patients of a class, one network in ten covers less than 0.82 where 0.9 was wished.
+in every mixture of classes: a prevalence moves probabilities, and no set. With n patients, sets
+cover up to 1 / (n + 1) more than wished, where no probabilities are equal. All this is on average
+over calibrations: by 20 patients of a class, one in ten covers less than 0.82 where 0.9 was wished.
 
 Approximate: validation calibrates a single network, and has chosen its epoch and its temperature,
 so that a set covers a little less. The folds of a run are calibrated by their out-of-fold
 predictions, each by one network that had no part of them, and predict with the mean of their
-logits, which is surer of the right class on most films: a set covers a little more. 8 bits move
-probabilities by a hundredth.
+logits, which is surer of the right class on most films: a set usually covers a little more. In an
+ONNX file of 8 bits a probability differs from what was calibrated, by what export.py allows.
 
 Nothing is promised for other patients, such as those of a hospital that training did not see.
 """
