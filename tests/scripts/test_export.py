@@ -80,13 +80,18 @@ def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp
 
 
 def test_its_prediction_sets_are_those_of_the_checkpoint(pair, files):
-    exact, exported, _ = pair
-    rows = [list(predict(each, files, 24, coverage=0.5)) for each in (exact, exported)]
-    assert len({str(row["set"]) for row in rows[0]}) > 2
-    same = ("set", "set_note", "error")
-    assert [[row[n] for n in same] for row in rows[1]] == [
-        [row[n] for n in same] for row in rows[0]
-    ]
+    """But where a probability lies as close to the threshold as the two may differ."""
+    exact, exported, tolerance = pair
+    thresholds = exact.prediction_sets(0.5).thresholds
+    np.testing.assert_allclose(exported.prediction_sets(0.5).thresholds, thresholds, rtol=1e-6)
+    sets = set()
+    rows = [predict(each, files, 24, coverage=0.5) for each in (exact, exported)]
+    for one, other in zip(*rows, strict=True):
+        chances = np.array([*one["probabilities"].values()] or [0, 0, 0])
+        if np.abs(chances - thresholds).min() > tolerance:
+            assert (other["set"], other["set_note"]) == (one["set"], one["set_note"])
+            sets.add(str(one["set"]))
+    assert len(sets) > 2
 
 
 @pytest.mark.parametrize("prevalence", [None, PREVALENCE])
