@@ -5,6 +5,7 @@ python3 evaluate.py pretrained                                     the network i
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
+python3 evaluate.py best.pth --coverage 0.9                        do prediction sets hold true?
 python3 evaluate.py experiments/NAME                               the folds of a run together
 python3 evaluate.py experiments/NAME --suspects                    labels that its folds doubt
 python3 evaluate.py --predictions FILE.csv --dataset DIR           any model, by what it said
@@ -58,6 +59,8 @@ def arguments() -> argparse.Namespace:
     doubted += " (without N 50) to RUN/suspects/, for a reviewer and generate_dataset.py"
     add("--suspects", metavar="N", type=int, nargs="?", const=50, help=doubted)
     add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
+    sets = "adds prediction sets, which shall hold the true class in this share of new patients of"
+    add("--coverage", type=float, metavar="SHARE", help=f"{sets} each class, such as 0.9")
     add_mapping(parser)
     add_prevalence(parser)
     add("--device", default=config.device, help="auto, cpu, cuda, cuda:1 or mps")
@@ -68,7 +71,8 @@ def arguments() -> argparse.Namespace:
     demand(parser, args, ("batch_size", "suspects"), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
     demand(parser, args, ("sensitivity",), 0.01, 1)
-    for flag in ("prevalence", "sensitivity"):
+    demand(parser, args, ("coverage",), 0.01, 0.999)
+    for flag in ("prevalence", "sensitivity", "coverage"):
         if args.other and getattr(args, flag) is not None:
             parser.error(f"--{flag}: found two checkpoints, which are compared as they are")
     own = next((name for name in ("folder", "table") if getattr(args, name)), None)
@@ -98,6 +102,7 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -120,11 +125,14 @@ from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare, within_source_difference
+from util.metrics.conformal import PredictionSets, known_patients
 from util.metrics.label_doubt import by_patient, suspects
 from util.metrics.operating_points import Thresholds, choose, measure
+from util.metrics.prediction_sets import coverage_by_group, falls_short, measure_sets
 from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import mover, shares_of
 from util.metrics.scores import evaluate_predictions
+from util.metrics.selective import risk_coverage
 from util.metrics.subgroups import subgroups
 from util.metrics.within_source import within_source
 from util.plots.evaluation import draw_all
@@ -136,7 +144,7 @@ from util.report.write import write_report
 from util.shortcuts.linear_probe import source_in_features
 from util.shortcuts.probes import PROBES, outside_box
 from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
-from util.training.folds import OUT_OF_FOLD
+from util.training.folds import OUT_OF_FOLD, trained_on
 from util.training.out_of_fold import classes_of, read_out_of_fold
 from util.versions import commit, machine, versions
 
@@ -158,9 +166,9 @@ def main(args: argparse.Namespace) -> None:
         label_sheet(run_folder, args.suspects, out, args.dataset, args.device, args.batch_size)
         return
     model = open_model(args)
-    trained_on = model.checkpoint["config"].get("dataset")
+    its_own = model.checkpoint["config"].get("dataset")
     own = ("folder", args.folder) if args.folder else ("table", args.table)
-    place = Path(own[1] or args.dataset or trained_on or config.dataset)
+    place = Path(own[1] or args.dataset or its_own or config.dataset)
     split = None if own[1] else args.split or split_to_test(place, model.checkpoint)
     find = partial(open_subject, place=place, split=split, source=own[0])
     subject = find(model)
@@ -177,10 +185,12 @@ def main(args: argparse.Namespace) -> None:
     truth = truth_of(model, subject, args.seed)
     if args.prevalence:  # fails before the long work, if it does
         move = mover(args.prevalence, model.classes, model.checkpoint["prior"], model.path)
+    sets = None if args.coverage is None else calibrated_sets(model, subject, args.coverage)
     outputs = model.outputs(subject)
     probabilities = outputs.probabilities
 
     # The order is that of metrics.json
+    groups = groups_in(subject.images.table)
     sources = subject.images.table["source"]
     metrics = {"within_source": within_source(probabilities, sources, *truth)}
     metrics |= evaluate_predictions(probabilities, *truth)
@@ -195,7 +205,12 @@ def main(args: argparse.Namespace) -> None:
     metrics["operating_points"] = (
         measure(probabilities, *truth[:3], thresholds) if thresholds else {}
     )
-    metrics["subgroups"] = by_group(probabilities, subject.images.table, truth)
+    metrics["prediction_sets"] = None
+    if sets:
+        metrics["prediction_sets"] = measured = measured_sets(sets, probabilities, groups, truth)
+        metrics["warnings"] += falls_short(measured)
+    metrics["risk_coverage"] = risk_coverage(probabilities, *truth)
+    metrics["subgroups"] = youngest_first(subgroups(probabilities, groups, *truth))
     metrics["prevalence"] = there = None
     if args.prevalence:
         there = move(probabilities)
@@ -204,6 +219,9 @@ def main(args: argparse.Namespace) -> None:
         metrics["prevalence"] = {"stated": args.prevalence, **rates}
     metrics |= shortcuts(metrics, outputs, sources, truth)
     table = predictions(subject.images.table, truth, probabilities, there)
+    if sets:
+        inside = sets.of(probabilities)
+        table["set"] = ["|".join(compress(model.classes, row)) for row in inside]
 
     make_folder(out)
     with atomic_path(out / "predictions.csv") as temporary:
@@ -308,18 +326,45 @@ def chosen_thresholds(
     if model.validation is None:
         log.warning("%s: no validation images in it; no operating points", model.path)
         return None
-    if subject.own and subject.split == "val":
+    if chosen_on(model, subject):
         return None
-    return choose(*model.validation, sensitivity)
+    return choose(model.validation.probabilities, model.validation.targets, sensitivity)
 
 
-def by_group(probabilities: np.ndarray, table: pd.DataFrame, truth: Truth) -> dict[str, dict]:
-    """By source, hospital, country, view and sex, as far as they are known, the largest subgroup
-    first, and by age, the youngest first."""
+def calibrated_sets(model: ModelUnderTest, subject: Subject, coverage: float) -> PredictionSets:
+    """ValueError without validation films to calibrate on, and where the subject is these."""
+    films = known_patients(model.validation, model.path)
+    if chosen_on(model, subject):
+        raise ValueError(
+            f"--coverage: found {subject.title} of {subject.folder}, on which the sets are"
+            " calibrated; expected other films, such as --split test"
+        )
+    return PredictionSets.calibrate(films, coverage)
+
+
+def chosen_on(model: ModelUnderTest, subject: Subject) -> bool:
+    """Whether the subject are the films on which the model's thresholds are chosen: of the folds of
+    a run those of their training, as each is predicted by a network that did not see it."""
+    config = model.checkpoint["config"]
+    return subject.own and subject.split in (trained_on(config) if config.get("folds") else ["val"])
+
+
+def measured_sets(
+    sets: PredictionSets, probabilities: np.ndarray, groups: dict[str, np.ndarray], truth: Truth
+) -> dict:
+    by_group = coverage_by_group(sets, probabilities, groups, *truth[:2])
+    return measure_sets(sets, probabilities, *truth[:3]) | {"subgroups": youngest_first(by_group)}
+
+
+def groups_in(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """By source, hospital, country, view and sex, as far as they are known, and by age."""
     names = ("source", "hospital", "country", "view", "sex")
     columns = {name: table[name].to_numpy() for name in names if name in table}
-    columns["age"] = table["age"].map(age_band).to_numpy()
-    groups = subgroups(probabilities, columns, *truth)
+    return columns | {"age": table["age"].map(age_band).to_numpy()}
+
+
+def youngest_first(groups: dict[str, dict]) -> dict[str, dict]:
+    """Of the other columns the largest group comes first."""
     return groups | {"age": dict(sorted(groups["age"].items()))}
 
 

@@ -2,6 +2,7 @@
 
 python3 minimal_prediction.py image.png folder/ 'scans/*.dcm'       with the network in pretrained/
 python3 minimal_prediction.py image.png --checkpoint experiments/NAME/best.pth     with your own
+python3 minimal_prediction.py image.png --coverage 0.9          which classes may it be?
 
 In Python:
     from minimal_prediction import load, predict
@@ -35,10 +36,17 @@ def arguments() -> argparse.Namespace:
     pictures = "folder for a PNG of each file, with a heat map beside it"
     add("--explain", metavar="DIR", help=pictures)
     add_prevalence(parser)
+    sets = "adds the classes that a film may be of: a set that holds the true one in this share of"
+    add("--coverage", type=float, metavar="SHARE", help=f"{sets} new patients of each class")
+    decided = "with --coverage: the label is 'undecided' unless the set is this class and no other"
+    add("--abstain", action="store_true", help=decided)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     add("--batch-size", type=int, default=16, help="images a forward pass")
     args = parser.parse_args()
     demand(parser, args, ("batch_size",), 1)
+    demand(parser, args, ("coverage",), 0.01, 0.999)
+    if args.abstain and args.coverage is None:
+        parser.error("--abstain: found no --coverage, which says what is decided; give both")
     return args
 
 
@@ -54,6 +62,7 @@ from data.inputs import find_inputs
 from model.prediction import NO_GATE, predict
 from model.predictor import Predictor
 from util.files import check_folder
+from util.prediction.sets import abstain
 from util.prediction.text_csv_json import LINES
 
 
@@ -67,7 +76,8 @@ def main(args: argparse.Namespace) -> None:
         check_folder(args.explain)  # before the work
     predictor = load(args.checkpoint, args.device)
     files = list(find_inputs(args.files))  # to know how many; predict finds each of them again
-    rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain)
+    rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain, args.coverage)
+    rows = abstain(rows) if args.abstain else rows
     # A file's name may not be valid text, and the terminal may not know all letters.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     log.info("%s: %s", predictor.name, ", ".join(predictor.classes))

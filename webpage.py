@@ -4,7 +4,8 @@ python3 webpage.py                                                 with the netw
 python3 webpage.py --checkpoint experiments/NAME/best.pth          with your own
 
 Drop films or a folder on it. It listens to this computer only, and keeps nothing: no film is
-written to a disk. Its rows are those of minimal_prediction.py --batch-size 1, to the last digit.
+written to a disk. Its rows are those of minimal_prediction.py --batch-size 1, to the last digit; it
+starts with --coverage 0.9.
 A research tool, not a medical device: not for diagnosis.
 """
 

@@ -178,16 +178,16 @@ def load_splits(
 
 def read_some(
     folder: Path, part: str | Part, mapping: dict[str, int], form: InputFormat, most: int
-) -> tuple[Tensor, list[int]]:
+) -> tuple[Tensor, pd.DataFrame]:
     """Of the images that RadiographDataset has, `most` at most, evenly through the part.
 
-    (N, C, H, W) uint8 as they are predicted, and their class indices. Nothing is kept on the disk.
+    (N, C, H, W) uint8 as they are predicted, and their metadata. Nothing is kept on the disk.
     """
     table, _, used = _read_used(folder, part, mapping)
     some = table[used].iloc[:: -(-used.sum() // most)]
     names = zip(some.index, some["filename"], strict=True)
     pixels = np.stack([form.read(folder / split / name) for (split, _), name in names])
-    return torch.from_numpy(pixels), [mapping[label] for label in some["label"]]
+    return torch.from_numpy(pixels), some
 
 
 def _read_used(

@@ -18,6 +18,7 @@ from model.covidnext50 import COVIDNext50
 from model.gate import Gate
 from model.layers import Block
 from model.mahalanobis import Mahalanobis
+from util.training.folds import OUT_OF_FOLD
 
 ALIKE = ("mapping", "input", "fingerprint", "test_time_augmentation")  # in all folds of a run
 
@@ -83,9 +84,11 @@ def joined(
     """The folds of a run as one: what its checkpoint would say, its network and its gate.
 
     path: the folder of the run. The temperature is 1, as each fold's logits are over its own. The
-    validation is that of all folds, each with its own network, as each has seen the others'.
+    validation are the out-of-fold predictions, None where the run has not written them yet.
     ValueError unless all folds have ended, and are of one run.
     """
+    from util.training.out_of_fold import out_of_fold_validation  # pandas, which nothing else needs
+
     first = checkpoints[0]
     number = _number_of_folds(path, [str(each["config"].get("fold")) for each in checkpoints])
     ended = sum(each["validation"] is not None for each in checkpoints)
@@ -106,7 +109,6 @@ def joined(
         MedianDistance.of([each.edges for each in gates]),
         MedianDistance.of([each.features for each in gates]),
     )
-    validations = [each["validation"] for each in checkpoints]
     name = path.resolve().name
     about = first | {
         "config": first["config"] | {"name": name, "folds": number, "fold": None},
@@ -116,12 +118,7 @@ def joined(
         "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
-        "validation": {
-            "logits": torch.cat(
-                [v["logits"] / t for v, t in zip(validations, temperatures, strict=True)]
-            ),
-            "targets": [target for v in validations for target in v["targets"]],
-        },
+        "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
     }
     return about, Ensemble(networks, temperatures).eval(), gate
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from data.dataset import read_some
@@ -29,7 +30,8 @@ def last_look(
     progress: Callable[[Iterable, str], Iterable],
 ) -> None:
     """Adds to the checkpoint the temperature, fitted to validation images; their logits, to choose
-    operating points on; and the gate, which doubts what is unlike training images.
+    operating points on and to calibrate prediction sets; and the gate, which doubts what is unlike
+    training images.
 
     settings: of the run, as they are now. dtype: of the convolutions. progress: wraps batches of
     images, under a title.
@@ -50,7 +52,8 @@ def last_look(
         text = "Stopped in the last look, which gives %s its temperature and gate; %s takes it"
         log.info(text, best, "--resume")
         raise
-    logits, (_, targets) = seen["val"].logits, sets["val"]
+    logits, table = seen["val"].logits, sets["val"][1]
+    targets = table["label"].map(checkpoint["mapping"]).tolist()
     prior = np.array(checkpoint["prior"])
     weights = prior / class_frequencies(targets, len(prior)).clip(1e-12)  # classes as in training
     gate = Gate.fit(sets["train"][0].numpy(), seen["train"].features)
@@ -63,7 +66,11 @@ def last_look(
         "temperature": fit_temperature(logits, targets, weights),
         "config": settings,
         "test_time_augmentation": augmented,
-        "validation": {"logits": torch.from_numpy(logits), "targets": targets},
+        "validation": {
+            "logits": torch.from_numpy(logits),
+            "targets": targets,
+            "patients": pd.factorize(table["patient_id"])[0].tolist(),
+        },
         "gate": gate.state(),
     }
     save_checkpoint(best, load_checkpoint(best) | changes)

@@ -3,7 +3,7 @@
 Scripts and pages share it, so that all of them give the same row for the same file.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from data.inputs import Input, find_inputs, read_ahead
 from model.predictor import Predictor
 from util.prediction.pictures import Pictures
+from util.prediction.sets import UNREAD, describe
 from util.script import NOTICE
 
 NO_GATE = (
@@ -31,7 +32,41 @@ class Look(NamedTuple):
     film: np.ndarray | None = None  # (H, W) uint8, as large as the file
     part: tuple[int, int, int, int] | None = None  # of the film, which the heat map covers
     heat: np.ndarray | None = None  # (h, w), see model.runtime.Examined
-    logits: np.ndarray | None = None  # (K,) float32, which a `Predictor.scorer` takes
+    logits: np.ndarray | None = None  # (K,) float32, which a `Reader` takes
+
+
+class Reader:
+    """Logits -> what a row says of them.
+
+    prevalence, coverage: as for `predict`, with its errors.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        prevalence: Mapping[str, float] | None = None,
+        coverage: float | None = None,
+    ):
+        self._classes, self._unmoved = predictor.classes, predictor.probabilities
+        self._score = predictor.scorer(prevalence)
+        self._sets = None if coverage is None else predictor.prediction_sets(coverage)
+
+    @property
+    def unread(self) -> dict:
+        """Of a file that could not be read."""
+        return {"label": None, "probabilities": {}} | (UNREAD if self._sets else {})
+
+    def __call__(self, logits: np.ndarray) -> list[dict]:
+        """(N, K) -> label and probabilities of each, and with a coverage its set."""
+        read = []
+        for values, unmoved in zip(self._score(logits), self._unmoved(logits), strict=True):
+            label = self._classes[int(values.argmax())]
+            chances = dict(zip(self._classes, values.tolist(), strict=True))
+            says = {"label": label, "probabilities": chances}
+            if self._sets:
+                says |= describe(self._sets, self._classes, unmoved, label)
+            read.append(says)
+        return read
 
 
 def predict(
@@ -40,52 +75,50 @@ def predict(
     batch_size: int = 16,
     prevalence: Mapping[str, float] | None = None,
     explain: str | Path | None = None,
+    coverage: float | None = None,
 ) -> Iterator[dict]:
     """One dict per file, in order, each as soon as its batch is done; no image is kept.
 
-    file, label, probabilities {class: p}; doubtful: None, or why it may be no frontal chest
-    radiograph; checkpoint: name@hash; with explain, explanation: where its picture lies; error:
-    None, or why it could not be read. Then label, doubtful and explanation are None, and
-    probabilities is empty; the other files are not affected.
+    file, label, probabilities {class: p}; with coverage, set: the classes in its prediction set,
+    and set_note: None, or what is to be said of it; doubtful: None, or why it may be no frontal
+    chest radiograph; checkpoint: name@hash; with explain, explanation: where its picture lies;
+    error: None, or why it could not be read. Then probabilities is empty, and label, set, set_note,
+    doubtful and explanation are None; the other files are not affected.
 
     files: files, folders and patterns, or one of them; see `data.inputs.find_inputs`. Each is
     looked up when its turn comes.
     prevalence: how common each class is where the files come from; without it the probabilities
     are for the mixture of the training.
     explain: a folder for the pictures with heat maps, see `util.prediction.pictures`.
-    At the call: ValueError for a batch size below 1 and a prevalence that does not fit, OSError for
-    an explain that cannot be a folder.
+    coverage: in what share of new patients of each class the set holds it, see
+    `util.metrics.conformal`; a prevalence does not move it.
+    At the call: ValueError for a batch size below 1, and for a prevalence or a coverage that does
+    not fit; OSError for an explain that cannot be a folder.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
-    score = predictor.scorer(prevalence)
+    read = Reader(predictor, prevalence, coverage)
     pictures = None if explain is None else Pictures(explain)
     batches = read_ahead(find_inputs(files), predictor.form, batch_size, films=pictures is not None)
-    looks = (look for batch in batches for look in look_at(predictor, batch, score))
+    looks = (look for batch in batches for look in look_at(predictor, batch, read))
     return (_explained(look, pictures) if pictures else look.row for look in looks)
 
 
-def look_at(predictor: Predictor, batch: list[Input], score: Callable) -> Iterator[Look]:
-    """A look at each file of a batch, in order. score: of `Predictor.scorer`."""
-    seen = iter(_examine(predictor, [item for item in batch if item.error is None], score))
+def look_at(predictor: Predictor, batch: list[Input], read: Reader) -> Iterator[Look]:
+    """A look at each file of a batch, in order."""
+    seen = iter(_examine(predictor, [item for item in batch if item.error is None], read))
     for item in batch:
-        row = {"file": item.file, "label": None, "probabilities": {}, "doubtful": None}
+        row = {"file": item.file, **read.unread, "doubtful": None}
         row |= {"checkpoint": predictor.name, "error": item.error}
         if item.error is not None:
             yield Look(row)
             continue
-        logits, values, heat, doubt = next(seen)
-        row |= scored(predictor.classes, values)
+        logits, says, heat, doubt = next(seen)
+        row |= says
         row["doubtful"] = item.doubt or doubt
         film = item.film
         part = None if film is None else predictor.form.seen(*film.shape[::-1])
         yield Look(row, film, part, heat, logits)
-
-
-def scored(classes: Sequence[str], values: np.ndarray) -> dict:
-    """What a row says of probabilities (K,)."""
-    label = classes[int(values.argmax())]
-    return {"label": label, "probabilities": dict(zip(classes, values.tolist(), strict=True))}
 
 
 def _explained(look: Look, pictures: Pictures) -> dict:
@@ -97,14 +130,14 @@ def _explained(look: Look, pictures: Pictures) -> dict:
 
 
 def _examine(
-    predictor: Predictor, batch: list[Input], score: Callable
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, str | None]]:
-    """Logits and probabilities (K,), heat map (h, w) and doubt of each file of a batch that can be
-    read."""
+    predictor: Predictor, batch: list[Input], read: Reader
+) -> Iterator[tuple[np.ndarray, dict, np.ndarray, str | None]]:
+    """Logits (K,), what the row says of them, heat map (h, w) and doubt of each file of a batch
+    that can be read."""
     if not batch:
         return iter(())
     pixels = np.stack([item.pixels for item in batch])
     seen, doubts = predictor.examine_and_doubt(pixels)
     if not np.isfinite(seen.logits).all():
         raise ValueError(f"{predictor.name}: its output is not a number; it is broken")
-    return zip(seen.logits, score(seen.logits), seen.heat, doubts, strict=True)
+    return zip(seen.logits, read(seen.logits), seen.heat, doubts, strict=True)

@@ -15,6 +15,7 @@ from data.transforms import InputFormat
 from model.doubts import Limits
 from model.runtime import Examined, Runtime
 from util.class_names import class_names
+from util.metrics.conformal import PredictionSets, Validation, known_patients
 from util.metrics.probabilities import mover, tempered
 from util.training.folds import name_of, network_path
 
@@ -90,6 +91,19 @@ class Predictor:
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(N, K) -> (N, K) float64, with the checkpoint's temperature."""
         return tempered(logits, self.checkpoint["temperature"])
+
+    @property
+    def validation(self) -> Validation | None:
+        """Of a single network its validation, of folds their out-of-fold predictions."""
+        if not (films := self.checkpoint["validation"]):
+            return None
+        chances, targets = self.probabilities(films["logits"]), np.array(films["targets"])
+        patients = films.get("patients")  # which older files do not say
+        return Validation(chances, targets, None if patients is None else np.array(patients))
+
+    def prediction_sets(self, coverage: float) -> PredictionSets:
+        """ValueError for a file that does not say what to calibrate on."""
+        return PredictionSets.calibrate(known_patients(self.validation, self.path), coverage)
 
     def scorer(self, prevalence: Mapping[str, float] | None) -> Callable[[np.ndarray], np.ndarray]:
         """`probabilities`, moved from the mixture of the training to a population.

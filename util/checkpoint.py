@@ -81,7 +81,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
                           last first: fingerprint, sources and fold of each; None without weights
         versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
-        validation        logits (N, n_classes) of validation images, and their targets
+        validation        logits (N, n_classes) of validation images, their targets, and a number
+                          for the patient of each
         gate              state of the Gate that doubts images unlike the training images
     last.pth has, to go on from,
         weights           the network's own, without a running average

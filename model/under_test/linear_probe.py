@@ -19,6 +19,7 @@ from data.dataset_folder import read_about
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
+from util.metrics.conformal import Validation
 from util.metrics.scores import confusion_matrix, macro_auroc, summary
 from util.metrics.within_source import within_source_auroc
 from util.model_file import short_hash
@@ -78,7 +79,7 @@ def linear_probe(path: Path, folder: Path, mapping: Mapping[str, int]) -> ModelU
         home=path.with_suffix(""),
         checkpoint=checkpoint,
         outputs=outputs,
-        validation=(said[best], chosen_on),
+        validation=Validation(said[best], chosen_on, val["patient_id"].to_numpy()),
         card={
             "Name": path.stem,
             "Architecture": f"a logistic regression of {vectors.shape[1]:,} numbers, which a"

@@ -13,6 +13,7 @@ import numpy as np
 from data.subject import Subject
 from data.transforms import InputFormat
 from util.class_names import class_names
+from util.metrics.conformal import Validation
 
 
 class Outputs(NamedTuple):
@@ -34,8 +35,8 @@ class ModelUnderTest:
     """checkpoint: mapping, config, fingerprint, prior and temperature, as `save_checkpoint` says;
     None for what is not known. form: how it is shown the films; None: it is elsewhere.
     probed: name of each of PROBES -> probabilities (N, K) of films that it has changed.
-    validation: probabilities (V, K) and class indices (V,) of films on which thresholds may be
-    chosen. card and record: name -> value, what the report says of the model and of its file.
+    validation: films on which thresholds may be chosen. card and record: name -> value, what the
+    report says of the model and of its file.
     """
 
     path: str  # of the file from which it is known
@@ -44,7 +45,7 @@ class ModelUnderTest:
     outputs: Callable[[Subject], Outputs]
     form: InputFormat | None = None
     probed: Callable[[Subject], Mapping[str, np.ndarray]] = not_probed
-    validation: tuple[np.ndarray, np.ndarray] | None = None
+    validation: Validation | None = None
     card: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"

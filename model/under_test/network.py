@@ -21,7 +21,6 @@ FEW_BATCHES = 8  # up to here starting processes costs more than they save
 def network(predictor: Predictor, batch_size: int, workers: int) -> ModelUnderTest:
     """batch_size: images of a forward pass. workers: processes that read images."""
     checkpoint = predictor.checkpoint
-    validation = checkpoint["validation"]
 
     def examine(
         subject: Subject, title: str, change: Callable[[Tensor], Tensor] = lambda pixels: pixels
@@ -51,8 +50,7 @@ def network(predictor: Predictor, batch_size: int, workers: int) -> ModelUnderTe
         form=predictor.form,
         outputs=outputs,
         probed=probed,
-        validation=validation
-        and (predictor.probabilities(validation["logits"]), np.array(validation["targets"])),
+        validation=predictor.validation,
         card=model_facts(checkpoint),
         record=_record(predictor),
         device=predictor.runtime.device,

@@ -16,6 +16,7 @@ from data.dataset_folder import read_about, read_frame
 from model.under_test.films import check_complete, check_names, used_films
 from model.under_test.model import ModelUnderTest, Outputs
 from util.class_names import check_mapping, class_names
+from util.metrics.conformal import Validation
 from util.model_file import short_hash
 from util.report.facts import INTENDED_USE
 
@@ -65,7 +66,11 @@ def predictions_file(
             **dict.fromkeys(("fingerprint", "prior", "temperature")),
         },
         outputs=lambda subject: Outputs(of(subject.images.table)),
-        validation=(of(val), val["label"].map(mapping).to_numpy()) if chosen_on else None,
+        validation=Validation(
+            of(val), val["label"].map(mapping).to_numpy(), val["patient_id"].to_numpy()
+        )
+        if chosen_on
+        else None,
         card={
             "Name": path.stem,
             "Architecture": "not known: only its predictions are here",

@@ -1,6 +1,7 @@
 // The page: a list of films, the film that is chosen, and what the network says of it.
 
 import { section } from "./card.js";
+import { Coverage, setMeaning } from "./coverage.js";
 import { ofDrop, ofInput } from "./dropped.js";
 import { Prevalence } from "./prevalence.js";
 import * as server from "./server.js";
@@ -24,6 +25,7 @@ let number = 0;
 let passedOver = 0;
 let selected = null;
 let prevalence = null;
+let { coverage } = network; // of the prediction sets; null where it has none
 
 // ---- The list ----
 
@@ -58,12 +60,14 @@ async function send() {
 }
 
 async function predict(item) {
+  let asked;
   try {
     const most = network.most_bytes;
     if (item.file.size > most) {
       throw new Error(`more than ${most.toLocaleString("en")} bytes; give webpage.py a larger --max-megabytes`);
     }
-    const seen = await server.look(item);
+    asked = coverage;
+    const seen = await server.look(item, asked);
     if (!items.includes(item)) return; // the list was cleared
     if (!seen.row) {
       remove(item);
@@ -73,15 +77,15 @@ async function predict(item) {
     Object.assign(item, seen);
   } catch (error) {
     item.row = {
-      file: item.name, label: null, probabilities: {}, doubtful: null, checkpoint: network.name,
-      error: error.message,
+      file: item.name, label: null, probabilities: {}, ...(coverage !== null && { set: null, set_note: null }),
+      doubtful: null, checkpoint: network.name, error: error.message,
     };
     item.logits = null;
   }
   item.state = item.row.error === null ? "done" : "failed";
   item.shown = item.row;
   describe(item);
-  if (prevalence && item.logits) move();
+  if ((prevalence || asked !== coverage) && item.logits) move();
   if (!selected && item.state === "done") select(item);
   else if (selected === item) select(item);
 }
@@ -216,14 +220,19 @@ function tell() {
   $("doubt").hidden = !row?.doubtful;
   $("doubt").textContent = row?.doubtful ? `Doubtful: ${row.doubtful}.` : "";
   for (const id of ["chances", "meaning", "map-meaning"]) $(id).hidden = !done;
+  $("set").hidden = !row?.set;
   if (!done) return;
-  $("chances").replaceChildren(...network.classes.flatMap((name) => bar(name, row.probabilities[name])));
+  $("chances").replaceChildren(...network.classes.flatMap(
+    (name) => bar(name, row.probabilities[name], row.set?.includes(name)),
+  ));
+  $("set").textContent = row.set ? setMeaning(row, coverage) : "";
   $("meaning").textContent = meaning(row.label, row.probabilities[row.label]);
 }
 
-function bar(name, value) {
+function bar(name, value, inSet) {
   const term = document.createElement("dt");
   term.textContent = name;
+  if (inSet) term.append(" ", part("in-set", "in the set"));
   const number = document.createElement("dd");
   number.textContent = chance(value);
   const drawn = document.createElement("dd");
@@ -253,7 +262,7 @@ function meaning(label, value) {
     + ` (${mixture.join(", ")}).`;
 }
 
-// ---- Prevalence: the server moves the probabilities, so that they are those of the script ----
+// ---- Prevalence and coverage: the server reads the logits, so that rows are those of the script ----
 
 let moving = false;
 let again = false;
@@ -264,7 +273,7 @@ async function move() {
   moving = true;
   const moved = items.filter((item) => item.state !== "waiting");
   try {
-    const rows = await server.rows(moved, prevalence, "json");
+    const rows = await server.rows(moved, prevalence, coverage, "json");
     moved.forEach((item, k) => {
       item.shown = rows[k];
       describe(item);
@@ -280,7 +289,7 @@ async function move() {
 async function save() {
   try {
     const done = items.filter((item) => item.state !== "waiting");
-    const table = await server.rows(done, prevalence, "csv");
+    const table = await server.rows(done, prevalence, coverage, "csv");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
     link.download = "predictions.csv";
@@ -312,6 +321,18 @@ new Prevalence(
   },
   (shares) => {
     prevalence = shares;
+    move();
+  },
+);
+
+new Coverage(
+  network.coverage,
+  {
+    text: $("coverage-text"), number: $("coverage"), slider: $("coverage-slider"),
+    error: $("coverage-error"),
+  },
+  (share) => {
+    coverage = share;
     move();
   },
 );

@@ -2,9 +2,12 @@
 
 export const network = () => asked("network").then((answer) => answer.json());
 
-/** {row, logits, heat}; a row that is null: of a folder, and not an image. */
-export function look(item) {
-  const query = new URLSearchParams({ name: item.name, ...(item.folder && { folder: "" }) });
+/** {row, logits, heat}; a row that is null: of a folder, and not an image. coverage: of the set in
+    the row; null for none. */
+export function look(item, coverage) {
+  const query = new URLSearchParams({
+    name: item.name, ...(item.folder && { folder: "" }), ...(coverage !== null && { coverage }),
+  });
   return posted(`look?${query}`, item.file).then((answer) => answer.json());
 }
 
@@ -15,10 +18,12 @@ export async function film(file) {
   return { bitmap: await createImageBitmap(await answer.blob()), part };
 }
 
-/** The rows of the items for a population {class: share}, or null; as objects, or a CSV text. */
-export async function rows(items, prevalence, format) {
+/** The rows of the items for a population {class: share}, or null, and a coverage, or null; as
+    objects, or a CSV text. */
+export async function rows(items, prevalence, coverage, format) {
   const body = {
-    rows: items.map((item) => item.row), logits: items.map((item) => item.logits), prevalence, format,
+    rows: items.map((item) => item.row), logits: items.map((item) => item.logits),
+    prevalence, coverage, format,
   };
   const answer = await posted("rows", JSON.stringify(body));
   return format === "csv" ? answer.text() : answer.json();

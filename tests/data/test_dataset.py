@@ -136,12 +136,12 @@ def test_moved_images_come_from_finer_ones_and_others_as_prediction_reads_them(f
 @pytest.mark.parametrize(("most", "found"), [(9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
 def test_some_images_are_those_of_the_dataset_evenly_through_it(folder, most, found):
     form = InputFormat((8, 8), **PLAIN, prepared=Preparation(16))
-    pixels, targets = read_some(folder, "train", MAPPING, form, most)
+    pixels, table = read_some(folder, "train", MAPPING, form, most)
     assert not (folder / "decoded").exists()
     whole = RadiographDataset(folder, "train", MAPPING, form)
     wanted, classes = whole.__getitems__(found)
     assert torch.equal(pixels, wanted)
-    assert targets == classes.tolist()
+    assert [MAPPING[label] for label in table["label"]] == classes.tolist()
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from tests.helpers.world import population
 from util import checkpoint
 from util.metrics.calibration import calibration
 from util.metrics.comparison import METRICS, compare
+from util.metrics.conformal import PredictionSets, Validation
 from util.metrics.intervals import UNDEFINED
 from util.metrics.operating_points import choose, measure
+from util.metrics.prediction_sets import coverage_by_group, measure_sets
 from util.metrics.prevalence import at_prevalence
 from util.metrics.scores import evaluate_predictions
+from util.metrics.selective import risk_coverage
 from util.metrics.subgroups import subgroups
 from util.metrics.within_source import within_source
 from util.shortcuts.linear_probe import source_in_features
@@ -65,10 +68,18 @@ def _example() -> dict:
     metrics["operating_points"] = measure(
         probabilities, *truth, choose(probabilities[some], targets[some], 0.95)
     )
+    sets = PredictionSets.calibrate(
+        Validation(probabilities[some], targets[some], patients[some]), 0.9
+    )
+    metrics["risk_coverage"] = risk_coverage(probabilities, *truth)
+    metrics["prediction_sets"] = measure_sets(sets, probabilities, *truth)
     columns = {"source": source, "view": generator.choice(["PA", "AP", "AP Supine"], len(source))}
     columns |= {"sex": generator.choice(["M", "F", "unknown"], len(source))}
     columns |= {"age": generator.choice(["20-39", "40-59", "unknown"], len(source))}
     metrics["subgroups"] = subgroups(probabilities, columns, *truth)
+    metrics["prediction_sets"]["subgroups"] = coverage_by_group(
+        sets, probabilities, columns, targets, patients
+    )
     metrics["subgroups"]["view"]["AP Supine"] |= {"accuracy": NOTHING, "macro_f1": NOTHING}
     stated = dict(zip(CLASSES, (0.9, 0.08, 0.02), strict=True))
     rates = at_prevalence(probabilities, *truth, list(stated.values()))

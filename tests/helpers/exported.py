@@ -44,7 +44,7 @@ def write_exports(folder: Path, dataset: Path) -> None:
             "temperature": 1.5,
             "test_time_augmentation": augmented,
             "gate": Gate.fit(pixels, features).state(),
-            "validation": {"logits": torch.eye(3), "targets": [0, 1, 2]},
+            "validation": {"logits": torch.eye(3), "targets": [0, 1, 2], "patients": [0, 1, 2]},
         }
         path = save_network(folder / precision / "best.pth", network, FORM, **more)
         with pytest.MonkeyPatch.context() as patch:

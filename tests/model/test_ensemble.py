@@ -1,6 +1,7 @@
 """The networks of the folds of a run, as one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,7 +11,8 @@ from model.ensemble import MedianDistance
 from model.mahalanobis import Mahalanobis
 from model.predictor import Predictor
 from model.torch_runtime import load
-from tests.helpers.networks import TinyNext, input_form, save_folds
+from tests.helpers.networks import CLASSES, TinyNext, input_form, save_folds
+from util.metrics.probabilities import tempered
 from util.model_file import short_hash
 
 TEMPERATURES = (0.5, 1.0, 2.0)
@@ -47,9 +49,19 @@ def test_it_says_the_mean_of_the_tempered_logits_and_has_all_features(run):
     )
     assert predictor.checkpoint["prior"] == pytest.approx([0.2, 0.3, 0.5])
     assert predictor.checkpoint["sources"] == {"near": 200}
-    chosen_on = predictor.checkpoint["validation"]
-    assert chosen_on["logits"][:, 0].tolist() == [2, 2, 2, 2, 1.5, 1.5]
-    assert list(chosen_on["targets"]) == [0, 0, 0, 1, 0, 2]
+
+
+def test_its_thresholds_are_chosen_on_what_each_network_says_of_images_that_it_held_out(run):
+    assert Predictor.load(run, "cpu").validation is None  # where out_of_fold.csv is not there yet
+    logits = np.random.default_rng(0).normal(size=(4, 3))
+    table = pd.DataFrame(logits, columns=[f"logit({name})" for name in CLASSES])
+    table["label"] = ["pneumonia", "normal", "COVID-19", "normal"]
+    table["patient_id"], table["fold"] = ["s:b", "s:a", "s:b", "s:c"], [1, 2, 1, 3]
+    table.to_csv(run / "out_of_fold.csv", index=False)
+    found = Predictor.load(run, "cpu").validation
+    np.testing.assert_allclose(found.probabilities, tempered(logits, 1), rtol=1e-12)
+    assert found.targets.tolist() == [1, 0, 2, 0]
+    assert found.patients.tolist() == [0, 1, 0, 2]
 
 
 def test_its_heat_is_grad_cam_of_the_mean_by_autograd(run):

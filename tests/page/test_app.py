@@ -58,9 +58,10 @@ def look(client, path, **query):
     return answer.json()
 
 
-def moved(client, looks, prevalence, form):
+def moved(client, looks, prevalence, form, coverage=None):
     body = {"rows": [seen["row"] for seen in looks], "logits": [seen["logits"] for seen in looks]}
-    return client.post("/rows", json=body | {"prevalence": prevalence, "format": form})
+    settings = {"prevalence": prevalence, "coverage": coverage, "format": form}
+    return client.post("/rows", json=body | settings)
 
 
 def test_a_row_is_that_of_the_script_to_the_last_digit(client, predictor, files):
@@ -82,6 +83,31 @@ def test_rows_of_a_population_are_those_of_the_script_as_json_and_csv(
     assert moved(client, looks, prevalence, "csv").text == table
 
 
+@pytest.mark.parametrize("prevalence", [None, PREVALENCE], ids=["as in training", "stated"])
+def test_rows_with_prediction_sets_are_those_of_the_script(client, predictor, files, prevalence):
+    looks = [look(client, path, coverage=0.5) for path in files]
+    wanted = list(predict(predictor, files, batch_size=1, coverage=0.5))
+    assert [seen["row"] for seen in looks] == wanted
+    assert "probabilities, set, set_note, doubtful" in ", ".join(wanted[0])
+    settings = {"batch_size": 1, "prevalence": prevalence, "coverage": 0.8}
+    wanted = list(predict(predictor, files, **settings))
+    assert moved(client, looks, prevalence, "json", 0.8).json() == wanted
+    table = "".join(csv_lines(wanted, CLASSES))
+    assert moved(client, looks, prevalence, "csv", 0.8).text == table
+
+
+def test_a_coverage_that_is_not_a_share_is_refused_in_one_line(client, files):
+    answers = [
+        moved(client, [look(client, files[0], coverage=0.9)], None, "json", 1.5),
+        client.post("/look?name=a&coverage=1.5", content=files[0].read_bytes()),
+        client.post("/look?name=a&coverage=much", content=files[0].read_bytes()),
+    ]
+    assert [answer.status_code for answer in answers] == [400] * 3
+    said = [answer.json()["error"] for answer in answers]
+    assert said[0] == said[1] == "coverage: found 1.5; expected above 0 and below 1, as 0.9"
+    assert said[2] == "coverage: found 'much'; expected a share, as 0.9"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -89,6 +115,8 @@ def test_rows_of_a_population_are_those_of_the_script_as_json_and_csv(
         ({"prevalence": {**PREVALENCE, "normal": 0.5}}, "--prevalence: adds up to 0.6; expected 1"),
         ({"prevalence": {**PREVALENCE, "normal": "much"}}, "expected rows"),
         ({"prevalence": [0.9, 0.1]}, "expected rows"),
+        ({"coverage": 0.9}, "expected rows"),  # of which none has a set
+        ({"coverage": "much"}, "expected rows"),
         ({"rows": [{"file": "a"}]}, "expected rows"),
         ({"rows": [[]]}, "expected rows"),
         ({"rows": 3}, "expected rows"),
@@ -105,7 +133,8 @@ def test_what_is_not_a_table_of_rows_or_a_population_is_refused_in_one_line(
 ):
     seen = look(client, files[0])
     whole = {"rows": [seen["row"]], "logits": [seen["logits"]], "format": "json"}
-    answer = client.post("/rows", content=json.dumps({**whole, "prevalence": None, **change}))
+    whole |= {"prevalence": None, "coverage": None}
+    answer = client.post("/rows", content=json.dumps(whole | change))
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(reason)
     assert "\n" not in answer.json()["error"]
@@ -225,6 +254,7 @@ def test_the_page_says_what_the_network_is(client, predictor):
     assert about["prior"] == [0.2, 0.3, 0.5]
     assert about["no_gate"] == NO_GATE
     assert about["calibrated"]
+    assert about["coverage"] == 0.9
     facts = dict(about["card"][1]["rows"])
     assert facts["Classes"] == "normal, pneumonia, COVID-19"
     assert facts["Input"].startswith("32 x 32 pixels, grayscale")
@@ -243,6 +273,17 @@ def test_the_folds_of_a_run_are_shown_as_one_network(predictor, files, tmp_path)
     assert facts["Temperature"] == "each network's own"
     assert facts["Training images"] == "near (150); the mean of the networks"
     assert facts["Selection"].startswith("each network's epoch, by its own validation")
+
+
+def test_a_network_without_prediction_sets_has_none_and_refuses_them_in_one_line(
+    client, predictor, files
+):
+    del predictor.checkpoint["validation"]["patients"]
+    assert client.get("/network").json()["coverage"] is None
+    answer = client.post("/look?name=a&coverage=0.9", content=files[0].read_bytes())
+    assert answer.status_code == 400
+    assert "found no validation films in it, or not whose" in answer.json()["error"]
+    assert look(client, files[0])["row"]["label"] in CLASSES
 
 
 def test_the_card_beside_the_network_is_shown_in_the_place_of_its_metadata(client, predictor):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data.sample.dicom import write_dicom
 from model.prediction import predict
-from page.app import make_app
+from page.app import COVERAGE, make_app
 from tests.helpers.networks import CLASSES
 from tests.helpers.serving import serving
 from util.prediction.text_csv_json import csv_lines
@@ -93,8 +93,8 @@ def slide(page, label, value):
     )
 
 
-def script_rows(predictor, folder, **settings):
-    rows = predict(predictor, folder, batch_size=1, **settings)
+def script_rows(predictor, folder, coverage=COVERAGE, **settings):
+    rows = predict(predictor, folder, batch_size=1, coverage=coverage, **settings)
     return [row | {"file": str(row["file"]).removeprefix(f"{folder.parent}/")} for row in rows]
 
 
@@ -121,6 +121,37 @@ def test_prevalence_moves_the_probabilities_as_the_script_does(page, predictor, 
     page.get_by_role("button", name="As in training").click()
     playwright.expect(page.locator("#meaning")).to_contain_text("as common as in training")
     assert saved(page) == "".join(csv_lines(script_rows(predictor, films), CLASSES))
+
+
+def test_the_set_stands_beside_the_probabilities_and_follows_the_coverage(page, predictor, films):
+    choose(page, films, of="#folder")
+    for share in (COVERAGE, 0.5, 0.99):
+        if share != COVERAGE:
+            page.get_by_label("Coverage", exact=True).fill(str(share))
+        wanted = script_rows(predictor, films, coverage=share)
+        inside = page.locator("dt", has_text="in the set")
+        playwright.expect(inside).to_have_count(len(wanted[0]["set"]))
+        playwright.expect(page.locator("#set")).to_contain_text(", ".join(wanted[0]["set"]))
+        playwright.expect(page.locator("#set")).to_contain_text(f"{100 * share:.0f} % have their")
+        assert saved(page) == "".join(csv_lines(wanted, CLASSES))
+    assert "normal is in every set: 20 of the 99 patients" in page.inner_text("#set")
+    slide(page, "Coverage, slider", "0.7")
+    assert page.get_by_label("Coverage", exact=True).input_value() == "0.7"
+    page.get_by_label("Coverage", exact=True).fill("7")
+    error = page.locator("#coverage-error")
+    playwright.expect(error).to_have_text("found 7; expected 0.5 to 0.99")
+    assert "70 % have their" in page.inner_text("#set")
+
+
+def test_a_network_of_an_earlier_version_has_no_sets_and_says_so(page, predictor, films):
+    predictor.checkpoint["validation"] = None
+    page.reload()
+    playwright.expect(page.get_by_text("trained or exported by an earlier version")).to_be_visible()
+    assert page.get_by_label("Coverage", exact=True).is_disabled()
+    choose(page, films / "a.png")
+    playwright.expect(page.locator("#set")).to_be_hidden()
+    wanted = script_rows(predictor, films / "a.png", coverage=None)
+    assert saved(page).splitlines()[0] == "".join(csv_lines(wanted, CLASSES)).splitlines()[0]
 
 
 def test_the_card_is_one_click_away_and_an_uncalibrated_network_is_said_to_be(

@@ -75,7 +75,7 @@ def test_it_writes_the_report_the_metrics_the_plots_and_a_row_per_image(
     assert names == {
         "report.html", "report.md", "metrics.json", "predictions.csv", "gallery",
         "confusion_matrix.png", "roc.png", "precision_recall.png", "reliability.png",
-        "subgroups.png",
+        "risk_coverage.png", "subgroups.png",
     }  # fmt: skip
     rows = pd.read_csv(out / "predictions.csv")
     mistakes = (rows["truth"] != rows["predicted"]).sum()
@@ -285,7 +285,9 @@ def validated(checkpoint, dataset):
     with torch.no_grad():
         pixels = torch.stack([image for image, _ in images])
         logits = network_of(checkpoint)(form.normalise(pixels))
-    change(checkpoint, validation={"logits": logits, "targets": list(images.targets)})
+    patients = pd.factorize(images.table["patient_id"])[0].tolist()
+    validation = {"logits": logits, "targets": list(images.targets), "patients": patients}
+    change(checkpoint, validation=validation)
     return checkpoint
 
 
@@ -308,6 +310,48 @@ def test_operating_points_are_chosen_on_the_models_own_validation(
         found = (rows[column][rows["truth"] == name] >= threshold).mean()
         assert point["sensitivity"]["value"] == pytest.approx(found)
     assert own["operating_points"] == {}  # they would be measured where they were chosen
+
+
+def test_prediction_sets_are_calibrated_on_validation_and_measured_by_patient(evaluated, validated):
+    metrics, rows, printed = evaluated(validated, "--coverage", 0.5)
+    sets = metrics["prediction_sets"]
+    thresholds = [sets["classes"][name]["threshold"] for name in CLASSES]
+    inside = rows[[f"p({name})" for name in CLASSES]].to_numpy(float) >= thresholds
+    assert list(rows["set"]) == ["|".join(np.array(CLASSES)[row]) for row in inside]
+    rows["covered"] = inside[np.arange(len(rows)), rows["truth"].map(CLASSES.index)]
+    rows["size"] = inside.sum(1)
+    for name, found in sets["classes"].items():
+        of_patients = rows[rows["truth"] == name].groupby("patient_id")["covered"].mean()
+        assert found["covered"]["value"] == pytest.approx(of_patients.mean())
+    by_view = sets["subgroups"]["view"]["AP"]["covered"]["value"]
+    of_patients = rows[rows["view"] == "AP"].groupby("patient_id")["covered"].mean()
+    assert by_view == pytest.approx(of_patients.mean())
+    size = rows.groupby("patient_id")["size"].mean().mean()
+    assert sets["size"]["value"] == pytest.approx(size)
+    assert "COVID-19: in its prediction set at 0.5" in printed
+    report = (validated.parent / "evaluation-test/report.md").read_text()
+    assert "## Prediction sets" in report
+    assert metrics["risk_coverage"]["points"][0]["error"]["value"] == pytest.approx(
+        1 - metrics["accuracy"]["value"]
+    )
+
+    plain, before, _ = evaluated(validated)
+    assert plain["prediction_sets"] is None
+    assert list(before) == list(rows)[:-3]  # without the set
+
+
+def test_prediction_sets_are_refused_where_they_are_calibrated_and_without_patients(
+    evaluated, validated
+):
+    with pytest.raises(ValueError, match=r"--coverage: found val of .*; expected other films"):
+        evaluated(validated, "--coverage", 0.9, "--split", "val")
+    seen = torch.load(validated, weights_only=True)["validation"]
+    del seen["patients"]
+    change(validated, validation=seen)
+    with pytest.raises(
+        ValueError, match=r"best.pth: found no validation films in it, or not whose"
+    ):
+        evaluated(validated, "--coverage", 0.9)
 
 
 # Of metrics.json what takes the network, or says in words what came of that.

@@ -20,7 +20,7 @@ from data.transforms import InputFormat
 from minimal_prediction import load, predict
 from model import torch_runtime
 from model.onnx.runtime import AT_ONCE
-from model.prediction import look_at
+from model.prediction import Reader, look_at
 from model.predictor import Predictor
 from model.starting_network import start_network
 from tests.conftest import run_script
@@ -86,6 +86,21 @@ def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp
         monkeypatch.setattr(export, "graph_of", lambda *_, graph=graph: graph)
 
 
+def test_its_prediction_sets_are_those_of_the_checkpoint(pair, files):
+    """But where a probability lies as close to the threshold as the two may differ."""
+    exact, exported, tolerance = pair
+    thresholds = exact.prediction_sets(0.5).thresholds
+    np.testing.assert_allclose(exported.prediction_sets(0.5).thresholds, thresholds, rtol=1e-6)
+    sets = set()
+    rows = [predict(each, files, 24, coverage=0.5) for each in (exact, exported)]
+    for one, other in zip(*rows, strict=True):
+        chances = np.array([*one["probabilities"].values()] or [0, 0, 0])
+        if np.abs(chances - thresholds).min() > tolerance:
+            assert (other["set"], other["set_note"]) == (one["set"], one["set_note"])
+            sets.add(str(one["set"]))
+    assert len(sets) > 2
+
+
 @pytest.mark.parametrize("prevalence", [None, PREVALENCE])
 def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
     exact, exported, tolerance = pair
@@ -108,7 +123,7 @@ def test_its_rows_are_those_of_the_checkpoint(pair, files, prevalence):
 def test_its_heat_maps_are_those_of_the_checkpoint(pair, files):
     exact, exported, tolerance = pair
     (batch,) = read_ahead(files[:8], exact.form, 8, films=True)
-    looks = [list(look_at(each, batch, each.scorer(None))) for each in (exact, exported)]
+    looks = [list(look_at(each, batch, Reader(each))) for each in (exact, exported)]
     for one, other in zip(*looks, strict=True):
         assert (other.part, other.film.shape) == (one.part, one.film.shape)
         np.testing.assert_allclose(other.heat, one.heat, atol=10 * tolerance * one.heat.max())
@@ -169,12 +184,14 @@ def test_prediction_with_it_imports_none_of_the_heavy_packages(exports, files, t
     path = exports / "int8/best.onnx"
     named = [str(files[0]), str(next(file for file in files if file.suffix == ".dcm"))]
     flags = ["--checkpoint", str(path), "--format", "json", "--explain", str(tmp_path / "maps")]
+    flags += ["--coverage", "0.5", "--abstain"]
     code = WITHOUT_TORCH.replace("sys.argv[1:5]", repr([str(path), *named]))
     command = [sys.executable, "-c", code, *named, *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert [(row["file"], row["error"]) for row in rows] == [(name, None) for name in named]
+    assert all(isinstance(row["set"], list) for row in rows)
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 

@@ -184,6 +184,96 @@ def test_a_prevalence_that_is_no_number_is_a_wrong_argument(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.fixture
+def films(dataset):
+    return sorted((dataset / "train").glob("*.png"))[:40]
+
+
+@pytest.fixture
+def calibrated(checkpoint, films):
+    """The checkpoint with what it says of the films, of as many patients, as its validation; of
+    them COVID-19 has four."""
+    predictor = load(checkpoint, "cpu")
+    pixels = torch.from_numpy(np.stack([predictor.form.read(film) for film in films]))
+    logits = torch.from_numpy(predictor.examine([pixels]).logits)
+    targets = [0, 1] * 18 + [2] * 4
+    save_with(
+        checkpoint, validation={"logits": logits, "targets": targets, "patients": [*range(40)]}
+    )
+    return checkpoint
+
+
+def test_a_coverage_adds_the_set_and_changes_nothing_else(calibrated, films, files):
+    predictor = load(calibrated, "cpu")
+    films = [*films, files[1]]
+    plain, rows = (list(predict(predictor, films, coverage=c)) for c in (None, 0.8))
+    sets = predictor.prediction_sets(0.8)
+    for before, row in zip(plain, rows, strict=True):
+        assert list(row)[3:5] == ["set", "set_note"]
+        names, note = row.pop("set"), row.pop("set_note")
+        assert (row, list(row)) == (before, list(before))
+        inside = sets.of(np.array(list(row["probabilities"].values()) or [0, 0, 0]))
+        wanted = [name for name, known in zip(CLASSES, inside, strict=True) if known]
+        assert names == (None if row["error"] else wanted)
+        assert note is None or row["error"] is None
+    assert rows[-1]["error"]
+
+
+def test_a_prevalence_moves_no_set(calibrated, films):
+    save_with(calibrated, prior=[0.2, 0.3, 0.5])
+    sets = [
+        [row["set"] for row in predict(load(calibrated), films, prevalence=stated, coverage=0.8)]
+        for stated in (None, PREVALENCE)
+    ]
+    assert sets[0] == sets[1]
+    assert len(set(map(str, sets[0]))) > 2
+
+
+def test_abstain_keeps_the_label_where_the_set_is_this_class_and_no_other(
+    calibrated, films, files, capsys
+):
+    """The row of a file that cannot be read still has none."""
+    words = (*films, files[1], "--checkpoint", calibrated, "--coverage", 0.5)
+    tables = []
+    for more in ((), ("--abstain",)):
+        _main(*words, "--format", "csv", *more)
+        tables.append(pd.read_csv(io.StringIO(capsys.readouterr().out), keep_default_na=False))
+    plain, decided = tables
+    sure = plain["set"] == plain["label"]
+    assert 0 < sure.sum() < len(plain) - 1
+    wanted = plain["label"].where(sure, "undecided")
+    wanted.iloc[-1] = ""
+    assert list(decided.pop("label")) == list(wanted)
+    pd.testing.assert_frame_equal(decided, plain.drop(columns="label"))
+    inside = plain["set"].str.get_dummies()  # a column for each class, as pandas splits it
+    assert set(inside) == set(CLASSES)
+
+
+@pytest.mark.parametrize("lost", [None, {"logits": torch.eye(3), "targets": [0, 1, 2]}])
+def test_a_checkpoint_that_cannot_be_calibrated_is_one_line_before_the_first_row(
+    checkpoint, files, lost
+):
+    save_with(checkpoint, validation=lost)
+    with pytest.raises(
+        ValueError, match=r"best\.pth: found no validation films .* --resume"
+    ) as error:
+        predict(load(checkpoint), files, coverage=0.9)
+    assert "\n" not in str(error.value)
+    assert next(predict(load(checkpoint), files))["label"] in CLASSES
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--abstain",), "--abstain: found no --coverage, which says what is decided; give both"),
+        (("--coverage", 90), "--coverage: found 90.0; expected 0.01 to 0.999"),
+    ],
+)
+def test_a_coverage_that_makes_no_sense_is_a_wrong_argument(capsys, words, message):
+    assert _main("a.png", *words) == 2
+    assert capsys.readouterr().err == f"minimal_prediction.py: {message}\n"
+
+
 def test_what_the_gate_of_the_checkpoint_doubts_is_in_the_row_and_keeps_its_label(
     checkpoint, dataset, tmp_path
 ):

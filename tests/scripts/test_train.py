@@ -29,7 +29,7 @@ from tests.helpers.training import (
     last_weights,
     weights,
 )
-from util.checkpoint import load_checkpoint
+from util.checkpoint import load_checkpoint, save_checkpoint
 from util.metrics.calibration import fit_temperature
 from util.metrics.within_source import within_source_auroc
 from util.training import choice, run_folder
@@ -112,6 +112,23 @@ def test_the_history_has_the_aurocs_of_the_validation_over_all_and_within_source
     expected = within_source_auroc(said, targets, sources)
     assert expected != pytest.approx(best["metrics"]["macro_auroc"])
     assert best["metrics"]["within_source_auroc"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_validation_has_the_patients_and_resume_adds_them_to_a_run_of_an_earlier_version(
+    fit, dataset
+):
+    folder = fit("a", "--epochs", 1)
+    best = load_checkpoint(folder / "best.pth")
+    patients = pd.read_csv(dataset / "val_metadata.csv")["patient_id"]
+    assert best["validation"]["patients"] == pd.factorize(patients)[0].tolist()
+    assert len(set(patients)) < len(patients)
+    older = {name: best["validation"][name] for name in ("logits", "targets")}
+    save_checkpoint(folder / "best.pth", best | {"validation": older})
+    fit("a", "--resume")
+    again = load_checkpoint(folder / "best.pth")
+    assert again["validation"]["patients"] == best["validation"]["patients"]
+    for name, weight in best["state_dict"].items():
+        assert torch.equal(again["state_dict"][name], weight), name
 
 
 def test_training_never_reads_the_test_split(fit, script, dataset, tmp_path):

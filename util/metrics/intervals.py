@@ -152,6 +152,13 @@ def bootstrap_interval(
     """
     defined = drawn[~np.isnan(drawn)]
     variance = defined.var() if len(defined) else 0.0
+    return variance_interval(variance, value, clusters, mistake)
+
+
+def variance_interval(
+    variance: float, value: float, clusters: int, mistake: float = math.inf
+) -> tuple[float, float]:
+    """The `bootstrap_interval` of draws of this variance."""
     if variance < ROUNDING**2 or not 0 < value < 1:
         return wilson_interval(value, clusters)
     size = value * (1 - value) / variance

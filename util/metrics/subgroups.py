@@ -38,14 +38,20 @@ def subgroups(
             raise ValueError(
                 f"{name}: {len(values)} values; expected {len(targets)}, one an image."
             )
-        cleaned = np.array([_clean(value) for value in values])
-        labels, images = np.unique(cleaned, return_counts=True)
         scores[name] = {}
-        for label in labels[np.argsort(-images, kind="stable")]:
-            inside = cleaned == label
+        for label, inside in groups_of(values).items():
             tables = targets[inside], predictions[inside], patients[inside]
-            scores[name][str(label)] = _scores(*tables, len(classes), seed)
+            scores[name][label] = _scores(*tables, len(classes), seed)
     return scores
+
+
+def groups_of(values: Sequence[str]) -> dict[str, np.ndarray]:
+    """Each different value, a blank or missing one as "unknown", with which of the n have it,
+    (n,) bool; the commonest first."""
+    cleaned = np.array([_clean(value) for value in values])
+    labels, images = np.unique(cleaned, return_counts=True)
+    ordered = labels[np.argsort(-images, kind="stable")]
+    return {str(label): cleaned == label for label in ordered}
 
 
 def _clean(value: object) -> str:

@@ -12,6 +12,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from util.metrics.intervals import Metric
 from util.metrics.ranking import auroc, average_precision
+from util.metrics.selective import curve
 from util.plots.confusion_matrix import plot_confusion_matrix
 from util.plots.style import COLOURS, INK, PALE, save_figure, strip, wrap
 
@@ -38,6 +39,9 @@ def draw_all(
         "roc": plot_roc(*shown, path("roc")),
         "precision_recall": plot_precision_recall(*shown, path("precision_recall")),
         "reliability": plot_reliability(metrics["calibration"], path("reliability")),
+        "risk_coverage": plot_risk_coverage(
+            probabilities, targets, metrics["risk_coverage"]["area"], path("risk_coverage")
+        ),
         "subgroups": plot_subgroups(metrics["subgroups"], metrics["accuracy"], path("subgroups")),
     }
 
@@ -113,6 +117,26 @@ def plot_reliability(calibration: Mapping, path: str | Path) -> Path:
     lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     for axes in (upper, lower):
         strip(axes)
+    return save_figure(figure, path)
+
+
+def plot_risk_coverage(
+    probabilities: np.ndarray, targets: np.ndarray, area: Metric, path: str | Path
+) -> Path:
+    """How many of the named images are named wrongly, over the share that is named.
+
+    `probabilities` (n, K), `targets` (n,) class indices, `area` under the curve. A thin line is the
+    error of all images, at which a guess of which to leave undecided stays.
+    """
+    share, error = curve(np.asarray(probabilities), np.asarray(targets), np.ones(len(targets)))
+    figure = Figure(figsize=(4.4, 4.4))
+    axes = figure.subplots()
+    axes.axhline(error[-1], color=PALE, linewidth=1)
+    axes.plot(share, error, color=COLOURS[0], drawstyle="steps-pre")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, max(2 * error[-1], 0.1)))
+    axes.set(xlabel="share of the images that are named", ylabel="share of them named wrongly")
+    axes.set_title(f"area {area['value']:.3f}", loc="left", fontsize=10)
+    strip(axes)
     return save_figure(figure, path)
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from util.files import atomic_path, make_folder
+from util.prediction.sets import in_words
 from util.prediction.text_csv_json import printable
 
 LINE = 18  # pixels of a line of the footer
@@ -41,14 +42,15 @@ class Pictures:
     ) -> Path:
         """The film (H, W) uint8, and beside it its map (h, w) over it; where it lies.
 
-        row: file, label, probabilities and doubtful of a prediction. Below the images, and in the
-        text of the PNG, stand these and the notice. seen: which part of the film the map is of, as
-        in `util.plots.heatmap.overlay`.
+        row: file, label, probabilities, doubtful and, if it has one, the set of a prediction. Below
+        the images, and in the text of the PNG, stand these and the notice. seen: which part of the
+        film the map is of, as in `util.plots.heatmap.overlay`.
         """
         from util.plots.heatmap import overlay  # imports OpenCV, which only pictures need
 
         lines = [
             f"{row['label']}: {row['probabilities'][row['label']]:.3f}",
+            *([f"Set: {in_words(row)}"] if row.get("set") is not None else []),
             *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
             "On the right, what spoke for this class, from"
             f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed. Scale: 1 is where this film spoke"

@@ -53,6 +53,15 @@ HOW = {
     "Operating points": "An image counts as the class from this probability on. It was chosen for "
     "the wished sensitivity on the model's own validation images, as many as stand beside it; then "
     "comes what it gives here. Nothing is given for validation images themselves.",
+    "Prediction sets": "A set has the classes that an image may be of. Of new patients like those "
+    "of the calibration the wished share has the true class in it, whichever class that is and "
+    "however common. Other patients, as of a hospital that training did not see, are promised "
+    "nothing: there only the measured share counts. Each patient counts once, however many images "
+    "he has. A class with too few patients to calibrate on is in every set.",
+    "Images left undecided": "How many of the images are named wrongly, if only the surest of them "
+    "are named: those whose likeliest class has at least this probability. A curve that falls to "
+    "the left knows when to doubt; where doubt is a guess it follows the thin line. The area is "
+    "the mean of the curve (AURC).",
     "In another population": "If the classes were as common as stated and looked as they do here, "
     "and the probabilities were moved to that; the rarer a class, the more of its alarms are "
     "false. Every other section is of the images as they are.",
@@ -70,7 +79,15 @@ MAPS = (
     "; beside each image what spoke for the class that it was given, the brighter the more, each on"
     " a scale of its own. Each map is smoothed from {} x {} cells"
 )
-FIGURES = ("confusion_matrix", *CURVES, "reliability", "subgroups")
+SETS = {
+    "size": "Classes in a set, on average",
+    "empty": "Sets of no class",
+    "single": "Sets of one class",
+    "full": "Sets of all classes",
+    "decided": "Sets of the likeliest class and no other (--abstain decides)",
+    "error_of_decided": "Of these, named wrongly",
+}
+FIGURES = ("confusion_matrix", *CURVES, "reliability", "risk_coverage", "subgroups")
 
 
 def sections(
@@ -95,6 +112,9 @@ def sections(
     if metrics["source_in_features"]:
         parts.append(_source_in_features(metrics))
     parts += [_calibration(metrics, plots), _operating_points(metrics)]
+    if metrics["prediction_sets"]:
+        parts.append(_prediction_sets(metrics["prediction_sets"]))
+    parts.append(_risk_coverage(metrics["risk_coverage"], plots))
     if metrics["prevalence"]:
         parts.append(_prevalence(metrics["prevalence"]))
     parts += [_subgroups(metrics, plots), _mistakes(metrics, mistakes)]
@@ -247,6 +267,48 @@ def _operating_points(metrics: Mapping) -> Section:
     rows = [Row(label, [point[key] for key in keys]) for label, point in points]
     head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
     return _section("Operating points", [Table(head, rows)])
+
+
+def _prediction_sets(sets: Mapping) -> Section:
+    wished = float(sets["coverage"])
+    rows = [
+        Row(label, [_size(found), wished, found["covered"], found["threshold"] or "in every set",
+                    found["calibrated_on"]])
+        for label, found in sets["classes"].items()
+    ]  # fmt: skip
+    head = (
+        "Class",
+        "Images (patients)",
+        "Wished",
+        "Holds it",
+        "Threshold",
+        "Calibrated on patients",
+    )
+    said = [Row(name, [sets[key]]) for key, name in SETS.items()]
+    tables = [Table(head, rows), Table(("Each patient counts once", "Value"), said)]
+    tables += [
+        Table(
+            (column.capitalize(), "Images (patients)", "Holds the true class"),
+            [Row(name, [_size(found), found["covered"]]) for name, found in groups.items()],
+            kind="even",
+        )
+        for column, groups in sets["subgroups"].items()
+    ]
+    return _section("Prediction sets", tables)
+
+
+def _risk_coverage(found: Mapping, plots: Mapping[str, Path]) -> Section:
+    rows = [
+        Row(f"{point['decided']:.3f}", [point["probability"], point["error"]])
+        for point in found["points"]
+    ]
+    alt = f"Error over the share of the images that are named; area {text(found['area'])}."
+    tables = [
+        Table(("Metric", "Value"), [Row("Area under the curve (AURC)", [found["area"]], "model")]),
+        Table(("Share named", "From this probability on", "Of them named wrongly"), rows),
+    ]
+    figures = _figure(plots, "risk_coverage", "Error and share named", alt)
+    return _section("Images left undecided", tables, figures)
 
 
 def _prevalence(population: Mapping) -> Section:

@@ -52,6 +52,17 @@ def summary(metrics: Mapping) -> str:
             continue  # validation had no image of it
         at = f"{label} at p >= {point['threshold']:.3f}"
         lines += [line(f"{at}: {name}", point[name]) for name in ("sensitivity", "specificity")]
+    if sets := metrics["prediction_sets"]:
+        at = f"in its prediction set at {sets['coverage']:g}"
+        lines += [
+            line(f"{label}: {at}", found["covered"]) for label, found in sets["classes"].items()
+        ]
+        lines.append(line("classes in a set", sets["size"]))
+        lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
+        lines.append(line("error of sets that are decided", sets["error_of_decided"]))
+    lines.append(line("area under risk and coverage", metrics["risk_coverage"]["area"]))
+    for point in metrics["risk_coverage"]["points"]:
+        lines.append(line(f"error with {point['decided']:.2f} decided", point["error"]))
     if metrics["prevalence"]:
         for name in ("recall", "precision"):
             for label, value in metrics["prevalence"][name].items():

@@ -4,9 +4,13 @@ The metadata of the image, fold, truth, and of each class logit(class), over the
 and p(class).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from util.class_names import class_names
 
 
 def read_out_of_fold(path: Path) -> pd.DataFrame:
@@ -18,3 +22,18 @@ def read_out_of_fold(path: Path) -> pd.DataFrame:
 
 def classes_of(table: pd.DataFrame) -> list[str]:
     return [name[2:-1] for name in table if name.startswith("p(")]
+
+
+def out_of_fold_validation(path: Path, mapping: Mapping[str, int]) -> dict[str, Any] | None:
+    """What stands in the place of a checkpoint's `validation` for all folds together, at a
+    temperature of 1; None where the file is not there, as of folds whose run was not ended."""
+    if not path.is_file():
+        return None
+    table = read_out_of_fold(path)
+    logits = table[[f"logit({name})" for name in class_names(mapping)]]
+    targets = table["label"].map(mapping).tolist()
+    return {
+        "logits": logits.to_numpy(),
+        "targets": targets,
+        "patients": pd.factorize(table["patient_id"])[0].tolist(),
+    }

@@ -87,7 +87,8 @@ class RunFolder:
         """Whether the run that goes on has nothing left to do with these settings, as best.pth has
         been completed with them; the log says so."""
         best = load_checkpoint(self.best) if self.best.is_file() else {"validation": None}
-        ended = best["validation"] is not None and not settings_differ(settings, best["config"])
+        completed = "patients" in (best["validation"] or {})  # earlier versions did not say whose
+        ended = completed and not settings_differ(settings, best["config"])
         if ended:
             text = "%s: the run has ended. To train on, begin another: --name OTHER --weights %s"
             log.info(text, self.path, shlex.quote(str(self.best)))

@@ -77,9 +77,9 @@ def test_thresholds_are_chosen_on_validation_where_the_table_has_it(read, table,
     more = pd.DataFrame(
         {"filename": names["val"], "p(normal)": chances, "p(COVID-19)": 1 - chances}
     )
-    chosen_on, targets = read(pd.concat([table, more])).validation
+    chosen_on, targets, patients = read(pd.concat([table, more])).validation
     assert list(chosen_on[:, 0]) == list(chances)
-    assert len(targets) == 12
+    assert len(targets) == len(patients) == 12
     assert set(targets) == {0, 1}
     assert read(pd.concat([table, more.iloc[1:]])).validation is None  # not all of it
     assert (

@@ -5,11 +5,13 @@ from matplotlib.figure import Figure
 from tests.helpers.example_metrics import NOTHING, example
 from tests.helpers.figures import assert_has_ink, kept_figures, texts
 from tests.helpers.networks import CLASSES
+from util.metrics.selective import risk_coverage
 from util.plots import evaluation as curves
 from util.plots.evaluation import (
     draw_all,
     plot_precision_recall,
     plot_reliability,
+    plot_risk_coverage,
     plot_roc,
     plot_subgroups,
 )
@@ -90,6 +92,19 @@ def test_a_bin_stands_at_its_confidence_and_accuracy_over_its_images(tmp_path, d
     assert [bar.get_height() for bar in lower.patches] == [row["images"] for row in found["bins"]]
     error = found["expected_calibration_error"]["value"]
     assert f"expected calibration error {error:.3f}" in texts(drawn[0])
+
+
+def test_the_curve_of_risk_and_coverage_has_the_stated_area_and_ends_at_the_error(tmp_path, drawn):
+    generator = np.random.default_rng(0)
+    targets = generator.integers(3, size=80)
+    probabilities = generator.dirichlet([1, 1, 1], 80) + 0.4 * np.eye(3)[targets]
+    area = risk_coverage(probabilities, targets, np.arange(80).astype(str), CLASSES)["area"]
+    assert_has_ink(plot_risk_coverage(probabilities, targets, area, tmp_path / "risk.png"))
+    guess, line = drawn[0].axes[0].get_lines()
+    share, error = line.get_data()
+    assert np.diff(share, prepend=0) @ error == pytest.approx(area["value"])
+    assert error[-1] == guess.get_ydata()[0] == np.mean(probabilities.argmax(1) != targets)
+    assert f"area {area['value']:.3f}" in texts(drawn[0])
 
 
 def test_an_undefined_calibration_error_is_called_undefined(tmp_path, drawn):

@@ -19,3 +19,13 @@ def test_the_within_source_auroc_comes_first_and_what_no_source_has_is_said():
     assert named["normal against pneumonia"].split("  ")[-1] == "no source has both"
     assert named["pneumonia against the rest"].endswith(")  1,000 images, 1 pair: b, a")
     assert lines[8].startswith("accuracy")
+
+
+def test_prediction_sets_are_printed_where_they_were_asked_for():
+    metrics = example()
+    covered = metrics["prediction_sets"]["classes"]["normal"]["covered"]["value"]
+    assert f"normal: in its prediction set at 0.9{covered:14.3f}  (" in summary(metrics)
+    metrics["prediction_sets"] = None
+    assert "prediction set" not in summary(metrics)
+    area = metrics["risk_coverage"]["area"]["value"]
+    assert f"area under risk and coverage{area:22.3f}  (" in summary(metrics)

@@ -25,7 +25,8 @@ ORDER = [
     "Between images of one source", "With the lungs blacked out", "pneumonia: 28 patients",
     "Within one source", "All classes together",
     "Class by class", "Confusion matrix", "Curves", "Probes", "Heat outside the lungs",
-    "The source in the features", "Calibration", "Operating points", "In another population",
+    "The source in the features", "Calibration", "Operating points", "Prediction sets",
+    "Images left undecided", "In another population",
     "Subgroups", "Worst mistakes", "Data set", "Model card", "CLAIM", "Limits", LIMITS[0],
     "Record", "--split test",
 ]  # fmt: skip
@@ -127,7 +128,7 @@ def test_the_page_asks_the_network_for_nothing(write, plots, tmp_path):
     html, _ = write(plots=plots)
     page = Page(html)
     assert page.open == []  # every tag that opens closes
-    assert len(page.loads) == 6
+    assert len(page.loads) == 7
     assert all(load.startswith("data:image/png;base64,") for load in page.loads)
     assert not re.search(r"https?://|@import|url\(", html)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
@@ -170,7 +171,7 @@ def test_the_sections_come_in_order_and_the_summary_first(write, form):
 
 def test_every_section_says_how_it_is_read(write):
     html, markdown = write()
-    assert html.count("<h2>") == html.count('<p class="note">') == 19
+    assert html.count("<h2>") == html.count('<p class="note">') == 21
     for block in markdown.split("\n## ")[1:]:
         assert block.split("\n")[2].endswith(".")
 
@@ -234,7 +235,7 @@ def test_within_one_source_each_comparison_has_its_images_pairs_and_sources(writ
 
 def test_every_chart_has_words_for_who_cannot_see_it(write, plots):
     alts, metrics = Page(write(plots=plots)[0]).alts, example()
-    assert len(alts) == 6
+    assert len(alts) == 7
     row = metrics["confusion_matrix"][0]
     assert "of {} normal: {} normal, {} pneumonia, {} COVID-19".format(sum(row), *row) in alts[0]
     areas = [scores["auroc"]["value"] for scores in metrics["per_class"].values()]
@@ -245,13 +246,14 @@ def test_every_chart_has_words_for_who_cannot_see_it(write, plots):
 
 def test_what_was_not_measured_is_said_or_left_out(write):
     metrics = example() | {"cheats": {}, "verdicts": [], "prevalence": None, "operating_points": {}}
-    metrics["source_in_pictures"] = None
+    metrics["source_in_pictures"] = metrics["prediction_sets"] = None
     html, markdown = write(metrics, gallery=[])
     assert Page(html).loads == []
     for report in (html, markdown):
         assert "the source alone" not in report.lower()
         assert "There are none to show." in report
         assert "In another population" not in report
+        assert "Prediction sets" not in report
         assert "The source in the pictures" not in report
         assert "Nothing was measured here." in report
 
@@ -304,7 +306,10 @@ def test_names_from_outside_are_escaped(write, tmp_path):
     metrics["classes"] = [HOSTILE, "a", "b"]
     metrics["per_class"] = {HOSTILE: metrics["per_class"]["normal"]}
     metrics["cheats"] = {HOSTILE: metrics["cheats"]["the source alone"] | {"how": HOSTILE}}
-    metrics["subgroups"] = {"source": {HOSTILE: metrics["subgroups"]["source"]["rsna"]}}
+    for part in (metrics, metrics["prediction_sets"]):
+        part["subgroups"] = {"source": {HOSTILE: part["subgroups"]["source"]["rsna"]}}
+    sets = metrics["prediction_sets"]
+    sets["classes"] = {HOSTILE: sets["classes"]["normal"]}
     checkpoint = CHECKPOINT | {"config": {"name": HOSTILE}}
     card = model_card(model_facts(checkpoint), checkpoint, ABOUT, metrics, "test")
     hostile = mistake(file=HOSTILE, truth=HOSTILE, predicted=HOSTILE, source=HOSTILE, view=HOSTILE)
@@ -338,7 +343,7 @@ def test_the_pictures_of_the_markdown_lie_where_it_says(write, plots, tmp_path):
         plots=plots, gallery=[mistake(), mistake(file="b.png", image=picture(seed=1))]
     )
     links = re.findall(r"!\[[^\n]*\]\(([^)]*)\)", markdown)
-    assert len(links) == 7
+    assert len(links) == 8
     assert links[-2:] == ["gallery/01-rsna-00097.png", "gallery/02-b.png"]
     for link in links:
         with Image.open(tmp_path / link) as image:
