@@ -85,7 +85,11 @@ def arguments() -> argparse.Namespace:
         parser.error("--split: found left-out, which only the checkpoint of a training knows")
     if args.embeddings and args.split not in (None, "test"):
         parser.error(f"--split: found {args.split}; --embeddings are tested on test only")
-    alien = (file, own, *(n for n in ("split", "prevalence", "sensitivity") if getattr(args, n)))
+    alien = (
+        file,
+        own,
+        *(n for n in ("split", "prevalence", "sensitivity", "coverage") if getattr(args, n)),
+    )
     if args.suspects and (args.other or any(alien)):
         found = next((f"--{name}" for name in alien if name), "two checkpoints")
         parser.error(f"--suspects: found {found}; expected the folder of a run with folds, only")
@@ -103,32 +107,36 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from functools import partial
 from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from data.audit.cheats import chances_of_cheats, explain, source_in_pictures
-from data.audit.counts import age_band
-from data.dataset_folder import add_pictures, read_split
-from data.left_out import of_sources
-from data.sources.tables import read_rows
-from data.subject import LEFT_OUT, Subject, dataset_split, left_out, own_films, split_to_test
+from data.subject import Subject, dataset_split, own_films, split_to_test
 from model.predictor import Predictor
+from model.under_test.comparison import Model, check_comparable, compare_models
+from model.under_test.label_sheet import label_sheet
 from model.under_test.linear_probe import linear_probe
-from model.under_test.model import ModelUnderTest, Outputs
+from model.under_test.measurements import (
+    Truth,
+    calibrated_sets,
+    cheats,
+    chosen_thresholds,
+    groups_in,
+    measured_sets,
+    probes,
+    shortcuts,
+    truth_of,
+    youngest_first,
+)  # fmt: skip
+from model.under_test.model import ModelUnderTest
 from model.under_test.network import network
 from model.under_test.predictions_file import predictions_file
-from model.under_test.suspects import films_and_maps
 from util.device import torch_errors_explained
 from util.files import atomic_path, check_folder, make_folder, write_json
 from util.metrics.calibration import calibration
-from util.metrics.comparison import METRICS, compare, within_source_difference
-from util.metrics.conformal import PredictionSets, known_patients
-from util.metrics.label_doubt import by_patient, suspects
-from util.metrics.operating_points import Thresholds, choose, measure
-from util.metrics.prediction_sets import coverage_by_group, falls_short, measure_sets
+from util.metrics.operating_points import measure
+from util.metrics.prediction_sets import falls_short
 from util.metrics.prevalence import at_prevalence
 from util.metrics.probabilities import mover, shares_of
 from util.metrics.scores import evaluate_predictions
@@ -136,34 +144,18 @@ from util.metrics.selective import risk_coverage
 from util.metrics.subgroups import subgroups
 from util.metrics.within_source import within_source
 from util.plots.evaluation import draw_all
-from util.plots.gallery import film_picture, gallery
-from util.report.label_sheet import SUSPECTS, write_label_sheet
+from util.plots.gallery import gallery
+from util.report.label_sheet import SUSPECTS
 from util.report.model_card import model_card
 from util.report.terminal import comparison_summary, sample_size, summary
 from util.report.write import write_report
-from util.shortcuts.linear_probe import source_in_features
-from util.shortcuts.probes import PROBES, outside_box
-from util.shortcuts.verdicts import called_out, headline, heat_outside_lungs, judge
-from util.training.folds import OUT_OF_FOLD, trained_on
-from util.training.out_of_fold import classes_of, read_out_of_fold
 from util.versions import commit, machine, versions
-
-
-class Truth(NamedTuple):
-    """What is true of the N images, in the order in which util.metrics takes it."""
-
-    targets: np.ndarray  # (N,) class indices
-    patients: np.ndarray  # (N,) names
-    classes: list[str]
-    seed: int  # of the bootstrap samples of patients
 
 
 @torch_errors_explained()
 def main(args: argparse.Namespace) -> None:
     if args.suspects:
-        run_folder = Path(args.checkpoint)
-        out = Path(args.out or run_folder / "suspects")
-        label_sheet(run_folder, args.suspects, out, args.dataset, args.device, args.batch_size)
+        find_suspects(args)
         return
     model = open_model(args)
     its_own = model.checkpoint["config"].get("dataset")
@@ -178,7 +170,7 @@ def main(args: argparse.Namespace) -> None:
         check_comparable(*models)
         out = Path(args.out or other.home / f"comparison-{subject.title}")
         check_folder(out)
-        compare_models(models, args.seed, out)
+        show_comparison(compare_models(models, args.seed), models, out)
         return
     out = Path(args.out or model.home / f"evaluation-{subject.title}")
     check_folder(out)
@@ -271,122 +263,6 @@ def open_subject(model: ModelUnderTest, place: Path, split: str | None, source: 
     return subject
 
 
-def truth_of(model: ModelUnderTest, subject: Subject, seed: int) -> Truth:
-    patients = subject.images.table["patient_id"].to_numpy()
-    return Truth(np.array(subject.images.targets), patients, model.classes, seed)
-
-
-# ---- What metrics.json holds beside the scores ----
-
-
-def overall(probabilities: np.ndarray, truth: Truth) -> dict:
-    scores = evaluate_predictions(probabilities, *truth)
-    return {name: scores[name] for name in METRICS}
-
-
-def cheats(
-    model: ModelUnderTest, subject: Subject, probabilities: np.ndarray, truth: Truth
-) -> dict[str, dict | None]:
-    """What cheats score, and by how much the model is ahead; what pictures show of the source."""
-    if subject.split is None:  # one source, and a file seldom says its view
-        return {"cheats": {}, "source_in_pictures": None}
-    mapping, classes = model.checkpoint["mapping"], model.classes
-    train = read_split(subject.folder, "train")
-    train = train[train["label"].isin(mapping) & ~of_sources(train, left_out(model.checkpoint))]
-    if train.empty:
-        return {"cheats": {}, "source_in_pictures": None}
-    train = train.replace({"label": {label: classes[k] for label, k in mapping.items()}})
-    train, images = (add_pictures(subject.folder, t) for t in (train, subject.images.table))
-    chances = chances_of_cheats(train, images, classes)
-    if subject.split == LEFT_OUT:
-        del chances["source"]  # of which training has no image
-    scored = {
-        f"the {cheat} alone": {
-            **overall(guesses, truth),
-            "lead": compare(guesses, probabilities, *truth)["difference"],
-            "how": explain(cheat),
-        }
-        for cheat, guesses in chances.items()
-    }
-    return {"cheats": scored, "source_in_pictures": source_in_pictures(train, images)}
-
-
-def probes(model: ModelUnderTest, subject: Subject, truth: Truth) -> dict[str, dict]:
-    """What the model scores on the images with a part of each taken away."""
-    return {
-        name: {**overall(probabilities, truth), "how": PROBES[name].how}
-        for name, probabilities in model.probed(subject).items()
-    }
-
-
-def chosen_thresholds(
-    model: ModelUnderTest, subject: Subject, sensitivity: float
-) -> Thresholds | None:
-    """Of the model's own validation images; None without them, or where the subject is these."""
-    if model.validation is None:
-        log.warning("%s: no validation images in it; no operating points", model.path)
-        return None
-    if chosen_on(model, subject):
-        return None
-    return choose(model.validation.probabilities, model.validation.targets, sensitivity)
-
-
-def calibrated_sets(model: ModelUnderTest, subject: Subject, coverage: float) -> PredictionSets:
-    """ValueError without validation films to calibrate on, and where the subject is these."""
-    films = known_patients(model.validation, model.path)
-    if chosen_on(model, subject):
-        raise ValueError(
-            f"--coverage: found {subject.title} of {subject.folder}, on which the sets are"
-            " calibrated; expected other films, such as --split test"
-        )
-    return PredictionSets.calibrate(films, coverage)
-
-
-def chosen_on(model: ModelUnderTest, subject: Subject) -> bool:
-    """Whether the subject are the films on which the model's thresholds are chosen: of the folds of
-    a run those of their training, as each is predicted by a network that did not see it."""
-    config = model.checkpoint["config"]
-    return subject.own and subject.split in (trained_on(config) if config.get("folds") else ["val"])
-
-
-def measured_sets(
-    sets: PredictionSets, probabilities: np.ndarray, groups: dict[str, np.ndarray], truth: Truth
-) -> dict:
-    by_group = coverage_by_group(sets, probabilities, groups, *truth[:2])
-    return measure_sets(sets, probabilities, *truth[:3]) | {"subgroups": youngest_first(by_group)}
-
-
-def groups_in(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """By source, hospital, country, view and sex, as far as they are known, and by age."""
-    names = ("source", "hospital", "country", "view", "sex")
-    columns = {name: table[name].to_numpy() for name in names if name in table}
-    return columns | {"age": table["age"].map(age_band).to_numpy()}
-
-
-def youngest_first(groups: dict[str, dict]) -> dict[str, dict]:
-    """Of the other columns the largest group comes first."""
-    return groups | {"age": dict(sorted(groups["age"].items()))}
-
-
-def shortcuts(metrics: dict, outputs: Outputs, sources: pd.Series, truth: Truth) -> dict:
-    """Where the heat lies, what the features know, and what it all says of the model."""
-    heat, known = None, {}
-    if outputs.heat is not None:
-        outside, grid = outside_box(outputs.heat), outputs.heat.shape[1:]
-        heat = heat_outside_lungs(outside, grid, truth.patients, truth.seed)
-    if outputs.features is not None:
-        known = source_in_features(outputs.features, sources, *truth)
-    found = {"probes": metrics["probes"], "heat maps": heat, "features": known}
-    verdicts = judge(metrics, metrics["cheats"], metrics["probes"], heat, known)
-    return {
-        "heat_outside_lungs": heat,
-        "source_in_features": known,
-        "headline": headline(metrics, verdicts, [name for name in found if not found[name]]),
-        "verdicts": [verdict.sentence for verdict in verdicts],
-        "called_out": called_out(verdicts),
-    }
-
-
 # ---- What is written beside it ----
 
 
@@ -420,78 +296,29 @@ def record(model: ModelUnderTest, subject: Subject, seed: int) -> dict[str, str]
     }
 
 
-# ---- Two checkpoints ----
+# ---- Other ends than a report ----
 
 
-Model = tuple[ModelUnderTest, Subject]  # each network has its own input size, so its own images
-
-
-def check_comparable(first: Model, second: Model) -> None:
-    """ValueError unless both tell the same classes apart, on the same images."""
-    (a, of_a), (b, of_b) = first, second
-    if a.classes != b.classes:
-        raise ValueError(
-            f"{b.path}: found classes {', '.join(b.classes)}; expected those of"
-            f" {a.path}, {', '.join(a.classes)}"
-        )
-    files, same = (list(subject.images.table["filename"]) for subject in (of_a, of_b))
-    if files != same or of_a.images.targets != of_b.images.targets:
-        raise ValueError(
-            f"{b.path}: its mapping, or what its training left out, gives other images of"
-            f" {of_a.folder} than those of {a.path}; expected the same. See --split"
-        )
-
-
-def compare_models(models: Sequence[Model], seed: int, out: Path) -> None:
+def show_comparison(comparison: dict, models: Sequence[Model], out: Path) -> None:
     """Prints whether the second, B, is better than A, and writes comparison.json."""
-    truth, sources = truth_of(*models[0], seed), models[0][1].images.table["source"]
-    comparison, probabilities = {}, []
-    for letter, (model, subject) in zip("AB", models, strict=True):
-        probabilities.append(model.outputs(subject).probabilities)
-        within = within_source(probabilities[-1], sources, *truth)["macro_auroc"]
-        scores = {"within_source_auroc": within, **overall(probabilities[-1], truth)}
-        comparison[letter] = {"checkpoint": model.path, **scores}
-    within = within_source_difference(*probabilities, sources, *truth[:2], seed)
-    comparison |= compare(*probabilities, *truth)
-    comparison["difference"] = {"within_source_auroc": within, **comparison["difference"]}
+    table = models[0][1].images.table
     write_json(make_folder(out) / "comparison.json", comparison)
-    print(sample_size(len(truth.targets), len(set(truth.patients))))
+    print(sample_size(len(table), table["patient_id"].nunique()))
     print(comparison_summary(comparison))
     for warning in {text for _, subject in models for text in subject.warnings}:
         print(warning)
     print(f"\n{out / 'comparison.json'}\n{NOTICE}")
 
 
-# ---- Labels that the folds of a run doubt ----
-
-
-def label_sheet(
-    folder: Path, most: int, out: Path, dataset: str | None, device: str, batch_size: int
-) -> None:
-    """Writes the `most` doubted films of the run in `folder` to `out`; dataset: None: its own."""
+def find_suspects(args: argparse.Namespace) -> None:
+    """Prints the most doubted labels of a run with folds, beside a sheet of them."""
+    folder = Path(args.checkpoint)
+    out = Path(args.out or folder / "suspects")
     check_folder(out)
-    if not (folder / OUT_OF_FOLD).is_file():
-        text = f"{folder}: no {OUT_OF_FOLD}; expected the folder of a run whose folds have ended"
-        raise FileNotFoundError(f"{text}. See train.py --folds")
-    sheet = out / SUSPECTS
-    if sheet.is_file() and any(row["decision"] for row in read_rows(sheet, ["decision"])):
-        text = f"{sheet}: found decisions in it, which would be lost; expected none"
-        raise FileExistsError(f"{text}. Move it, or give --out")
-    table = read_out_of_fold(folder / OUT_OF_FOLD)
-    classes = classes_of(table)
-    doubted = suspects(table, classes)
-    films = by_patient(doubted[:most])
-    seen = films_and_maps(folder, films, dataset, device, batch_size)
-    pictures = [film_picture(*seen[name]) for name in films["filename"]]
-    summary = {
-        "classes": classes,
-        "images": len(table),
-        "patients": table["patient_id"].nunique(),
-        "suspects": len(doubted),
-    }
-    report = write_label_sheet(make_folder(out), films, pictures, summary)
+    where = out, args.dataset, args.device, args.batch_size
+    films, report = label_sheet(folder, args.suspects, *where)
     print(films[["patient_id", "label", "predicted", "probability", "doubt"]].head(10).to_string())
-    print(f"\nLabel sheet: {report}\nYour decisions: {sheet}\n{NOTICE}")
+    print(f"\nLabel sheet: {report}\nYour decisions: {out / SUSPECTS}\n{NOTICE}")
 
 
 if __name__ == "__main__":
