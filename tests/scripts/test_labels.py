@@ -17,6 +17,7 @@ from benchmarks import __main__ as benchmarks
 from data.dataset_folder import read_about, read_split
 from data.prepare import prepare
 from model.predictor import Predictor
+from model.under_test import label_sheet
 from tests.conftest import content, run_script
 from tests.helpers.networks import CLASSES
 from util.script import NOTICE
@@ -48,7 +49,7 @@ def test_the_sheet_has_the_most_doubted_films_each_under_the_map_of_its_own_fold
     (blind / "test_metadata.csv").unlink()  # which is not read
     run = fit("r", "--folds", 2, "--epochs", 1, "--dataset", blind)
     drawn = []
-    monkeypatch.setattr(evaluate, "film_picture", lambda *film: drawn.append(film) or picture())
+    monkeypatch.setattr(label_sheet, "film_picture", lambda *film: drawn.append(film) or picture())
     printed = script(evaluate, run, "--suspects", 6, "--device", "cpu")
     rows = read_rows(run / "suspects/suspects.csv")
     assert NOTICE in printed
@@ -103,6 +104,7 @@ def test_a_run_without_folds_has_no_suspects(script, tmp_path):
         (("r", "--suspects", "--split", "test"), "--suspects: found --split; expected the folder"),
         (("--predictions", "p.csv", "--suspects"), "--suspects: found --predictions; expected"),
         (("r", "--suspects", "--folder", "f"), "--suspects: found --folder; expected the folder"),
+        (("r", "--suspects", "--coverage", "0.9"), "--suspects: found --coverage; expected the"),
     ],
 )
 def test_what_does_not_go_with_suspects_is_one_line(script, capsys, words, message):
