@@ -26,17 +26,13 @@ def label_sheet(
     patient. The films, the most doubted first, and the page.
 
     run: its folder. dataset: that the run was trained on; None: where it was then.
-    FileNotFoundError where its folds have not ended, FileExistsError where `out` holds a sheet with
-    decisions.
+    The errors of `read_out_of_fold`, and FileExistsError where `out` holds a sheet with decisions.
     """
-    if not (run / OUT_OF_FOLD).is_file():
-        text = f"{run}: no {OUT_OF_FOLD}; expected the folder of a run whose folds have ended"
-        raise FileNotFoundError(f"{text}. See train.py --folds")
+    table = read_out_of_fold(run / OUT_OF_FOLD)
     sheet = out / SUSPECTS
     if sheet.is_file() and any(row["decision"] for row in read_rows(sheet, ["decision"])):
         text = f"{sheet}: found decisions in it, which would be lost; expected none"
         raise FileExistsError(f"{text}. Move it, or give --out")
-    table = read_out_of_fold(run / OUT_OF_FOLD)
     classes = classes_of(table)
     doubted = suspects(table, classes)
     films = by_patient(doubted[:most])

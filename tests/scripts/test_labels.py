@@ -53,6 +53,7 @@ def test_the_sheet_has_the_most_doubted_films_each_under_the_map_of_its_own_fold
     printed = script(evaluate, run, "--suspects", 6, "--device", "cpu")
     rows = read_rows(run / "suspects/suspects.csv")
     assert NOTICE in printed
+    assert printed.splitlines()[1].split()[0] == rows[0]["patient_id"]
     assert (run / "suspects/report.html").read_text().count("data:image/png") == len(rows) == 6
 
     table = read_out_of_fold(run / "out_of_fold.csv").set_index("filename")

@@ -14,10 +14,20 @@ from util.class_names import class_names
 
 
 def read_out_of_fold(path: Path) -> pd.DataFrame:
-    """As it was written, to the last digit."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = {name: float for name in table if name.startswith(("logit(", "p("))}
-    return table.astype({"fold": int, **numbers})
+    """As it was written, to the last digit. FileNotFoundError or ValueError for another file."""
+    if not path.is_file():
+        text = f"{path.parent}: no {path.name}; expected the folder of a run whose folds have ended"
+        raise FileNotFoundError(f"{text}. See train.py --folds")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        numbers = {name: float for name in table if name.startswith(("logit(", "p("))}
+        return table.astype({"fold": int, **numbers})
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"{path}: not as train.py wrote it, perhaps saved by another program; expected a comma"
+            " between columns, fold among them, and plain numbers. Remove it and folds.json;"
+            " train.py --name NAME --resume writes both again"
+        ) from None
 
 
 def classes_of(table: pd.DataFrame) -> list[str]:
