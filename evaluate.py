@@ -5,7 +5,7 @@ python3 evaluate.py pretrained                                     the network i
 python3 evaluate.py A.pth B.pth                                    is B better than A?
 python3 evaluate.py best.pth --folder DIR                          on your own class folders
 python3 evaluate.py best.pth --table FILE.csv                      on the films of your own table
-python3 evaluate.py best.pth --coverage 0.9                        how often its prediction sets are right
+python3 evaluate.py best.pth --coverage 0.9                        are its prediction sets right?
 python3 evaluate.py experiments/NAME                               the folds of a run together
 python3 evaluate.py experiments/NAME --suspects                    labels that its folds doubt
 python3 evaluate.py --predictions FILE.csv --dataset DIR           any model, by what it said

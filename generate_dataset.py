@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
     text = (
         "a reviewer's decisions on films, as evaluate.py --suspects writes them: a label or leave"
     )
-    text += " out; repeatable. Patients stay in the split that they have without them"
+    text += " out; repeatable. Patients stay in the split that they would have without decisions"
     add("--corrections", metavar="FILE.csv", action="append", default=[], help=text)
     text = "projections to keep, as the metadata or the DICOM header names them; an image without"
     text += " a view is kept if its source has only frontal ones"
@@ -129,7 +129,7 @@ def main(args: argparse.Namespace) -> None:
     with staging(save_path) as folder:
         sources = draw_sample(save_path, args.seed) if args.sample else args.sources
         records, dropped = read_sources(sources)
-        decisions = read_corrections(args.corrections or (), records)
+        decisions = read_corrections(args.corrections, records)
 
         prepared = folder / "images"
         size = args.size if args.size != "auto" else find_size(records, args.fit)

@@ -15,7 +15,7 @@ CHANCE = 0.5  # of each change
 
 
 def vary_appearance(pixels: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
-    """(H, W) uint8 -> (H, W) uint8. strength: 0 changes nothing, 1 is as far as films differ."""
+    """(H, W) uint8 -> (H, W) uint8. strength: above 0; 1 is as far as films differ."""
     for change in CHANGES:
         if draw.random() < CHANCE:
             pixels = change(np.ascontiguousarray(pixels), strength, draw)
@@ -38,7 +38,8 @@ def _local_contrast(pixels: np.ndarray, strength: float, draw: Draw) -> np.ndarr
     """Contrast-limited adaptive equalisation, in part."""
     cells = int(draw.integers(2, 9))
     local = cv2.createCLAHE(1 + 3 * strength * draw.random(), (cells, cells)).apply(pixels)
-    return cv2.addWeighted(local, part := strength * draw.uniform(0.3, 1), pixels, 1 - part, 0)
+    part = strength * draw.uniform(0.3, 1)
+    return cv2.addWeighted(local, part, pixels, 1 - part, 0)
 
 
 def _sharpness(pixels: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
@@ -90,7 +91,7 @@ def _border(pixels: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
 
 
 def _letters(pixels: np.ndarray, strength: float, draw: Draw) -> np.ndarray:
-    """Markers, dates and arrows as burned in, most of them beside the lungs."""
+    """Letters, digits and signs as burned in, most of them above or below the lungs."""
     height, width = pixels.shape
     pixels = pixels.copy()
     for _ in range(draw.integers(1, 1 + round(4 * strength) + 1)):

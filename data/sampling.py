@@ -119,8 +119,8 @@ def image_chances(
 ) -> np.ndarray | None:
     """What EpochBatches draws by: `shuffle` None; `balanced` even over classes; `balanced_source`
     over pairs of class and source, so that neither says much about the other; `tempered_source`
-    even over classes, and in each by the square root of how many images a source has: half of the
-    way from one to the other (as languages of a corpus are, in Devlin et al.'s multilingual BERT).
+    even over classes, and in each class by the square root of how many images a source has: half
+    way between the two (multilingual BERT, Devlin et al., draws rare languages in such a way).
 
     Of the training images: label, source and patient_id in the table, class indices in targets.
     The log warns if few images are shown again and again.

@@ -19,10 +19,11 @@ cover up to 1 / (n + 1) more than wished, where no probabilities are equal. All 
 over calibrations: by 20 patients of a class, one in ten covers less than 0.82 where 0.9 was wished.
 
 Approximate: validation calibrates a single network, and has chosen its epoch and its temperature,
-so that a set covers a little less. The folds of a run are calibrated by their out-of-fold
-predictions, each by one network that had no part of them, and predict with the mean of their
-logits, which is surer of the right class on most films: a set usually covers a little more. In an
-ONNX file of 8 bits a probability differs from what was calibrated, by what export.py allows.
+so that a set covers a little less; the teachers of a network of train.py --distil have seen it,
+too. The folds of a run are calibrated by their out-of-fold predictions, each by one network that
+had no part of them, and predict with the mean of their logits, which is surer of the right class on
+most films: a set usually covers a little more. In an ONNX file of 8 bits a probability differs from
+what was calibrated, by what export.py allows.
 
 Nothing is promised for other patients, such as those of a hospital that training did not see.
 """

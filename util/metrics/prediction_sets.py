@@ -33,10 +33,10 @@ def measure_sets(
     """
     probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     inside, likeliest = sets.of(probabilities), probabilities.argmax(1)
-    covered, size = _of_truth(inside, targets), inside.sum(1)
-    decided = (size == 1) & _of_truth(inside, likeliest)
+    covered, size = _holds(inside, targets), inside.sum(1)
+    decided = (size == 1) & _holds(inside, likeliest)
 
-    def share(values: np.ndarray, among: np.ndarray = covered | True) -> Metric:
+    def share(values: np.ndarray, among: np.ndarray | slice = slice(None)) -> Metric:
         return share_of_patients(values[among], patients[among])
 
     of_classes = {
@@ -69,7 +69,7 @@ def coverage_by_group(
     patients: np.ndarray,
 ) -> dict[str, dict[str, dict]]:
     """column -> value -> images, patients, covered (metric), as in `subgroups`."""
-    covered = _of_truth(sets.of(probabilities), targets)
+    covered = _holds(sets.of(probabilities), targets)
     return {
         name: {
             value: {
@@ -107,8 +107,8 @@ def share_of_patients(values: np.ndarray, patients: np.ndarray) -> Metric:
     return metric(means.mean(), variance_interval(variance, means.mean(), len(means)))
 
 
-def _of_truth(inside: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """inside (n, K) bool, class indices (n,) -> (n,) bool, whether each is inside."""
+def _holds(inside: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """inside (n, K) bool, class indices (n,) -> (n,) bool, whether each set has its class."""
     return np.take_along_axis(inside, classes[:, None], axis=1)[:, 0]
 
 

@@ -45,7 +45,8 @@ def in_words(row: dict) -> str:
 def abstain(rows: Iterable[dict]) -> Iterator[dict]:
     """The rows, with the label only where the set is this class and no other.
 
-    A row that has a label is wrong at most as often as a set misses the true class.
+    Of all new patients of a class, no more get a wrong label than have a set without the class. Of
+    the labels that are left the wrong ones may be a larger share.
     """
     for row in rows:
         decided = row["error"] is not None or row["set"] == [row["label"]]

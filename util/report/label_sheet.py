@@ -29,8 +29,8 @@ HOW = (
     " the class that it says, the brighter the more, each on a scale of its own. The doubt is the"
     " margin by which it prefers that class to the label: of logits, in standard deviations from"
     " the mean of its fold. A patient's films stand together, at the place of the most doubted. The"
-    " network may be wrong, above all where few films of the source have the label: how many do"
-    " stands beside each."
+    " network may be wrong, above all where few films of the source have the label; how many have"
+    " it stands with each film."
 )
 
 

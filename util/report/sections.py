@@ -53,15 +53,15 @@ HOW = {
     "Operating points": "An image counts as the class from this probability on. It was chosen for "
     "the wished sensitivity on the model's own validation images, as many as stand beside it; then "
     "comes what it gives here. Nothing is given for validation images themselves.",
-    "Prediction sets": "A set has the classes that an image may be of. Of new patients like those "
-    "of the calibration the wished share has the true class in it, whichever class that is and "
-    "however common. Other patients, as of a hospital that training did not see, are promised "
-    "nothing: there only the measured share counts. Each patient counts once, however many images "
-    "he has. A class with too few patients to calibrate on is in every set.",
+    "Prediction sets": "A set has the classes that an image may belong to. Of new patients like "
+    "those of the calibration the wished share has the true class in it, whichever class that is "
+    "and however common. For other patients, such as those of a hospital that training did not "
+    "see, nothing is promised: there only the measured share counts. Each patient counts once, "
+    "with however many images. A class with too few patients to calibrate on is in every set.",
     "Images left undecided": "How many of the images are named wrongly, if only the surest of them "
-    "are named: those whose likeliest class has at least this probability. A curve that falls to "
-    "the left knows when to doubt; where doubt is a guess it follows the thin line. The area is "
-    "the mean of the curve (AURC).",
+    "are named: those whose likeliest class has at least this probability. The curve of a "
+    "model that knows when to doubt falls to the left; where doubt is a guess it follows the thin "
+    "line. The area is the mean of the curve (AURC).",
     "In another population": "If the classes were as common as stated and looked as they do here, "
     "and the probabilities were moved to that; the rarer a class, the more of its alarms are "
     "false. Every other section is of the images as they are.",

@@ -59,7 +59,7 @@ def summary(metrics: Mapping) -> str:
         ]
         lines.append(line("classes in a set", sets["size"]))
         lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
-        lines.append(line("error of sets that are decided", sets["error_of_decided"]))
+        lines.append(line("error where --abstain decides", sets["error_of_decided"]))
     lines.append(line("area under risk and coverage", metrics["risk_coverage"]["area"]))
     for point in metrics["risk_coverage"]["points"]:
         lines.append(line(f"error with {point['decided']:.2f} decided", point["error"]))

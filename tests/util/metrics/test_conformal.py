@@ -62,7 +62,7 @@ def test_of_each_class_90_percent_of_new_patients_are_covered(world):
     assert np.abs(covered(world) - 90).max() <= 2
 
 
-def test_counted_by_film_the_patients_with_few_films_are_not():
+def test_if_films_counted_and_not_patients_too_few_patients_would_be_covered():
     """So that the world with many films a patient tells a right method from a wrong one."""
 
     def by_film(films, coverage):

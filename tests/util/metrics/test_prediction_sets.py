@@ -21,7 +21,7 @@ P = np.array([[0.7, 0.2, 0.1], [0.4, 0.2, 0.4], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]
 TARGETS, PATIENTS = np.array([0, 0, 0, 0, 1]), np.array(["p", "p", "p", "q", "r"])
 
 
-def test_a_patient_counts_once_however_many_films_he_has():
+def test_a_patient_counts_once_however_many_films_there_are():
     found = measure_sets(SETS, P, TARGETS, PATIENTS, CLASSES)
     a = found["classes"]["a"]
     assert (a["images"], a["patients"], a["calibrated_on"], a["threshold"]) == (4, 2, 30, 0.5)
