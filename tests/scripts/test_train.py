@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from contextlib import nullcontext
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -181,8 +182,11 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
 
 @pytest.mark.parametrize(
     "flags",
-    [("--augmentation-warmup-epochs", 1), ("--clip-norm", 1e-12), ("--loss-weights", "none")],
-)
+    [
+        ("--augmentation-warmup-epochs", 1), ("--clip-norm", 1e-12), ("--loss-weights", "none"),
+        ("--sampling", "tempered_source"),
+    ],
+)  # fmt: skip
 def test_settings_change_what_an_epoch_teaches(fit, flags):
     plain, other = (weights(fit(str(k), "--epochs", 1, *(k * flags))) for k in (0, 1))
     assert not torch.equal(plain["logits.module.weight"], other["logits.module.weight"])
@@ -248,14 +252,30 @@ def test_the_batch_that_is_shown_has_the_whole_augmentation_of_the_last_epoch(
     seen = []
     monkeypatch.setattr(run_folder, "show_start", lambda *words: seen.append(words[-1]))
     flags = ("--flip", 0, "--rotation", 7, "--shift", 0.1, "--scale", 1, 1.2, "--jitter", 0.9)
+    flags += ("--appearance", 0.5)
     warm = ("--epochs", 3, "--augmentation-warmup-epochs", 2, "--random-seed", 7)
     best = load_checkpoint(fit("a", *warm, *flags, "--batch-size", 8) / "best.pth")
-    whole = Augmentation(0, 7, 0.1, (1, 1.2), 0.9)
+    whole = Augmentation(0, 7, 0.1, (1, 1.2), 0.9, 0.5)
     form = InputFormat.of(best["input"])
     images, _ = load_splits(dataset, best["mapping"], form, whole, lambda items, title: items)
     batches = EpochBatches(len(images), 8, seed=7)
     batches.begin(2)
     assert torch.equal(seen[0], images.__getitems__(next(iter(batches)))[0])
+
+
+def test_images_grow_in_training_to_the_size_at_which_they_are_validated(fit, monkeypatch):
+    sides, normalise = [], InputFormat.normalise
+
+    def normalising(form, pixels):
+        sides.append(pixels.shape[-1])
+        return normalise(form, pixels)
+
+    monkeypatch.setattr(InputFormat, "normalise", normalising)
+    size = ("--width", 64, "--height", 64)
+    folder = fit("a", *size, "--epochs", 2, "--size-warmup-epochs", 1, "--batch-size", 8)
+    assert [side for side, _ in groupby(sides)] == [32, 64]
+    images = load_checkpoint(folder / "best.pth")["sources"].values()
+    assert sides.index(64) == -(-sum(images) // 8)  # batches of the first epoch, then validation
 
 
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
