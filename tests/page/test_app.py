@@ -282,7 +282,7 @@ def test_a_network_without_prediction_sets_has_none_and_refuses_them_in_one_line
     assert client.get("/network").json()["coverage"] is None
     answer = client.post("/look?name=a&coverage=0.9", content=files[0].read_bytes())
     assert answer.status_code == 400
-    assert "found no validation films in it, or not whose" in answer.json()["error"]
+    assert "found no validation films of known patients" in answer.json()["error"]
     assert look(client, files[0])["row"]["label"] in CLASSES
 
 

@@ -46,12 +46,12 @@ class Validation(NamedTuple):
 
 
 def known_patients(films: Validation | None, where: str) -> Validation:
-    """The films, of which it is known whose they are; else a ValueError. where: of which file."""
+    """The films, whose patients are known; else a ValueError. where: of which file."""
     if films is None or films.patients is None:
         raise ValueError(
-            f"{where}: found no validation films in it, or not whose they are; expected both, to"
-            " calibrate prediction sets. To a run of an earlier version train.py --name NAME"
-            " --resume adds them; export an ONNX file again; give a table the rows of val"
+            f"{where}: found no validation films of known patients in it; expected some, to"
+            " calibrate prediction sets on. train.py --name NAME --resume adds them to a run of an"
+            " earlier version; export an ONNX file again; give a table the rows of val, too"
         )
     return films
 
