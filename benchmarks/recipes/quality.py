@@ -1,7 +1,7 @@
 """Time to quality: minutes from the start of a training until it validates as well as asked.
 
 Each recipe trains in a process of its own, one after the other on the same machine, and is stopped
-there. One whose epochs are over before has no minutes; what it spent and its best score then say
+there. One whose epochs end before that has no minutes; what it spent and its best score then say
 how far it came.
 """
 
@@ -28,14 +28,14 @@ def run(args: argparse.Namespace) -> list[Row]:
     rows = []
     with TemporaryDirectory() as scratch:
         for seed in args.seeds:
-            start = len(rows)
+            of_seed = []
             for recipe, epochs in zip(args.recipes, args.epochs, strict=True):
                 folder = Path(scratch, f"{recipe}-{seed}")
                 words = command(recipe, folder, seed, args.dataset.resolve(), args.size, epochs)
-                row = {"recipe": recipe, "seed": seed} | train_until(words, folder, args.score)
-                rows.append(
-                    row | {"of first": row["minutes"] / (rows[start:] or [row])[0]["spent"]}
-                )
+                trained = train_until(words, folder, args.score)
+                of_seed.append({"recipe": recipe, "seed": seed, **trained})
+            first = of_seed[0]["spent"]
+            rows += [row | {"of first": row["minutes"] / first} for row in of_seed]
     return rows
 
 
