@@ -254,3 +254,30 @@ def test_the_flipped_labels_that_a_run_doubts_most_are_counted(flip, dataset, tm
     assert first["all"].startswith(f"{found:.2f} (")
     with pytest.raises(ValueError, match=r"found no image of .* whose label was changed"):
         run_script(benchmarks, *words, dataset)
+
+
+def test_flips_to_a_label_that_no_film_of_the_source_has_are_counted_apart(
+    dataset, tmp_path, capsys
+):
+    """Source a has normal and pneumonia, b only COVID-19; one label of each is flipped, and only
+    that of a is doubted."""
+    was = ["normal", "pneumonia"] * 10 + ["COVID-19"] * 20
+    labels = ["pneumonia", *was[1:-1], "normal"]
+    sources, films = ["a"] * 20 + ["b"] * 20, [str(k) for k in range(40)]
+    table = {"source": sources, "original": films, "label": labels, "truth": labels}
+    table = pd.DataFrame(table | {"patient_id": films, "fold": 1})
+    logits = np.eye(3)[[CLASSES.index(label) for label in (was[0], *labels[1:])]]
+    for kind, values in (("logit", logits), ("p", np.exp(logits))):
+        table[[f"{kind}({name})" for name in CLASSES]] = values
+    table.to_csv(tmp_path / "out_of_fold.csv", index=False)
+    of_film = [
+        {"source": sources[k], "original": films[k], "label": was[k], "decision": labels[k]}
+        for k in (0, 39)
+    ]
+    about = read_about(dataset) | {"corrections": {"films": of_film}}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    run_script(benchmarks, "labels", "--json", "--dataset", tmp_path, "--run", tmp_path)
+    for row in json.loads(capsys.readouterr().out):
+        assert row["all"].startswith("0.50 (")
+        assert row["to a label of its source"].startswith("1.00 (")
+        assert row["to another"].startswith("0.00 (")
