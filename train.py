@@ -310,6 +310,8 @@ def open_splits(
         cfg.flip, cfg.rotation, cfg.shift, cfg.scale, cfg.jitter, cfg.appearance,
         warmup=cfg.augmentation_warmup_epochs, size_warmup=cfg.size_warmup_epochs,
     )  # fmt: skip
+    if cfg.size_warmup_epochs > cfg.epochs - 1:
+        log.warning("size_warmup_epochs: no epoch is left in which images have their whole size")
     parts = parts_of_training(Path(cfg.dataset), cfg.leave_out, cfg.fold)
     return load_splits(
         cfg.dataset, mapping, form, augmentation, partial(bar, unit=" images"), parts

@@ -278,6 +278,12 @@ def test_images_grow_in_training_to_the_size_at_which_they_are_validated(fit, mo
     assert sides.index(64) == -(-sum(images) // 8)  # batches of the first epoch, then validation
 
 
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_a_run_whose_images_never_have_their_whole_size_is_warned(fit, caplog, epochs):
+    fit("a", "--epochs", epochs, "--size-warmup-epochs", 1.5)
+    assert ("size_warmup_epochs: no epoch is left" in caplog.text) == (epochs == 2)
+
+
 def test_a_label_that_the_mapping_leaves_out_is_not_used_and_the_log_says_how_many(
     fit, caplog, dataset
 ):
