@@ -318,7 +318,7 @@ def find_suspects(args: argparse.Namespace) -> None:
     where = out, args.dataset, args.device, args.batch_size
     films, report = label_sheet(folder, args.suspects, *where)
     shown = films[["patient_id", "label", "predicted", "probability", "doubt"]].head(10)
-    print(shown.to_string(index=False))
+    print("The folds doubt no label." if shown.empty else shown.to_string(index=False))
     print(f"\nLabel sheet: {report}\nYour decisions: {out / SUSPECTS}\n{NOTICE}")
 
 

@@ -92,6 +92,13 @@ def picture():
     return file.getvalue()
 
 
+def test_a_run_that_doubts_no_label_says_so(script, tmp_path, monkeypatch):
+    columns = ["patient_id", "label", "predicted", "probability", "doubt"]
+    none = pd.DataFrame(columns=columns), tmp_path / "report.html"
+    monkeypatch.setattr(evaluate, "label_sheet", lambda *words: none)
+    assert script(evaluate, tmp_path, "--suspects").startswith("The folds doubt no label.\n\nLabel")
+
+
 def test_a_run_without_folds_has_no_suspects(script, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no out_of_fold.csv; expected the folder"):
         script(evaluate, tmp_path, "--suspects")
