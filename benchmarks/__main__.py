@@ -3,7 +3,7 @@
 python3 -m benchmarks --covid-chestxray DIR --rsna DIR              all pairs, in one table
 python3 -m benchmarks loader --covid-chestxray DIR --rsna DIR
 python3 -m benchmarks recipes --dataset DIR                         scores of recipes; takes hours
-python3 -m benchmarks quality --dataset DIR                         minutes to a score; an hour
+python3 -m benchmarks quality --dataset DIR                         minutes to a score
 python3 -m benchmarks covidx DIR                                    what lists of COVIDx give away
 python3 -m benchmarks labels --dataset DIR                          flips labels, to be found again
 """

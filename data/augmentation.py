@@ -57,7 +57,9 @@ class Augmentation:
         """As strong and as large as it is in an epoch, the first being 0."""
         if epoch >= max(self.warmup, self.size_warmup):
             return self
-        strength = FIRST + (1 - FIRST) * min(1, epoch / self.warmup) if self.warmup else 1.0
+        strength = 1.0
+        if epoch < self.warmup:
+            strength = FIRST + (1 - FIRST) * epoch / self.warmup
         growing = ("rotation", "shift", "jitter", "appearance")
         part = {name: strength * getattr(self, name) for name in growing}
         low, high = (1 + strength * (factor - 1) for factor in self.scale)

@@ -111,7 +111,7 @@ def even_chances(
         weights /= [max(1, sizes[group] / patient_cap) for group in groups]
     _, stratum = np.unique([repr(name) for name in strata], return_inverse=True)
     total = np.bincount(stratum, weights)
-    return weights * total[stratum] ** (power - 1) / (total**power).sum()
+    return weights / total[stratum] ** (1 - power) / (total**power).sum()
 
 
 def image_chances(
