@@ -7,8 +7,9 @@ POOL ?= $(RAW)/pool/pool.csv
 EXTERNAL ?= $(RAW)/pool-external/pool-external.csv
 # Hospitals that a network of the same recipe does not see, and is tested on.
 LEFT_OUT ?= valencia covid-cxnet
-RECIPE ?= --random-seed 1 --backbone-weights none --optimizer muon --lr 3e-3 --batch-size 32 \
-	--warmup-epochs 4 --epochs 40 --width 224 --height 224
+RECIPE ?= --random-seed 1 --backbone-weights none --sampling tempered_source --appearance 1 \
+	--width 96 --height 96 --size-warmup-epochs 10 --epochs 14 --optimizer muon --lr 3e-3 \
+	--batch-size 32 --choose within_source_auroc --test-time-augmentation
 TERMS := Research only, CC BY-NC-SA 4.0 and the terms of pretrained/LICENSE.
 
 FILMS := dataset/pretrained
