@@ -376,3 +376,4 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   });
 }
 document.addEventListener("drop", async (event) => add(await ofDrop(event.dataTransfer)));
+$("choose-files").disabled = $("choose-folder").disabled = false; // now somebody hears of a film

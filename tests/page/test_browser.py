@@ -68,6 +68,7 @@ def films(tmp_path):
 
 
 def choose(page, *paths, of="#files"):
+    playwright.expect(page.get_by_role("button", name="Choose films")).to_be_enabled()
     page.set_input_files(of, paths)
     playwright.expect(page.locator("#status")).to_contain_text("Done: ", timeout=20_000)
 
@@ -168,6 +169,18 @@ def test_the_card_is_one_click_away_and_an_uncalibrated_network_is_said_to_be(
     page.reload()
     choose(page, films / "a.png")
     assert "are not calibrated" in page.inner_text("#meaning")
+
+
+def test_films_can_be_chosen_once_the_page_knows_its_network(page):
+    held = []
+    page.route("**/network", lambda route: held.append(route))
+    page.reload()
+    button = page.get_by_role("button", name="Choose films")
+    while not held:
+        page.wait_for_timeout(10)
+    playwright.expect(button).to_be_disabled()
+    held[0].continue_()
+    playwright.expect(button).to_be_enabled()
 
 
 def test_a_slider_of_prevalence_divides_the_rest_among_the_other_classes(page):
