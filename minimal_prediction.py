@@ -62,7 +62,6 @@ from data.inputs import find_inputs
 from model.prediction import NO_GATE, predict
 from model.predictor import Predictor
 from util.files import check_folder
-from util.prediction.sets import abstain
 from util.prediction.text_csv_json import LINES
 
 
@@ -76,8 +75,8 @@ def main(args: argparse.Namespace) -> None:
         check_folder(args.explain)  # before the work
     predictor = load(args.checkpoint, args.device)
     files = list(find_inputs(args.files))  # to know how many; predict finds each of them again
-    rows = predict(predictor, files, args.batch_size, args.prevalence, args.explain, args.coverage)
-    rows = abstain(rows) if args.abstain else rows
+    says = (args.prevalence, args.explain, args.coverage, args.abstain)
+    rows = predict(predictor, files, args.batch_size, *says)
     # A file's name may not be valid text, and the terminal may not know all letters.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     log.info("%s: %s", predictor.name, ", ".join(predictor.classes))

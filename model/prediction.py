@@ -12,7 +12,7 @@ import numpy as np
 from data.inputs import Input, find_inputs, read_ahead
 from model.predictor import Predictor
 from util.prediction.pictures import Pictures
-from util.prediction.sets import UNREAD, describe
+from util.prediction.sets import UNREAD, decided, describe
 from util.script import NOTICE
 
 NO_GATE = (
@@ -76,6 +76,7 @@ def predict(
     prevalence: Mapping[str, float] | None = None,
     explain: str | Path | None = None,
     coverage: float | None = None,
+    abstain: bool = False,
 ) -> Iterator[dict]:
     """One dict per file, in order, each as soon as its batch is done; no image is kept.
 
@@ -92,6 +93,7 @@ def predict(
     explain: a folder for the pictures with heat maps, see `util.prediction.pictures`.
     coverage: in what share of new patients of each class the set holds it, see
     `util.metrics.conformal`; a prevalence does not move it.
+    abstain: with a coverage, the label is left undecided unless it is the only class in the set.
     At the call: ValueError for a batch size below 1, and for a prevalence or a coverage that does
     not fit; OSError for an explain that cannot be a folder.
     """
@@ -101,6 +103,8 @@ def predict(
     pictures = None if explain is None else Pictures(explain)
     batches = read_ahead(find_inputs(files), predictor.form, batch_size, films=pictures is not None)
     looks = (look for batch in batches for look in look_at(predictor, batch, read))
+    if abstain:
+        looks = (look._replace(row=decided(look.row)) for look in looks)
     return (_explained(look, pictures) if pictures else look.row for look in looks)
 
 

@@ -230,10 +230,11 @@ def test_a_prevalence_moves_no_set(calibrated, films):
 
 
 def test_abstain_keeps_the_label_where_the_set_is_this_class_and_no_other(
-    calibrated, films, files, capsys
+    calibrated, films, files, tmp_path, capsys
 ):
-    """The row of a file that cannot be read still has none."""
+    """The row of a file that cannot be read still has none. A picture says the same."""
     words = (*films, files[1], "--checkpoint", calibrated, "--coverage", 0.5)
+    words += ("--explain", tmp_path / "pictures")
     tables = []
     for more in ((), ("--abstain",)):
         _main(*words, "--format", "csv", *more)
@@ -243,6 +244,9 @@ def test_abstain_keeps_the_label_where_the_set_is_this_class_and_no_other(
     assert 0 < sure.sum() < len(plain) - 1
     wanted = plain["label"].where(sure, "undecided")
     wanted.iloc[-1] = ""
+    for label, picture in zip(wanted[:-1], decided["explanation"], strict=False):
+        with Image.open(picture) as image:
+            assert image.text["Description"].startswith(label)
     assert list(decided.pop("label")) == list(wanted)
     pd.testing.assert_frame_equal(decided, plain.drop(columns="label"))
     inside = plain["set"].str.get_dummies()  # a column for each class, as pandas splits it

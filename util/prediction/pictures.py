@@ -48,11 +48,13 @@ class Pictures:
         """
         from util.plots.heatmap import overlay  # imports OpenCV, which only pictures need
 
+        likeliest = max(row["probabilities"], key=row["probabilities"].get)
+        said = likeliest if row["label"] == likeliest else f"{row['label']}; likeliest {likeliest}"
         lines = [
-            f"{row['label']}: {row['probabilities'][row['label']]:.3f}",
+            f"{said}: {row['probabilities'][likeliest]:.3f}",
             *([f"Set: {in_words(row)}"] if row.get("set") is not None else []),
             *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
-            "On the right, what spoke for this class, from"
+            f"On the right, what spoke for {likeliest}, from"
             f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed. Scale: 1 is where this film spoke"
             " most for it, 0 where it did not.",
             notice,

@@ -1,6 +1,6 @@
 """Prediction sets in rows: which classes, what is to be said of it, and what is left undecided."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -42,12 +42,11 @@ def in_words(row: dict) -> str:
     return names + (f" ({row['set_note']})" if row["set_note"] else "")
 
 
-def abstain(rows: Iterable[dict]) -> Iterator[dict]:
-    """The rows, with the label only where the set is this class and no other.
+def decided(row: dict) -> dict:
+    """The row, with the label only where the set is this class and no other.
 
     Of all new patients of a class, no more get a wrong label than have a set without the class. Of
     the labels that are left the wrong ones may be a larger share.
     """
-    for row in rows:
-        decided = row["error"] is not None or row["set"] == [row["label"]]
-        yield row if decided else {**row, "label": UNDECIDED}
+    sure = row["error"] is not None or row["set"] == [row["label"]]
+    return row if sure else {**row, "label": UNDECIDED}

@@ -54,6 +54,12 @@ def test_text_of_the_file_and_footer_say_class_probability_doubt_and_notice(tmp_
     assert len(footer) > len(plain[120:])  # a line more for the doubt
 
 
+def test_an_undecided_film_is_not_given_a_class_as_its_label(tmp_path):
+    undecided = row("a.png") | {"label": "undecided"}
+    with Image.open(Pictures(tmp_path).write(undecided, FILM, ALL, HEAT, NOTICE)) as image:
+        assert image.text["Description"].startswith("undecided; likeliest COVID-19: 0.800")
+
+
 @pytest.mark.parametrize(("heat", "grid"), [(np.eye(3), "3 x 3"), (np.ones((5, 4)), "4 x 5")])
 def test_the_text_says_how_coarse_the_map_is(tmp_path, heat, grid):
     with Image.open(Pictures(tmp_path).write(row("a.png"), FILM, ALL, heat, NOTICE)) as image:

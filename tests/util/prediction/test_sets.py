@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from util.metrics.conformal import PredictionSets
-from util.prediction.sets import EMPTY, FULL, OTHER, abstain, describe
+from util.prediction.sets import EMPTY, FULL, OTHER, decided, describe
 from util.prediction.text_csv_json import csv_lines, text_lines
 
 CLASSES = ["normal", "pneumonia", "COVID-19"]
@@ -62,6 +62,6 @@ def test_text_and_csv_have_the_set_after_the_probabilities(names, note, said, ce
 def test_what_is_undecided_has_that_as_its_label_and_an_error_has_none():
     failed = row(None, None, label=None) | {"error": "why", "probabilities": {}}
     rows = [row(["normal"], None), row(["pneumonia"], OTHER), row([], EMPTY), row(CLASSES, FULL)]
-    labels = [each["label"] for each in abstain([*rows, failed])]
+    labels = [decided(each)["label"] for each in [*rows, failed]]
     assert labels == ["normal", *["undecided"] * 3, None]
     assert rows[3]["label"] == "normal"  # the rows that were given stay as they are
