@@ -6,6 +6,7 @@ how far it came.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> list[Row]:
                 words = command(recipe, folder, seed, args.dataset.resolve(), args.size, epochs)
                 trained = train_until(words, folder, args.score)
                 of_seed.append({"recipe": recipe, "seed": seed, **trained})
+                said = ", ".join(f"{name} {value:.3g}" for name, value in trained.items())
+                print(f"{recipe}, seed {seed}: {said}", file=sys.stderr)  # hours before the table
             first = of_seed[0]["spent"]
             rows += [row | {"of first": row["minutes"] / first} for row in of_seed]
     return rows

@@ -64,11 +64,13 @@ def test_one_that_never_is_has_no_minutes_and_the_others_are_compared_with_what_
     assert (quick["minutes"], quick["of first"]) == (6, 6 / 40)
 
 
-def test_each_seed_is_compared_with_its_own(trained):
+def test_each_seed_is_compared_with_its_own_and_said_at_once(trained, capsys):
     rows = run("--recipes", "ours", "quick", "--epochs", "9", "9", "--seeds", "3", "4")
     assert [(row["recipe"], row["seed"]) for row in rows] == [
         ("ours", 3), ("quick", 3), ("ours", 4), ("quick", 4),
     ]  # fmt: skip
+    said = "quick, seed 4: minutes nan, spent 9, epochs 9, best AUROC 0.78\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 @pytest.mark.parametrize("recipe", ["plain", "ours"])
