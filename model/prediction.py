@@ -94,11 +94,13 @@ def predict(
     coverage: in what share of new patients of each class the set holds it, see
     `util.metrics.conformal`; a prevalence does not move it.
     abstain: with a coverage, the label is left undecided unless it is the only class in the set.
-    At the call: ValueError for a batch size below 1, and for a prevalence or a coverage that does
-    not fit; OSError for an explain that cannot be a folder.
+    At the call: ValueError for a batch size below 1, for a prevalence or a coverage that does not
+    fit, and for abstain without a coverage; OSError for an explain that cannot be a folder.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: found {batch_size}; expected 1 or more")
+    if abstain and coverage is None:
+        raise ValueError("abstain: found no coverage, which says what is decided; give both")
     read = Reader(predictor, prevalence, coverage)
     pictures = None if explain is None else Pictures(explain)
     batches = read_ahead(find_inputs(files), predictor.form, batch_size, films=pictures is not None)

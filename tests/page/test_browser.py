@@ -176,7 +176,9 @@ def test_films_can_be_chosen_once_the_page_knows_its_network(page):
     page.route("**/network", lambda route: held.append(route))
     page.reload()
     button = page.get_by_role("button", name="Choose films")
-    while not held:
+    for _ in range(1000):
+        if held:
+            break
         page.wait_for_timeout(10)
     playwright.expect(button).to_be_disabled()
     held[0].continue_()

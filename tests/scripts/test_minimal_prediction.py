@@ -249,6 +249,8 @@ def test_abstain_keeps_the_label_where_the_set_is_this_class_and_no_other(
             assert image.text["Description"].startswith(label)
     assert list(decided.pop("label")) == list(wanted)
     pd.testing.assert_frame_equal(decided, plain.drop(columns="label"))
+    with pytest.raises(ValueError, match="abstain: found no coverage"):
+        predict(load(calibrated), films, abstain=True)
     inside = plain["set"].str.get_dummies()  # a column for each class, as pandas splits it
     assert set(inside) == set(CLASSES)
 
