@@ -54,6 +54,7 @@ async function send() {
     predict(waiting.shift()).finally(() => {
       sending -= 1;
       show();
+      selectFirst();
       send();
     });
   }
@@ -86,8 +87,13 @@ async function predict(item) {
   item.shown = item.row;
   describe(item);
   if ((prevalence || asked !== coverage) && item.logits) move();
-  if (!selected && item.state === "done") select(item);
-  else if (selected === item) select(item);
+  if (selected === item) select(item);
+}
+
+/** The first film of the list, until the user selects one: not the one that came back first. */
+function selectFirst() {
+  const film = items.find((item) => item.state !== "failed");
+  if (!selected && film?.state === "done") select(film);
 }
 
 function remove(item) {

@@ -242,7 +242,7 @@ def test_a_film_that_is_too_large_is_a_row_and_is_not_sent(page, tmp_path):
     assert not sent
 
 
-def test_a_file_that_is_passed_over_while_it_is_chosen_leaves_none_chosen(page, films):
+def test_a_file_that_is_passed_over_while_it_is_chosen_gives_way_to_the_first_film(page, films):
     held = []
     page.route("**/look?**README**", lambda route: held.append(route))
     page.set_input_files("#folder", films)
@@ -252,7 +252,21 @@ def test_a_file_that_is_passed_over_while_it_is_chosen_leaves_none_chosen(page, 
     playwright.expect(page.locator("#file")).to_have_text("films/README")
     held[0].continue_()
     playwright.expect(page.locator("#status")).to_contain_text("Done: ")
-    playwright.expect(page.locator("#result")).to_be_hidden()
+    first = page.get_by_role("option").first
+    playwright.expect(first).to_have_attribute("aria-selected", "true")
+    playwright.expect(page.locator("#file")).to_have_text(first.get_attribute("title"))
+
+
+def test_the_first_film_is_shown_though_the_second_comes_back_before_it(page, films):
+    held = []
+    page.route("**/look?**a.png**", lambda route: held.append(route))
+    page.set_input_files("#files", [films / "a.png", films / "b" / "c.png"])
+    first, second = page.get_by_role("option").all()
+    playwright.expect(second).not_to_contain_text("waits", timeout=20_000)
+    playwright.expect(second).to_have_attribute("aria-selected", "false")
+    held[0].continue_()
+    playwright.expect(first).to_have_attribute("aria-selected", "true")
+    playwright.expect(page.locator("#file")).to_have_text("a.png")
 
 
 def test_the_list_is_walked_by_keys_and_a_doubt_is_in_plain_sight(page, films):
