@@ -6,6 +6,7 @@ python3 -m benchmarks recipes --dataset DIR                         scores of re
 python3 -m benchmarks quality --dataset DIR                         minutes to a score
 python3 -m benchmarks covidx DIR                                    what lists of COVIDx give away
 python3 -m benchmarks labels --dataset DIR                          flips labels, to be found again
+python3 -m benchmarks gain --of CSV ... --over CSV ...              what one group of models gains
 """
 
 import argparse
@@ -89,10 +90,17 @@ def arguments() -> argparse.Namespace:
     text = "of the images of each label that are flipped; of all images that are doubted most"
     labels.add_argument("--share", type=float, default=0.05, help=text)
     labels.add_argument("--seed", type=int, default=1, help="draws the flips")
+    gain = kinds.add_parser("gain", help="what one group of models gains over another, by patient")
+    tables = "predictions.csv of evaluate.py or out_of_fold.csv, one for each model"
+    for name in ("of", "over"):
+        gain.add_argument(
+            f"--{name}", type=Path, nargs="+", required=True, metavar="CSV", help=tables
+        )
+    gain.add_argument("--seed", type=int, default=0, help="draws the patients of the intervals")
     for name, kind in kinds.choices.items():
         if name == "covidx":
             continue
-        if name not in ("step", "predict", "recipes", "quality", "labels"):
+        if name not in ("step", "predict", "recipes", "quality", "labels", "gain"):
             kind.add_argument("--workers", type=int, default=2, help="processes that read images")
         kind.add_argument("--json", action="store_true", help="print JSON in place of a table")
     words = sys.argv[1:]
@@ -105,6 +113,8 @@ def arguments() -> argparse.Namespace:
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "labels":
         demand(chosen, args, ("share",), 0.001, 0.5)
+        demand(chosen, args, ("seed",), 0)
+    if args.benchmark == "gain":
         demand(chosen, args, ("seed",), 0)
     if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")
@@ -156,7 +166,8 @@ def main(args: argparse.Namespace) -> None:
 def module_of(benchmark: str) -> ModuleType:
     """The module whose `run` does a benchmark; importing it takes seconds."""
     elsewhere = {
-        "recipes": "recipes.scores", "quality": "recipes.quality", "labels": "label_flips"
+        "recipes": "recipes.scores", "quality": "recipes.quality",
+        "labels": "label_flips", "gain": "gain",
     }  # fmt: skip
     where = elsewhere.get(benchmark, f"speed.{benchmark}")
     return importlib.import_module(f"benchmarks.{where}")

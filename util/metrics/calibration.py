@@ -108,7 +108,7 @@ def calibration(
     table, targets, patients = check_table(table, targets, patients, range(table.shape[-1]))
     names, patients = np.unique(patients, return_inverse=True)
     confidence, right = table.max(1), table.argmax(1) == targets
-    bin_of = np.clip(np.searchsorted(np.linspace(0, 1, BINS + 1), confidence) - 1, 0, BINS - 1)
+    bin_of = bins_of(confidence)
     # Accuracy less confidence of each bin, times its part of the images.
     gaps = np.bincount(bin_of, right - confidence, minlength=BINS) / len(targets)
     errors = ((table - np.eye(table.shape[1])[targets]) ** 2).sum(1)
@@ -141,6 +141,11 @@ def calibration(
         "log_loss": metric(losses.mean(), loss),
         "bins": [_bin(b, confidence[bin_of == b], right[bin_of == b]) for b in np.unique(bin_of)],
     }
+
+
+def bins_of(confidence: np.ndarray) -> np.ndarray:
+    """(n,) highest probabilities -> which of the BINS of equal width each is in."""
+    return np.clip(np.searchsorted(np.linspace(0, 1, BINS + 1), confidence) - 1, 0, BINS - 1)
 
 
 def _bin(b: int, confidence: np.ndarray, right: np.ndarray) -> dict[str, float | int]:

@@ -31,7 +31,7 @@ def read_out_of_fold(path: Path) -> pd.DataFrame:
 
 
 def classes_of(table: pd.DataFrame) -> list[str]:
-    return [name[2:-1] for name in table if name.startswith("p(")]
+    return [name[2:-1] for name in table if name.startswith("p(") and name.endswith(")")]
 
 
 def out_of_fold_validation(path: Path, mapping: Mapping[str, int]) -> dict[str, Any] | None:
