@@ -1,6 +1,7 @@
 // The page: a list of films, the film that is chosen, and what the network says of it.
 
 import { section } from "./card.js";
+import { bars, chance, meaning, part } from "./chances.js";
 import { Coverage, setMeaning } from "./coverage.js";
 import { ofDrop, ofInput } from "./dropped.js";
 import { Prevalence } from "./prevalence.js";
@@ -11,7 +12,6 @@ const AT_ONCE = 3; // films on their way to the server
 const MOST = 10000; // films in the list
 const KEPT = 4; // decoded films, so that going back is fast
 const $ = (id) => document.getElementById(id);
-
 
 const network = await server.network().catch((error) => {
   $("trouble").textContent = error.message;
@@ -118,15 +118,6 @@ function describe(item) {
   option.title = item.name;
 }
 
-function part(kind, text) {
-  const span = document.createElement("span");
-  span.className = kind;
-  span.textContent = text;
-  return span;
-}
-
-const chance = (value) => value.toFixed(3);
-
 /** What the list as a whole shows: how far it is, and what can be done with it. */
 function show() {
   const done = items.filter((item) => item.state !== "waiting");
@@ -228,44 +219,9 @@ function tell() {
   for (const id of ["chances", "meaning", "map-meaning"]) $(id).hidden = !done;
   $("set").hidden = !row?.set;
   if (!done) return;
-  $("chances").replaceChildren(...network.classes.flatMap(
-    (name) => bar(name, row.probabilities[name], row.set?.includes(name)),
-  ));
+  $("chances").replaceChildren(...bars(network.classes, row));
   $("set").textContent = row.set ? setMeaning(row, coverage) : "";
-  $("meaning").textContent = meaning(row.label, row.probabilities[row.label]);
-}
-
-function bar(name, value, inSet) {
-  const term = document.createElement("dt");
-  term.textContent = name;
-  if (inSet) term.append(" ", part("in-set", "in the set"));
-  const number = document.createElement("dd");
-  number.textContent = chance(value);
-  const drawn = document.createElement("dd");
-  drawn.className = "bar";
-  drawn.setAttribute("aria-hidden", "true");
-  const fill = document.createElement("span");
-  fill.style.width = `${100 * value}%`;
-  drawn.append(fill);
-  return [term, number, drawn];
-}
-
-function meaning(label, value) {
-  const of100 = Math.round(100 * value);
-  const share = of100 > 99 ? "nearly all" : `about ${of100}`;
-  if (!network.calibrated) {
-    return "The probabilities of this network are not calibrated, which is done at the end of a training."
-      + " They say which class is likeliest, and not how many of 100 such films have it.";
-  }
-  if (!network.prior) {
-    return `If the network is calibrated, of 100 films like those of its training that get ${chance(value)}`
-      + ` for ${label}, ${share} are of that class.`;
-  }
-  const shares = prevalence ?? Object.fromEntries(network.classes.map((name, k) => [name, network.prior[k]]));
-  const mixture = Object.entries(shares).map(([name, each]) => `${name} ${Number((100 * each).toFixed(1))} %`);
-  return `Of 100 films like those of its training that get ${chance(value)} for ${label}, ${share} are of`
-    + ` that class, where the classes are as common as ${prevalence ? "set below" : "in training"}`
-    + ` (${mixture.join(", ")}).`;
+  $("meaning").textContent = meaning(network, row, prevalence);
 }
 
 // ---- Prevalence and coverage: the server reads the logits, so that rows are those of the script ----
