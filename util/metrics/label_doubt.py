@@ -12,18 +12,34 @@ import pandas as pd
 
 
 def label_doubt(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """(N,) how much each image's network prefers another class to the label.
+    """(N,) how much likelier than the label another class is, by the network and by the source.
 
-    table: of `read_out_of_fold`. The margin, the highest other logit less that of the label, in
-    standard deviations from the mean of the fold: how sure a fold's network is of itself, which its
-    temperature only mends on average, moves no image.
+    table: of `read_out_of_fold`. The margin, the highest other log-odds less that of the label, in
+    standard deviations from the mean of the fold, as one fold's network is surer of itself than
+    another's. Log-odds are the network's logit and how much commoner the class is in the source
+    than in all, among the images of other folds, of which no patient is this one's; each class
+    counts an image more than it has, so that none is impossible.
     """
     logits = table[[f"logit({name})" for name in classes]].to_numpy()
     labelled = table["truth"].to_numpy()[:, None] == np.array(classes)
-    others = np.where(labelled, -np.inf, logits).max(1)
-    margin = pd.Series(others - logits[labelled], table.index)
+    odds = logits + _commoner_in_the_source(labelled, table["source"], table["fold"])
+    others = np.where(labelled, -np.inf, odds).max(1)
+    margin = pd.Series(others - odds[labelled], table.index)
     of_fold = margin.groupby(table["fold"])
     return ((margin - of_fold.transform("mean")) / of_fold.transform("std")).to_numpy()
+
+
+def _commoner_in_the_source(
+    labelled: np.ndarray, sources: pd.Series, folds: pd.Series
+) -> np.ndarray:
+    """labelled: (N, K) bool -> (N, K), logarithms."""
+    counts = pd.DataFrame(labelled.astype(int), sources.index)
+    of_source, of_fold = (
+        counts.groupby(keys).transform("sum") for keys in ([sources], [sources, folds])
+    )
+    here, everywhere = of_source - of_fold + 1, counts.sum() + 1
+    shares = here.div(here.sum(axis=1), axis=0) / (everywhere / everywhere.sum())
+    return np.log(shares.to_numpy())
 
 
 def suspects(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

@@ -27,10 +27,10 @@ TO_DO = (
 HOW = (
     "Each film is named by the network that never saw its patient. On the right is what spoke for"
     " the class that it says, the brighter the more, each on a scale of its own. The doubt is the"
-    " margin by which it prefers that class to the label: of logits, in standard deviations from"
-    " the mean of its fold. A patient's films stand together, at the place of the most doubted. The"
-    " network may be wrong, above all where few films of the source have the label; how many have"
-    " it stands with each film."
+    " margin by which another class is likelier than the label, by the network's logits and by how"
+    " common both are among the source's other films: in standard deviations from the mean of its"
+    " fold. A patient's films stand together, at the place of the most doubted. A label that is rare"
+    " in its source is doubted for that, and may be right; how many films have it stands with each."
 )
 
 

@@ -30,20 +30,43 @@ def flipped():
 
 def test_the_doubt_is_the_margin_of_another_class_in_deviations_of_its_fold():
     logits = np.array([[3.0, 1, 0], [0, 2, 2], [1, 0, 0], [5, 0, 8]])
-    table = out_of_fold(logits, ["normal", "COVID-19", "pneumonia", "normal"], [1, 1, 2, 2])
-    margins = np.array([[-2, 0], [1, 3]])
+    truth = ["normal", "COVID-19", "pneumonia", "normal"]
+    # Sources of one image, which say nothing, so that each class is as common there.
+    table = out_of_fold(logits, truth, [1, 1, 2, 2], source=list("abcd"))
+    odds = logits - np.log(np.array([3, 2, 2]) / 7)
+    margins = np.array(
+        [
+            [odds[0, 1:].max() - odds[0, 0], odds[1, :2].max() - odds[1, 2]],
+            [odds[2, ::2].max() - odds[2, 1], odds[3, 1:].max() - odds[3, 0]],
+        ]
+    )
     spread = margins.std(axis=1, ddof=1, keepdims=True)
     expected = (margins - margins.mean(1, keepdims=True)) / spread
     assert label_doubt(table, CLASSES) == pytest.approx(expected.ravel())
 
 
-def test_flipped_labels_are_doubted_most_however_sure_a_folds_network_is_of_itself(flipped):
+def test_flipped_labels_are_doubted_most(flipped):
     found = suspects(flipped, CLASSES)
     assert sum(k < 15 for k in found.index[:15]) >= 13
-    surer = flipped.copy()
+
+
+def test_a_fold_whose_network_is_surer_of_itself_is_not_doubted_more(flipped):
+    before = suspects(flipped, CLASSES)["fold"][:30].value_counts()
     names = [f"logit({name})" for name in CLASSES]
-    surer.loc[surer["fold"] == 2, names] = 9 * surer.loc[surer["fold"] == 2, names] + 1
-    np.testing.assert_allclose(label_doubt(surer, CLASSES), label_doubt(flipped, CLASSES))
+    flipped.loc[flipped["fold"] == 2, names] *= 4
+    after = suspects(flipped, CLASSES)["fold"][:30].value_counts()
+    assert abs(after[2] - before[2]) <= 1
+
+
+def test_a_label_that_the_source_has_in_no_other_fold_is_doubted_more(flipped):
+    flipped["source"] = "a"
+    odd = flipped.index[(flipped["truth"] == "COVID-19") & (flipped.index >= 15)]
+    doubt = label_doubt(flipped, CLASSES)
+    normal = flipped.index[flipped["truth"] == "normal"]
+    flipped.loc[normal.append(odd[:1]), "source"] = "b"
+    moved = label_doubt(flipped, CLASSES)
+    assert moved[odd[0]] > doubt[odd[0]] + 1
+    assert moved[normal].mean() < doubt[normal].mean()
 
 
 def test_suspects_are_named_otherwise_than_their_label_the_most_doubted_first(flipped):
