@@ -28,9 +28,10 @@ HOW = (
     "Each film is named by the network that never saw its patient. On the right is what spoke for"
     " the class that it says, the brighter the more, each on a scale of its own. The doubt is the"
     " margin by which another class is likelier than the label, by the network's logits and by how"
-    " common both are among the source's other films: in standard deviations from the mean of its"
-    " fold. A patient's films stand together, at the place of the most doubted. A label that is rare"
-    " in its source is doubted for that, and may be right; how many films have it stands with each."
+    " common both are among the source's other films, in standard deviations from the mean of the"
+    " fold. A patient's films stand together, at the place of the most doubted. A label that is"
+    " rare in its source is doubted for that, and may be right; with each film stands how many have"
+    " it."
 )
 
 
