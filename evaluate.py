@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 from util.flags import Parser, add_mapping, add_prevalence, demand, load_config
-from util.script import NOTICE, draw_without_display, quit_on_ctrl_c, run
+from util.script import NOTICE, draw_without_display, run, while_importing
 
 config = load_config("evaluate.py")
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("evaluate.py")
+    while_importing("evaluate.py")
     draw_without_display()
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from util.flags import Parser, load_config
-from util.script import NOTICE, quit_on_ctrl_c, run
+from util.script import NOTICE, run, while_importing
 
 load_config("export.py")  # says what is wrong in an edited config.py
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("export.py")
+    while_importing("export.py")
 
 from dataclasses import dataclass
 from itertools import chain

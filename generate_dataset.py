@@ -18,7 +18,7 @@ from pathlib import Path
 from data.record import clean_view
 from data.sources import SOURCES, read
 from util.flags import Parser, demand
-from util.script import draw_without_display, quit_on_ctrl_c, run
+from util.script import draw_without_display, run, while_importing
 
 # The arguments that determine the dataset, saved in dataset.json.
 ARGUMENTS = (
@@ -89,7 +89,7 @@ def pixels_or_auto(word: str) -> int | str:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("generate_dataset.py")
+    while_importing("generate_dataset.py")
     draw_without_display()
 
 if __name__ != "__mp_main__":  # workers run this script under that name; these imports are slow

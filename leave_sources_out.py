@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from util.flags import Parser, add_config, flags_of, load_config
-from util.script import NOTICE, quit_on_ctrl_c, run
+from util.script import NOTICE, run, while_importing
 from util.training.settings import check_settings
 
 PROG = "leave_sources_out.py"
@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c(PROG)
+    while_importing(PROG)
 
 import pandas as pd
 

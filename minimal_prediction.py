@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from util.flags import Parser, add_prevalence, demand
-from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
+from util.script import NOTICE, leave_at_once, run, while_importing
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("minimal_prediction.py")
+    while_importing("minimal_prediction.py")
 
 from collections.abc import Iterable, Iterator
 

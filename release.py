@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 
 from util.flags import Parser
-from util.script import NOTICE, quit_on_ctrl_c, run
+from util.script import NOTICE, run, while_importing
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 50 * 2**20  # hosts of git warn of larger files
@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("release.py")
+    while_importing("release.py")
 
 import json
 import shutil

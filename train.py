@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from util.flags import Parser, add_config, load_config
-from util.script import draw_without_display, quit_on_ctrl_c, run
+from util.script import draw_without_display, run, while_importing
 from util.training.settings import check_settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("train.py")
+    while_importing("train.py")
     draw_without_display()
 
 import numpy as np

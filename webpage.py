@@ -17,7 +17,7 @@ import sys
 import webbrowser
 
 from util.flags import Parser, demand
-from util.script import NOTICE, leave_at_once, quit_on_ctrl_c, run
+from util.script import NOTICE, leave_at_once, run, while_importing
 
 log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    quit_on_ctrl_c("webpage.py")
+    while_importing("webpage.py")
 
 import uvicorn
 

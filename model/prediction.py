@@ -131,7 +131,10 @@ def _explained(look: Look, pictures: Pictures) -> dict:
     """The row with the place of its picture, before `error`."""
     row, error = dict(look.row), look.row["error"]
     del row["error"]
-    picture = None if error else pictures.write(row, look.film, look.part, look.heat, NOTICE)
+    picture = None
+    if not error:
+        mapped = [*row["probabilities"]][look.logits.argmax()]
+        picture = pictures.write(row, look.film, look.part, look.heat, mapped, NOTICE)
     return {**row, "explanation": picture and str(picture), "error": error}
 
 

@@ -146,7 +146,9 @@ class Page:
             coverage = None if asked["coverage"] is None else float(asked["coverage"])
             pairs = zip(asked["rows"], asked["logits"], strict=True)
             columns = COLUMNS if coverage is None else COLUMNS | UNREAD.keys()
-            form, pairs = asked["format"], [self._checked(*pair, columns) for pair in pairs]
+            pairs = [self._checked(*pair, columns) for pair in pairs]
+            if (form := asked["format"]) not in ("json", "csv"):
+                raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             text = (
                 "expected rows, logits of each, prevalence, coverage and format, as the page sends"

@@ -91,10 +91,10 @@ def add_config(parser: Parser, config: types.ModuleType) -> None:
 
 
 def add_prevalence(parser: argparse.ArgumentParser) -> None:
-    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; `shares_of` checks it."""
+    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; `shares_of` checks the names."""
     parser.add_argument(
         "--prevalence",
-        action=_Store,
+        action=_StoreShares,
         **_takes(dict[str, float]) | {"metavar": "CLASS=SHARE"},
         help="how common each class is where the images come from; without it as in training",
     )
@@ -279,6 +279,19 @@ class _Store(argparse.Action):
         except ValueError as error:
             parser.error(f"{option_string}: found {' '.join(words)}; expected {error}")
         _note(namespace, self.dest)
+
+
+class _StoreShares(_Store):
+    """The same for shares of a whole."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        shares = getattr(namespace, self.dest)
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                parser.error(f"{option_string}: found {name}={share:g}; expected 0 to 1")
+        if not 0.99 <= (whole := sum(shares.values())) <= 1.01:
+            parser.error(f"{option_string}: adds up to {whole:g}; expected 1")
 
 
 def _note(namespace: argparse.Namespace, name: str) -> None:

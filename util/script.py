@@ -24,6 +24,7 @@ def run(main: Callable[[], None], prog: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file may not be valid text
     _on_ctrl_c(signal.default_int_handler)
+    sys.excepthook = sys.__excepthook__  # see while_importing
     try:
         main()
     except BrokenPipeError:  # the reader of our output, such as head, has closed it
@@ -39,8 +40,9 @@ def run(main: Callable[[], None], prog: str) -> None:
         sys.exit(130)
 
 
-def quit_on_ctrl_c(prog: str) -> None:
-    """Until `run` begins, Ctrl-C ends the process with the line and status that `run` gives it.
+def while_importing(prog: str) -> None:
+    """Until `run` begins, Ctrl-C ends the process with the line and status that `run` gives it, and
+    a package that is not installed with a line, too.
 
     Importing torch takes seconds, in which a traceback from inside it would be shown instead.
     """
@@ -49,7 +51,14 @@ def quit_on_ctrl_c(prog: str) -> None:
         os.write(sys.stderr.fileno(), f"{prog}: interrupted\n".encode())
         os._exit(130)
 
+    def explain(kind, error, trace) -> None:
+        if kind is not ModuleNotFoundError or sys.flags.dev_mode:
+            return sys.__excepthook__(kind, error, trace)
+        expected = "expected those of requirements.txt: pip install -r requirements.txt"
+        print(f"{prog}: found no package {error.name} here; {expected}", file=sys.stderr)
+
     _on_ctrl_c(leave)
+    sys.excepthook = explain
 
 
 def draw_without_display() -> None:

@@ -3,10 +3,21 @@
 /** {title, text, head, rows} -> an element. */
 export function section({ title, text, head, rows }) {
   const parts = [element("h3", title), ...text.map((sentence) => element("p", sentence))];
-  if (rows.length) parts.push(table(title, head, rows));
+  if (rows.length) parts.push(scrolling(table(title, head, rows)));
   const drawn = document.createElement("section");
   drawn.append(...parts);
   return drawn;
+}
+
+/** On a phone a table of many columns is wider than the card. */
+function scrolling(drawn) {
+  const wide = document.createElement("div");
+  wide.className = "wide";
+  wide.tabIndex = 0; // so that keys scroll it
+  wide.setAttribute("role", "group");
+  wide.setAttribute("aria-label", drawn.getAttribute("aria-label"));
+  wide.append(drawn);
+  return wide;
 }
 
 function table(title, head, rows) {

@@ -48,3 +48,10 @@ export function meaning(network, row, prevalence) {
     + ` that class, where the classes are as common as ${prevalence ? "set below" : "in training"}`
     + ` (${mixture.join(", ")}).`;
 }
+
+/** logits: as the network gives them, whose highest the map is of; a prevalence moves the class, and not the map. */
+export function mapMeaning(classes, logits) {
+  const mapped = classes[logits.indexOf(Math.max(...logits))];
+  return `The heat map shows what spoke for ${mapped}, most where it is yellow. It tells where in this film,`
+    + " and not how much or why.";
+}

@@ -1,7 +1,7 @@
 // The page: a list of films, the film that is chosen, and what the network says of it.
 
 import { section } from "./card.js";
-import { bars, chance, meaning, part } from "./chances.js";
+import { bars, chance, mapMeaning, meaning, part } from "./chances.js";
 import { Coverage, setMeaning } from "./coverage.js";
 import { ofDrop, ofInput } from "./dropped.js";
 import { Prevalence } from "./prevalence.js";
@@ -222,6 +222,7 @@ function tell() {
   $("chances").replaceChildren(...bars(network.classes, row));
   $("set").textContent = row.set ? setMeaning(row, coverage) : "";
   $("meaning").textContent = meaning(network, row, prevalence);
+  $("map-meaning").textContent = mapMeaning(network.classes, item.logits);
 }
 
 // ---- Prevalence and coverage: the server reads the logits, so that rows are those of the script ----

@@ -126,6 +126,7 @@ def test_a_coverage_that_is_not_a_share_is_refused_in_one_line(client, files):
         ({"logits": [[1, 2, 10**400]]}, "expected rows"),
         ({"prevalence": {**PREVALENCE, "normal": 10**400}}, "expected rows"),
         ({"logits": [[0, 0, 0]] * 2}, "expected rows"),
+        ({"format": "xml"}, "expected rows"),
     ],
 )
 def test_what_is_not_a_table_of_rows_or_a_population_is_refused_in_one_line(

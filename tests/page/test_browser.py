@@ -115,11 +115,17 @@ def test_prevalence_moves_the_probabilities_as_the_script_does(page, predictor, 
     for name, share in stated.items():
         page.get_by_label(f"Prevalence of {name}", exact=True).fill(str(share))
     wanted = script_rows(predictor, films, prevalence=stated)
+    mapped = page.inner_text("#map-meaning")  # the map does not move
     first = f"{wanted[0]['probabilities']['normal']:.3f}"
     playwright.expect(page.locator("#chances dd").first).to_have_text(first)
     playwright.expect(page.locator("#meaning")).to_contain_text(
         "normal 90 %, pneumonia 9 %, COVID-19 1 %"
     )
+    assert page.inner_text("#map-meaning") == mapped
+    unmoved = max(
+        (row := script_rows(predictor, films)[0])["probabilities"], key=row["probabilities"].get
+    )
+    assert f"what spoke for {unmoved}, " in mapped
     assert saved(page) == "".join(csv_lines(wanted, CLASSES))
     page.get_by_role("button", name="As in training").click()
     playwright.expect(page.locator("#meaning")).to_contain_text("as common as in training")

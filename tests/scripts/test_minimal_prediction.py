@@ -179,9 +179,20 @@ def test_a_prevalence_that_does_not_fit_is_one_line_before_the_first_row(
     assert "\n" not in str(error.value)
 
 
-def test_a_prevalence_that_is_no_number_is_a_wrong_argument(capsys):
-    assert _main("a.png", "--prevalence", "normal=much") == 2
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        (["normal=much"], "expected"),
+        (["normal=1.5", "pneumonia=-0.5"], "--prevalence: found normal=1.5; expected 0 to 1"),
+        (["normal=nan", "pneumonia=1"], "--prevalence: found normal=nan; expected 0 to 1"),
+        (["normal=0.9", "pneumonia=0.3"], "--prevalence: adds up to 1.2; expected 1"),
+    ],
+)
+def test_a_prevalence_that_is_none_is_a_wrong_argument(capsys, shares, said):
+    assert _main("a.png", "--prevalence", *shares) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
 
 
 @pytest.fixture
@@ -312,6 +323,20 @@ def test_that_a_checkpoint_has_no_gate_is_one_line_and_with_one_there_is_none(
     save_with(checkpoint, gate=Gate.fit(pixels).state())
     _main(files[0], "--checkpoint", checkpoint)
     assert "gate" not in caplog.text
+
+
+def test_a_picture_says_of_which_class_its_map_is_when_a_prevalence_names_another(
+    checkpoint, files, tmp_path
+):
+    save_with(checkpoint, prior=[1 / 3] * 3)
+    network = load(checkpoint)
+    (before,) = predict(network, files[0])
+    other = next(name for name in PREVALENCE if name != before["label"])
+    rest = dict.fromkeys(PREVALENCE, 0.0005)
+    (row,) = predict(network, files[0], explain=tmp_path / "maps", prevalence=rest | {other: 0.999})
+    assert row["label"] == other
+    said = Image.open(row["explanation"]).text["Description"]
+    assert f"what spoke for {before['label']}," in said
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "json"])

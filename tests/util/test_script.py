@@ -146,15 +146,26 @@ def test_plots_need_no_display_whatever_backend_a_notebook_names(script, tmp_pat
 @pytest.mark.usefixtures("_hears_ctrl_c")
 def test_ctrl_c_is_itself_again_once_the_work_begins():
     code = (
-        "import os, signal; from util.script import quit_on_ctrl_c, run\n"
+        "import os, signal; from util.script import while_importing, run\n"
         "def main():\n"
         "    try: os.kill(os.getpid(), signal.SIGINT)\n"
         "    finally: print('tidied up')\n"
-        "quit_on_ctrl_c('tool'); run(main, 'tool')\n"
+        "while_importing('tool'); run(main, 'tool')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, "tidied up\n")
     assert done.stderr == "tool: interrupted\n"
+
+
+def test_a_package_that_is_not_installed_is_one_line():
+    code = (
+        "import sys; sys.modules['pandas'] = None; sys.argv = ['evaluate.py', 'x']\n"
+        "import runpy; runpy.run_path('evaluate.py', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    expected = "expected those of requirements.txt: pip install -r requirements.txt"
+    assert done.stderr == f"evaluate.py: found no package pandas here; {expected}\n"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -38,13 +38,15 @@ class Pictures:
         film: np.ndarray,
         seen: tuple[int, int, int, int],
         heat: np.ndarray,
+        mapped: str,
         notice: str,
     ) -> Path:
         """The film (H, W) uint8, and beside it its map (h, w) over it; where it lies.
 
         row: file, label, probabilities, doubtful and, if it has one, the set of a prediction. Below
         the images, and in the text of the PNG, stand these and the notice. seen: which part of the
-        film the map is of, as in `util.plots.heatmap.overlay`.
+        film the map is of, as in `util.plots.heatmap.overlay`. mapped: the class that it is of,
+        which a prevalence may have made another than the likeliest.
         """
         from util.plots.heatmap import overlay  # imports OpenCV, which only pictures need
 
@@ -54,7 +56,7 @@ class Pictures:
             f"{said}: {row['probabilities'][likeliest]:.3f}",
             *([f"Set: {in_words(row)}"] if row.get("set") is not None else []),
             *([f"Doubtful: {row['doubtful']}"] if row["doubtful"] else []),
-            f"On the right, what spoke for {likeliest}, from"
+            f"On the right, what spoke for {mapped}, from"
             f" {heat.shape[1]} x {heat.shape[0]} cells, smoothed. Scale: 1 is where this film spoke"
             " most for it, 0 where it did not.",
             notice,

@@ -20,10 +20,14 @@ def row(file, doubtful=None):
     return {"file": file, "label": "COVID-19", "probabilities": chances, "doubtful": doubtful}
 
 
+def write(pictures, row, mapped="COVID-19"):
+    return pictures.write(row, FILM, ALL, HEAT, mapped, NOTICE)
+
+
 def test_a_picture_is_named_after_its_file_and_two_of_one_name_stay_apart(tmp_path):
     pictures = Pictures(tmp_path / "deep" / "out")
     files = ["a/x.dcm", "b/x.dcm", "x.png", "c/X.dcm", "x.dcm-2", "-.png"]
-    names = [pictures.write(row(file), FILM, ALL, HEAT, NOTICE).name for file in files]
+    names = [write(pictures, row(file)).name for file in files]
     assert names == ["x.dcm.png", "x.dcm-2.png", "x.png.png", "X.dcm-3.png", "x.dcm-2-2.png",
                      "-.png.png"]  # fmt: skip
     assert {path.name for path in (tmp_path / "deep" / "out").iterdir()} == set(names)
@@ -31,38 +35,40 @@ def test_a_picture_is_named_after_its_file_and_two_of_one_name_stay_apart(tmp_pa
 
 @pytest.mark.parametrize("name", ["x" * 255, "ö" * 127, "\udcff" * 254])
 def test_a_name_as_long_as_can_be_is_cut(tmp_path, name):
-    path = Pictures(tmp_path).write(row(name), FILM, ALL, HEAT, NOTICE)
+    path = write(Pictures(tmp_path), row(name))
     assert path.is_file()
 
 
 def test_the_same_command_writes_the_same_names_again(tmp_path):
     for _ in range(2):
-        assert Pictures(tmp_path).write(row("a.png"), FILM, ALL, HEAT, NOTICE).name == "a.png.png"
+        assert write(Pictures(tmp_path), row("a.png")).name == "a.png.png"
 
 
 def test_text_of_the_file_and_footer_say_class_probability_doubt_and_notice(tmp_path):
     pictures = Pictures(tmp_path)
-    path = pictures.write(row("Röntgen\n胸.png", "nearly blank"), FILM, ALL, HEAT, NOTICE)
+    path = write(pictures, row("Röntgen\n胸.png", "nearly blank"))
     with Image.open(path) as image:
         image.load()
         for words in ("COVID-19: 0.800", "Doubtful: nearly blank", NOTICE):
             assert words in image.text["Description"]
         assert image.text["Title"] == "Röntgen\\n胸.png"
         footer = np.asarray(image)[120:]
-    plain = np.asarray(Image.open(pictures.write(row("b.png"), FILM, ALL, HEAT, NOTICE)))
+    plain = np.asarray(Image.open(write(pictures, row("b.png"))))
     assert footer.max() == 255
     assert len(footer) > len(plain[120:])  # a line more for the doubt
 
 
 def test_an_undecided_film_is_not_given_a_class_as_its_label(tmp_path):
     undecided = row("a.png") | {"label": "undecided"}
-    with Image.open(Pictures(tmp_path).write(undecided, FILM, ALL, HEAT, NOTICE)) as image:
+    with Image.open(write(Pictures(tmp_path), undecided)) as image:
         assert image.text["Description"].startswith("undecided; likeliest COVID-19: 0.800")
 
 
 @pytest.mark.parametrize(("heat", "grid"), [(np.eye(3), "3 x 3"), (np.ones((5, 4)), "4 x 5")])
 def test_the_text_says_how_coarse_the_map_is(tmp_path, heat, grid):
-    with Image.open(Pictures(tmp_path).write(row("a.png"), FILM, ALL, heat, NOTICE)) as image:
+    with Image.open(
+        Pictures(tmp_path).write(row("a.png"), FILM, ALL, heat, "COVID-19", NOTICE)
+    ) as image:
         assert f"from {grid} cells, smoothed" in image.text["Description"]
 
 
@@ -79,7 +85,9 @@ def test_the_whole_footer_is_in_the_picture_however_narrow_it_is(tmp_path, monke
         "its features are unlike those of the training images (distance 1.39, 99% are below 1.0)"
     )
     scan = np.zeros((48, side), np.uint8)
-    path = Pictures(tmp_path).write(row("a.png", doubt), scan, (0, 0, side, 48), HEAT, NOTICE)
+    path = Pictures(tmp_path).write(
+        row("a.png", doubt), scan, (0, 0, side, 48), HEAT, "COVID-19", NOTICE
+    )
     with Image.open(path) as image:
         assert image.width >= max(NARROWEST, 2 * side)
         footer = [text for _, text in ends if text not in SCALE]
@@ -115,7 +123,7 @@ def test_the_film_is_drawn_as_it_is_and_beside_its_map_stands_a_scale(tmp_path, 
         return draw_text(self, place, text, fill, font)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", draw)
-    path = Pictures(tmp_path).write(row("a.png"), FILM, ALL, HEAT, NOTICE)
+    path = write(Pictures(tmp_path), row("a.png"))
     image = np.asarray(Image.open(path))
     assert (image[:120, :80] == FILM[:, :, None]).all()
     assert [text for _, text in sorted(words)[:3]] == list(SCALE)  # from the top down
@@ -133,5 +141,13 @@ def test_a_write_that_fails_leaves_no_half_of_a_picture(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match=r"a\.png\.png"):
-        Pictures(tmp_path / "out").write(row("a.png"), FILM, ALL, HEAT, NOTICE)
+        Pictures(tmp_path / "out").write(row("a.png"), FILM, ALL, HEAT, "COVID-19", NOTICE)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_map_is_said_to_be_of_its_own_class_though_a_prevalence_makes_another_likelier(
+    tmp_path,
+):
+    with Image.open(write(Pictures(tmp_path), row("a.png"), mapped="normal")) as image:
+        assert "COVID-19: 0.800" in image.text["Description"]
+        assert "what spoke for normal," in image.text["Description"]
