@@ -10,6 +10,7 @@ import { Viewer } from "./viewer.js";
 
 const AT_ONCE = 3; // films on their way to the server
 const MOST = 10000; // films in the list
+const LEAP = 10; // films that Page Down goes over
 const KEPT = 4; // decoded films, so that going back is fast
 const $ = (id) => document.getElementById(id);
 
@@ -243,7 +244,7 @@ async function move() {
     });
     if (selected) tell();
   } catch (error) {
-    $("shares-error").textContent = error.message;
+    $(error.message.startsWith("coverage") ? "coverage-error" : "shares-error").textContent = error.message;
   }
   moving = false;
   if (again) move();
@@ -325,8 +326,11 @@ on("opacity", "input", () => viewer.setOpacity(Number($("opacity").value)));
 on("about-open", "click", () => $("about").showModal());
 
 on("list", "keydown", (event) => {
-  const at = items.indexOf(selected);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+  const at = items.indexOf(selected), last = items.length - 1;
+  const to = {
+    ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last,
+    PageDown: Math.min(at + LEAP, last), PageUp: Math.max(at - LEAP, 0),
+  }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   if (items[to]) select(items[to]);

@@ -291,8 +291,13 @@ def test_the_list_is_walked_by_keys_and_a_doubt_is_in_plain_sight(page, films):
     assert re.match("Doubtful: blank: nearly all of it", page.inner_text("#doubt"))
     page.keyboard.press("End")
     playwright.expect(page.locator("#class")).to_contain_text("Not read: ")
-    page.keyboard.press("Home")
+    page.keyboard.press("PageUp")
+    playwright.expect(page.locator("#file")).to_have_text("a.png")
     playwright.expect(page.locator("#doubt")).to_be_hidden()
+    page.keyboard.press("PageDown")
+    playwright.expect(page.locator("#file")).to_have_text("cut.png")
+    page.keyboard.press("Home")
+    playwright.expect(page.locator("#file")).to_have_text("a.png")
 
 
 @pytest.mark.parametrize(
