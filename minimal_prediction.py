@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    while_importing("minimal_prediction.py")
+    while_importing("minimal_prediction.py", "requirements-predict.txt")
 
 from collections.abc import Iterable, Iterator
 

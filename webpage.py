@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
-    while_importing("webpage.py")
+    while_importing("webpage.py", "requirements-predict.txt")
 
 import uvicorn
 

@@ -83,6 +83,13 @@ def _share(found: np.ndarray, patients: np.ndarray) -> str:
     return f"{found.mean():.2f} ({low:.2f} - {high:.2f})"
 
 
+def _of_the_sheet(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """The doubt, and no doubt of images that their network names as their label does."""
+    named = table[[f"p({name})" for name in classes]].to_numpy().argmax(1)
+    other = np.array(classes)[named] != table["truth"].to_numpy()
+    return np.where(other, label_doubt(table, classes), -np.inf)
+
+
 def _loss(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     own = table["truth"].to_numpy()[:, None] == np.array(classes)
     return -np.log(table[[f"p({name})" for name in classes]].to_numpy()[own])
@@ -96,7 +103,7 @@ def _loss_within(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
 
 
 RANKINGS: Mapping[str, Callable] = {
-    "margin, within the fold (--suspects)": label_doubt,
+    "--suspects": _of_the_sheet,
     "loss": _loss,
     "loss, within label and source": _loss_within,
 }

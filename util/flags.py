@@ -91,7 +91,7 @@ def add_config(parser: Parser, config: types.ModuleType) -> None:
 
 
 def add_prevalence(parser: argparse.ArgumentParser) -> None:
-    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; `shares_of` checks the names."""
+    """--prevalence normal=0.9 COVID-19=0.1, a dict or None; `shares_of` checks the classes."""
     parser.add_argument(
         "--prevalence",
         action=_StoreShares,
@@ -282,7 +282,8 @@ class _Store(argparse.Action):
 
 
 class _StoreShares(_Store):
-    """The same for shares of a whole."""
+    """The same for shares, each 0 to 1, which add up to 1: `check_shares` without NumPy, so that a
+    wrong argument is told before the heavy imports."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         super().__call__(parser, namespace, values, option_string)

@@ -40,9 +40,9 @@ def run(main: Callable[[], None], prog: str) -> None:
         sys.exit(130)
 
 
-def while_importing(prog: str) -> None:
+def while_importing(prog: str, requirements: str = "requirements.txt") -> None:
     """Until `run` begins, Ctrl-C ends the process with the line and status that `run` gives it, and
-    a package that is not installed with a line, too.
+    a package that is not installed with a line, too, which names the file of requirements.
 
     Importing torch takes seconds, in which a traceback from inside it would be shown instead.
     """
@@ -54,7 +54,7 @@ def while_importing(prog: str) -> None:
     def explain(kind, error, trace) -> None:
         if kind is not ModuleNotFoundError or sys.flags.dev_mode:
             return sys.__excepthook__(kind, error, trace)
-        expected = "expected those of requirements.txt: pip install -r requirements.txt"
+        expected = f"expected those of {requirements}: pip install -r {requirements}"
         print(f"{prog}: found no package {error.name} here; {expected}", file=sys.stderr)
 
     _on_ctrl_c(leave)

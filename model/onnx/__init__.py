@@ -2,6 +2,6 @@
 
 import os
 
-# ONNX Runtime tells its maker of each session, unless this is set before it is loaded. Here no
+# ONNX Runtime reports each session to its maker, unless this is set before it is loaded. Here no
 # program sends anything anywhere.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

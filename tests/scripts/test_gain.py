@@ -52,7 +52,9 @@ def numbers(path):
 
 
 def interval(row):
-    value, low, high = row["gain"].replace("(", "").replace(")", "").replace(" - ", " ").split()
+    value, low, high = (
+        row["difference"].replace("(", "").replace(")", "").replace(" - ", " ").split()
+    )
     return float(value), float(low), float(high)
 
 
@@ -105,9 +107,20 @@ def test_a_group_counts_by_the_mean_of_its_models(script, tables):
     assert high - low < np.mean([np.ptp(interval(row)[1:]) for row in each])
 
 
+def test_copies_of_a_patients_films_do_not_make_the_interval_narrower(script, tables):
+    alone = gain(script, tables[2:3], tables[:1])
+    for path in (tables[0], tables[2]):
+        table = pd.read_csv(path)
+        copies = [table.assign(filename=f"{k}-" + table["filename"]) for k in range(4)]
+        pd.concat(copies).to_csv(path, index=False)
+    copied = gain(script, tables[2:3], tables[:1])
+    for name in ("macro AUROC", "calibration error", "log-loss"):
+        assert interval(copied[name]) == pytest.approx(interval(alone[name]), abs=0.0011)
+
+
 def test_a_model_gains_nothing_over_itself(script, tables):
     rows = gain(script, tables[:1], tables[:1])
-    assert {row["gain"] for row in rows.values()} == {"+0.000 (+0.000 - +0.000)"}
+    assert {row["difference"] for row in rows.values()} == {"+0.000 (+0.000 - +0.000)"}
 
 
 def test_other_images_and_labels_are_refused(script, tables):
@@ -115,6 +128,17 @@ def test_other_images_and_labels_are_refused(script, tables):
     table.loc[0, "truth"] = "COVID-19" if table.loc[0, "truth"] != "COVID-19" else "normal"
     table.to_csv(tables[1], index=False)
     pd.read_csv(tables[2])[1:].to_csv(tables[2], index=False)
-    for other in tables[1:3]:
+    swapped = {"p(normal)": "p(pneumonia)", "p(pneumonia)": "p(normal)"}
+    pd.read_csv(tables[3]).rename(columns=swapped).to_csv(tables[3], index=False)
+    for other in tables[1:]:
         with pytest.raises(ValueError, match=f"{other.name}: found other .*; expected the same"):
             gain(script, [other], tables[:1])
+
+
+@pytest.mark.parametrize("kept", [["p(normal)", "p(pneumonia)"], []])
+def test_a_table_without_the_probability_of_a_class_is_refused(script, tables, kept):
+    table = pd.read_csv(tables[0])
+    lost = [name for name in table if name.startswith("p(") and name not in kept]
+    table.drop(columns=lost).to_csv(tables[0], index=False)
+    with pytest.raises(ValueError, match=r"0\.csv: found (normal, pneumonia|no class) with a"):
+        gain(script, tables[:1], tables[:1])

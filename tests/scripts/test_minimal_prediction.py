@@ -188,7 +188,7 @@ def test_a_prevalence_that_does_not_fit_is_one_line_before_the_first_row(
         (["normal=0.9", "pneumonia=0.3"], "--prevalence: adds up to 1.2; expected 1"),
     ],
 )
-def test_a_prevalence_that_is_none_is_a_wrong_argument(capsys, shares, said):
+def test_shares_that_are_no_prevalence_are_a_wrong_argument(capsys, shares, said):
     assert _main("a.png", "--prevalence", *shares) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -15,10 +15,11 @@ def label_doubt(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     """(N,) how much likelier than the label another class is, by the network and by the source.
 
     table: of `read_out_of_fold`. The margin, the highest other log-odds less that of the label, in
-    standard deviations from the mean of the fold, as one fold's network is surer of itself than
-    another's. Log-odds are the network's logit and how much commoner the class is in the source
-    than in all, among the images of other folds, of which no patient is this one's; each class
-    counts an image more than it has, so that none is impossible.
+    standard deviations from the mean of the fold, because one fold's network is surer of itself
+    than another's. Log-odds are the network's logit and how much commoner the class is in the
+    source than in all sources. Both are counted in the other folds, where no patient is this one's;
+    a source counts as many images more as there are classes, mixed as in all, so that no label is
+    impossible there and a source that is not in the other folds says nothing.
     """
     logits = table[[f"logit({name})" for name in classes]].to_numpy()
     labelled = table["truth"].to_numpy()[:, None] == np.array(classes)
@@ -34,12 +35,13 @@ def _commoner_in_the_source(
 ) -> np.ndarray:
     """labelled: (N, K) bool -> (N, K), logarithms."""
     counts = pd.DataFrame(labelled.astype(int), sources.index)
-    of_source, of_fold = (
-        counts.groupby(keys).transform("sum") for keys in ([sources], [sources, folds])
+    of_fold, of_source, of_both = (
+        counts.groupby(keys).transform("sum") for keys in (folds, sources, [sources, folds])
     )
-    here, everywhere = of_source - of_fold + 1, counts.sum() + 1
-    shares = here.div(here.sum(axis=1), axis=0) / (everywhere / everywhere.sum())
-    return np.log(shares.to_numpy())
+    everywhere = counts.sum() - of_fold + 1
+    mixture = everywhere.div(everywhere.sum(axis=1), axis=0)
+    here = of_source - of_both + labelled.shape[1] * mixture
+    return np.log((here.div(here.sum(axis=1), axis=0) / mixture).to_numpy())
 
 
 def suspects(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

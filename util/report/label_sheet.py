@@ -30,8 +30,8 @@ HOW = (
     " margin by which another class is likelier than the label, by the network's logits and by how"
     " common both are among the source's other films, in standard deviations from the mean of the"
     " fold. A patient's films stand together, at the place of the most doubted. A label that is"
-    " rare in its source is doubted for that, and may be right; with each film stands how many have"
-    " it."
+    " rare in its source is doubted for that, and may be right; beside each film stands how many"
+    " films of the source have it."
 )
 
 

@@ -29,20 +29,27 @@ def flipped():
 
 
 def test_the_doubt_is_the_margin_of_another_class_in_deviations_of_its_fold():
-    logits = np.array([[3.0, 1, 0], [0, 2, 2], [1, 0, 0], [5, 0, 8]])
-    truth = ["normal", "COVID-19", "pneumonia", "normal"]
-    # Sources of one image, which say nothing, so that each class is as common there.
-    table = out_of_fold(logits, truth, [1, 1, 2, 2], source=list("abcd"))
-    odds = logits - np.log(np.array([3, 2, 2]) / 7)
-    margins = np.array(
-        [
-            [odds[0, 1:].max() - odds[0, 0], odds[1, :2].max() - odds[1, 2]],
-            [odds[2, ::2].max() - odds[2, 1], odds[3, 1:].max() - odds[3, 0]],
-        ]
-    )
-    spread = margins.std(axis=1, ddof=1, keepdims=True)
-    expected = (margins - margins.mean(1, keepdims=True)) / spread
+    logits = np.random.default_rng(0).normal(size=(12, 3))
+    truth = ["normal", "COVID-19", "pneumonia", "normal"] * 3
+    folds, sources = np.repeat([1, 2, 3], 4), np.array(["a", "a", "b", "b"] * 3)
+    sources[0] = "c"  # is in one fold only, so that it says nothing
+    table = out_of_fold(logits, truth, folds, source=sources)
+    margins = np.empty(12)
+    for k, own in enumerate(map(CLASSES.index, truth)):
+        others = folds != folds[k]
+        of_all = np.array([sum(np.array(truth)[others] == name) + 1 for name in CLASSES]) / 11
+        there = [sum(np.array(truth)[others & (sources == sources[k])] == name) for name in CLASSES]
+        here = (there + 3 * of_all) / (sum(there) + 3)
+        odds = logits[k] + np.log(here / of_all)
+        margins[k] = np.delete(odds, own).max() - odds[own]
+    of_fold = margins.reshape(3, 4)
+    expected = (of_fold - of_fold.mean(1, keepdims=True)) / of_fold.std(1, ddof=1, keepdims=True)
     assert label_doubt(table, CLASSES) == pytest.approx(expected.ravel())
+
+
+def test_a_class_without_an_image_leaves_the_doubt_finite(flipped):
+    without = flipped[flipped["truth"] != "COVID-19"]
+    assert np.isfinite(label_doubt(without, CLASSES)).all()
 
 
 def test_flipped_labels_are_doubted_most(flipped):
