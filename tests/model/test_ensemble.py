@@ -21,8 +21,9 @@ PIXELS = torch.randint(0, 256, (7, 1, 32, 48), dtype=torch.uint8)
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """The folder of three folds that have ended."""
+    """The folder of three folds that have ended, to be run in float32."""
     monkeypatch.setattr(model.weights, "COVIDNext50", TinyNext)
+    monkeypatch.setattr("util.device._native_bfloat16", lambda device: False)
     return save_folds(tmp_path / "r", input_form((32, 48)), TEMPERATURES)
 
 

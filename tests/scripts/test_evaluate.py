@@ -359,8 +359,9 @@ OF_NETWORK = {
 
 
 def test_the_report_comes_again_from_the_predictions_to_the_last_digit(
-    evaluated, validated, dataset, tmp_path
+    evaluated, validated, dataset, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr("util.device._native_bfloat16", lambda device: False)  # as `validated`
     metrics, _, _ = evaluated(validated, "--out", tmp_path / "test")
     evaluated(validated, "--split", "val", "--out", tmp_path / "val")
     ours, validation = (tmp_path / s / "predictions.csv" for s in ("test", "val"))
