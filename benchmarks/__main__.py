@@ -113,8 +113,7 @@ def arguments() -> argparse.Namespace:
         demand(chosen, args, (name,), lowest[name])
     if args.benchmark == "labels":
         demand(chosen, args, ("share",), 0.001, 0.5)
-        demand(chosen, args, ("seed",), 0)
-    if args.benchmark == "gain":
+    if args.benchmark in ("labels", "gain"):
         demand(chosen, args, ("seed",), 0)
     if args.benchmark == "growth" and min(args.images) < 16:
         chosen.error(f"--images: found {min(args.images)}; expected 16 or more")

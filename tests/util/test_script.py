@@ -168,6 +168,15 @@ def test_a_package_that_is_not_installed_is_one_line():
     assert done.stderr == f"evaluate.py: found no package pandas here; {expected}\n"
 
 
+def test_a_package_that_is_lost_once_the_work_has_begun_is_a_fault_with_its_traceback():
+    code = (
+        "from util.script import while_importing, run\n"
+        "while_importing('tool'); run(lambda: __import__('no_such_package'), 'tool')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.startswith("Traceback")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_comes_without_the_heavy_imports_and_names_defaults(script):
     """Importing torch alone takes seconds; -h has to answer within one."""
