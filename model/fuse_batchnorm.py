@@ -40,9 +40,9 @@ def fuse_for_inference(
 def batchnorms(network: nn.Module) -> Iterator[tuple[str, str]]:
     """The name of each convolution that has a BatchNorm behind it, and that of the BatchNorm."""
     kinds = (nn.Conv2d, nn.BatchNorm2d)
-    layers = [(name, type(each)) for name, each in network.named_modules() if type(each) in kinds]
+    layers = [layer for layer in network.named_modules() if isinstance(layer[1], kinds)]
     for (name, one), (behind, other) in pairwise(layers):
-        if (one, other) == kinds:
+        if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
             yield name, behind
 
 

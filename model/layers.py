@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from model.convolution import Conv2d
+
 
 class Block(nn.Module):
     """A named part of the network. Frozen, it has no gradients and its BatchNorm stays in eval.
@@ -34,7 +36,7 @@ class Block(nn.Module):
 def conv_bn(n_in: int, n_out: int, kernel_size: int) -> nn.Sequential:
     """Convolution without bias, BatchNorm, LeakyReLU(0.1); height and width stay."""
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False),
+        Conv2d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(n_out),
         nn.LeakyReLU(0.1, inplace=True),
     )

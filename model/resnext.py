@@ -5,6 +5,8 @@ That takes as long again as importing torch, and 150 MB: too much for one predic
 
 from torch import Tensor, nn
 
+from model.convolution import Conv2d
+
 STAGES = ((3, 128, 1), (4, 256, 2), (6, 512, 2), (3, 1024, 2))  # blocks, width inside, stride
 GROUPS = 32  # 32x4d: of 4, 8, 16 and 32 channels
 
@@ -69,5 +71,5 @@ class Bottleneck(nn.Module):
         return self.relu(y)
 
 
-def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> Conv2d:
+    return Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)

@@ -1,0 +1,34 @@
+"""A convolution that a CPU computes as one matrix product where the image has become small."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+MOST_ROWS = 1024  # of the product; with more, convolutions are as fast
+
+
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d of a square kernel, with so many zeros around that only the stride shrinks images.
+
+    The last layers of a trunk have thousands of channels and few pixels. A CPU's convolutions are
+    made for the opposite, and take three to ten times as long there as the product of the pixels'
+    windows, (N * H * W, side * side * in), with the weights. It is the same function. A graph that
+    is exported or compiled keeps the convolution.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._is_small(x):
+            return super().forward(x)
+        (side, _), (stride, _), (border, _) = self.kernel_size, self.stride, self.padding
+        if border:
+            x = functional.pad(x, [border] * 4)
+        windows = x.unfold(2, side, stride).unfold(3, side, stride)  # (N, in, H, W, side, side)
+        rows = windows.permute(0, 2, 3, 4, 5, 1).flatten(3)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)
+        return functional.linear(rows, weight, self.bias).permute(0, 3, 1, 2)
+
+    def _is_small(self, x: Tensor) -> bool:
+        if x.device.type != "cpu" or self.groups > 1 or torch.compiler.is_compiling():
+            return False
+        height, width = (-(-side // self.stride[0]) for side in x.shape[2:])
+        return len(x) * height * width <= MOST_ROWS
