@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from model import convolution
 from model.covidnext50 import COVIDNext50
 
 
 def main() -> None:
+    convolution.MOST_ROWS = 0  # convolves as torch does
     checkpoint, size, batch, *files = sys.argv[1:]
     size, batch = int(size), int(batch)
     content = torch.load(checkpoint, map_location="cpu")
