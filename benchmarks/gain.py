@@ -25,7 +25,7 @@ from data.dataset_folder import read_frame
 from util.metrics.calibration import BINS, SMALLEST, bins_of
 from util.metrics.intervals import bootstrap, few_clusters, leaning_interval, row_counts
 from util.metrics.ranking import auroc, ratio
-from util.metrics.scores import accuracy, confusion_matrix, f1, macro_average, recall
+from util.metrics.scores import accuracy, confusion_matrix, f1, macro_average, recall, specificity
 from util.metrics.within_source import aurocs, odds, smaller_side, strata
 from util.training.out_of_fold import classes_of
 
@@ -144,7 +144,8 @@ def scores(images: Images, p: np.ndarray) -> Mapping[str, Score]:
         "macro F1": lambda w: macro(f1(matrix(w)), w),
         "accuracy": lambda w: accuracy(matrix(w)),
         **{
-            f"recall of {name}": lambda w, k=k: recall(matrix(w))[:, k]
+            f"{of.__name__} of {name}": lambda w, of=of, k=k: of(matrix(w))[:, k]
+            for of in (recall, specificity)
             for k, name in enumerate(classes)
         },
         "log-loss": lambda w: ratio(w @ losses, w.sum(1)),

@@ -73,6 +73,7 @@ def test_the_scores_are_those_of_the_report(script, tables):
             "macro F1": scores["macro_f1"],
             "accuracy": scores["accuracy"],
             "recall of COVID-19": scores["per_class"]["COVID-19"]["recall"],
+            "specificity of COVID-19": scores["per_class"]["COVID-19"]["specificity"],
             "log-loss": reliable["log_loss"],
             "calibration error": reliable["expected_calibration_error"],
         }
