@@ -23,9 +23,12 @@ class Conv2d(nn.Conv2d):
         if border:
             x = functional.pad(x, [border] * 4)
         windows = x.unfold(2, side, stride).unfold(3, side, stride)  # (N, in, H, W, side, side)
-        rows = windows.permute(0, 2, 3, 4, 5, 1).flatten(3)
+        windows = windows.permute(0, 2, 3, 4, 5, 1)
+        images, height, width = windows.shape[:3]
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
-        return functional.linear(rows, weight, self.bias).permute(0, 3, 1, 2)
+        # One matrix: of more dimensions, linear would copy the weights for each image.
+        pixels = functional.linear(windows.reshape(-1, weight.shape[1]), weight, self.bias)
+        return pixels.view(images, height, width, -1).permute(0, 3, 1, 2)
 
     def _is_small(self, x: Tensor) -> bool:
         if x.device.type != "cpu" or self.groups > 1 or torch.compiler.is_compiling():
