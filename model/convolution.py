@@ -28,7 +28,7 @@ class Conv2d(nn.Conv2d):
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         # One matrix: of more dimensions, linear would copy the weights for each image.
         pixels = functional.linear(windows.reshape(-1, weight.shape[1]), weight, self.bias)
-        return pixels.view(images, height, width, -1).permute(0, 3, 1, 2)
+        return pixels.view(images, height, width, self.out_channels).permute(0, 3, 1, 2)
 
     def _is_small(self, x: Tensor) -> bool:
         if x.device.type != "cpu" or self.groups > 1 or torch.compiler.is_compiling():

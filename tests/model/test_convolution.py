@@ -26,7 +26,7 @@ def convolved(monkeypatch) -> list:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shape", [(2, 6, 5, 4), (3, 6, 1, 1), (1, 6, 8, 8)])
+@pytest.mark.parametrize("shape", [(2, 6, 5, 4), (3, 6, 1, 1), (1, 6, 8, 8), (0, 6, 3, 3)])
 @pytest.mark.parametrize(("side", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), (7, 2)])
 def test_output_and_gradients_are_those_of_torch(side, stride, shape, bias, convolved):
     torch.manual_seed(1)
