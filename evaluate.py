@@ -208,7 +208,8 @@ def main(args: argparse.Namespace) -> None:
         there = move(probabilities)
         shares = shares_of(args.prevalence, truth.classes)
         rates = at_prevalence(there, *truth[:3], shares)
-        metrics["prevalence"] = {"stated": args.prevalence, **rates}
+        doubt = risk_coverage(there, *truth, prevalence=shares)
+        metrics["prevalence"] = {"stated": args.prevalence, **rates, "risk_coverage": doubt}
     metrics |= shortcuts(metrics, outputs, sources, truth)
     table = predictions(subject.images.table, truth, probabilities, there)
     if sets:

@@ -83,7 +83,8 @@ def _example() -> dict:
     metrics["subgroups"]["view"]["AP Supine"] |= {"accuracy": NOTHING, "macro_f1": NOTHING}
     stated = dict(zip(CLASSES, (0.9, 0.08, 0.02), strict=True))
     rates = at_prevalence(probabilities, *truth, list(stated.values()))
-    metrics["prevalence"] = {"stated": stated, **rates}
+    doubt = risk_coverage(probabilities, *truth, prevalence=list(stated.values()))
+    metrics["prevalence"] = {"stated": stated, **rates, "risk_coverage": doubt}
     heat = heat_outside_lungs(generator.random(len(source)), (3, 3), patients)
     features = generator.normal(size=(len(source), 4)) + (source == "rsna")[:, None]
     known = source_in_features(features, np.where(targets == 2, "rsna", source), *truth)

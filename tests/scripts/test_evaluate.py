@@ -442,6 +442,9 @@ def test_a_stated_prevalence_changes_its_own_section_alone(evaluated, checkpoint
     named = np.array(CLASSES)[wanted.argmax(1)]
     recall = (named == "normal")[rows["truth"] == "normal"].mean()
     assert there["recall"]["normal"]["value"] == pytest.approx(recall)
+    wrong = [(named != name)[rows["truth"] == name].mean() for name in CLASSES]
+    error = there["risk_coverage"]["points"][0]["error"]["value"]
+    assert error == pytest.approx(np.dot(wrong, list(shares.values())))
     for name in with_prevalence.keys() - {"record"}:
         assert with_prevalence[name] == metrics[name], name
 

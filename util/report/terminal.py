@@ -7,7 +7,8 @@ from util.words import counted
 
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
 BY_CLASS = ("recall", "specificity", "precision", "auroc")
-WIDTH = 44
+WIDTH = 48
+THERE = " at that prevalence"
 
 
 def line(name: str, metric: Metric) -> str:
@@ -60,15 +61,23 @@ def summary(metrics: Mapping) -> str:
         lines.append(line("classes in a set", sets["size"]))
         lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
         lines.append(line("error where --abstain decides", sets["error_of_decided"]))
-    lines.append(line("area under risk and coverage", metrics["risk_coverage"]["area"]))
-    for point in metrics["risk_coverage"]["points"]:
-        lines.append(line(f"error with {point['decided']:.2f} decided", point["error"]))
-    if metrics["prevalence"]:
+    lines += _undecided(metrics["risk_coverage"])
+    if there := metrics["prevalence"]:
         for name in ("recall", "precision"):
-            for label, value in metrics["prevalence"][name].items():
-                lines.append(line(f"{label}: {name} at that prevalence", value))
+            for label, value in there[name].items():
+                lines.append(line(f"{label}: {name}{THERE}", value))
+        lines += _undecided(there["risk_coverage"], THERE)
     said = [metrics["headline"]["sentence"], *metrics["verdicts"], *metrics["warnings"]]
     return "\n".join([*lines, "", *said])
+
+
+def _undecided(found: Mapping, where: str = "") -> list[str]:
+    """found: of util.metrics.selective.risk_coverage."""
+    points = [
+        line(f"error with {point['decided']:.2f} decided{where}", point["error"])
+        for point in found["points"]
+    ]
+    return [line(f"area under risk and coverage{where}", found["area"]), *points]
 
 
 def comparison_summary(comparison: Mapping) -> str:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.helpers.world import names, population
+from tests.helpers.networks import CLASSES
+from tests.helpers.world import SHARES, coverage, names, population
+from util.metrics.probabilities import to_prevalence
 from util.metrics.selective import area, curve, risk_coverage
 
 
@@ -50,3 +52,65 @@ def test_the_points_are_the_errors_of_the_share_that_is_decided():
     )
     assert points[4]["probability"] == p[19]
     assert points[4]["error"]["high"] == pytest.approx(0.161, abs=1e-3)  # Wilson's, of 20 patients
+
+
+def test_a_prevalence_counts_each_image_as_often_as_its_class_is_common():
+    """Six of class a and two of b; where b is three of four each image of b is nine of a."""
+    p, wrong = np.linspace(0.95, 0.6, 8), np.array([0, 0, 1, 0, 0, 0, 1, 1])
+    targets = np.array([0, 0, 1, 0, 0, 0, 0, 1])
+    named = targets ^ wrong
+    probabilities = np.where(np.arange(2) == named[:, None], p[:, None], 1 - p[:, None])
+    found = risk_coverage(probabilities, targets, names(8), ["a", "b"], prevalence=[0.25, 0.75])
+    rows = np.repeat(np.arange(8), np.where(targets == 1, 9, 1))
+    listed = risk_coverage(probabilities[rows], targets[rows], names(24), ["a", "b"])
+    assert found["area"]["value"] == pytest.approx(listed["area"]["value"])
+    for point, wanted in zip(found["points"], listed["points"], strict=True):
+        assert point["decided"] == pytest.approx(wanted["decided"])
+        assert point["probability"] == wanted["probability"]
+        assert point["error"]["value"] == pytest.approx(wanted["error"]["value"])
+
+
+def test_the_mixture_of_the_images_themselves_is_no_other_population():
+    probabilities, targets, patients = population(1)
+    mixture = np.bincount(targets) / len(targets)
+    plain = risk_coverage(probabilities, targets, patients, CLASSES)
+    found = risk_coverage(probabilities, targets, patients, CLASSES, prevalence=mixture)
+    assert found["area"]["value"] == pytest.approx(plain["area"]["value"])
+    for point, wanted in zip(found["points"], plain["points"], strict=True):
+        assert point["error"]["value"] == pytest.approx(wanted["error"]["value"])
+
+
+def test_a_class_that_is_not_in_the_population_does_not_count():
+    probabilities, targets, patients = population(1)
+    found = risk_coverage(probabilities, targets, patients, CLASSES, prevalence=[0.5, 0, 0.5])
+    error = [(probabilities.argmax(1) != targets)[targets == k].mean() for k in (0, 2)]
+    assert found["points"][0]["error"]["value"] == pytest.approx(np.mean(error))
+
+
+def test_nothing_is_known_of_a_population_with_a_class_that_has_no_images():
+    probabilities, targets, patients = population(1)
+    rows = targets != 2
+    table = probabilities[rows], targets[rows], patients[rows]
+    found = risk_coverage(*table, CLASSES, prevalence=[0.5, 0.3, 0.2])
+    assert found == {"area": {"value": None, "low": None, "high": None}, "points": []}
+    assert risk_coverage(*table, CLASSES, prevalence=[0.5, 0.5, 0])["points"]
+
+
+# A wider interval than it takes is the lesser evil: few mistakes know little of their variance.
+@pytest.mark.parametrize(
+    ("signal", "prevalence"), [(1.4, None), (2.2, (0.6, 0.1, 0.3))], ids=["as they are", "stated"]
+)
+def test_intervals_hold_the_truth_in_at_least_88_of_100_samples(signal, prevalence, monkeypatch):
+    monkeypatch.setattr("util.metrics.selective.DRAWS", 100)
+
+    def report(seed: int, n_patients: int) -> dict:
+        probabilities, targets, patients = population(seed, n_patients, signal=signal)
+        if prevalence:
+            probabilities = to_prevalence(probabilities, SHARES, prevalence)
+        found = risk_coverage(probabilities, targets, patients, CLASSES, prevalence=prevalence)
+        named = {f"{share}": point["error"] for share, point in enumerate(found["points"])}
+        return {"area": found["area"], **named}
+
+    found = coverage(report)
+    assert min(found.values()) > 88
+    assert np.mean(list(found.values())) > 93
