@@ -144,8 +144,8 @@ def scores(images: Images, p: np.ndarray) -> Mapping[str, Score]:
         "macro F1": lambda w: macro(f1(matrix(w)), w),
         "accuracy": lambda w: accuracy(matrix(w)),
         **{
-            f"{of.__name__} of {name}": lambda w, of=of, k=k: of(matrix(w))[:, k]
-            for of in (recall, specificity)
+            f"{word} of {name}": lambda w, of=of, k=k: of(matrix(w))[:, k]
+            for word, of in {"recall": recall, "specificity": specificity}.items()
             for k, name in enumerate(classes)
         },
         "log-loss": lambda w: ratio(w @ losses, w.sum(1)),

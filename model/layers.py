@@ -33,10 +33,10 @@ class Block(nn.Module):
         return self.module(x)
 
 
-def conv_bn(n_in: int, n_out: int, kernel_size: int) -> nn.Sequential:
+def conv_bn(n_in: int, n_out: int, side: int) -> nn.Sequential:
     """Convolution without bias, BatchNorm, LeakyReLU(0.1); height and width stay."""
     return nn.Sequential(
-        Conv2d(n_in, n_out, kernel_size, padding=kernel_size // 2, bias=False),
+        Conv2d(n_in, n_out, side),
         nn.BatchNorm2d(n_out),
         nn.LeakyReLU(0.1, inplace=True),
     )

@@ -53,12 +53,12 @@ class Bottleneck(nn.Module):
         # torchvision makes it before the others, and lists it behind them.
         downsample = None
         if widen:
-            downsample = nn.Sequential(_conv(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
-        self.conv1 = _conv(n_in, width, 1)
+            downsample = nn.Sequential(Conv2d(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
+        self.conv1 = Conv2d(n_in, width, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride, GROUPS)
+        self.conv2 = Conv2d(width, width, 3, stride, GROUPS)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _conv(width, n_out, 1)
+        self.conv3 = Conv2d(width, n_out, 1)
         self.bn3 = nn.BatchNorm2d(n_out)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
@@ -69,7 +69,3 @@ class Bottleneck(nn.Module):
         y = self.bn3(self.conv3(y))
         y += x if self.downsample is None else self.downsample(x)
         return self.relu(y)
-
-
-def _conv(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> Conv2d:
-    return Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)

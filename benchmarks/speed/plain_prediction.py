@@ -9,16 +9,14 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from model import convolution
-from model.covidnext50 import COVIDNext50
+from benchmarks.speed.plain_network import plain_network
 
 
 def main() -> None:
-    convolution.MOST_ROWS = 0  # convolves as torch does
     checkpoint, size, batch, *files = sys.argv[1:]
     size, batch = int(size), int(batch)
     content = torch.load(checkpoint, map_location="cpu")
-    model = COVIDNext50(len(content["mapping"]))
+    model = plain_network(len(content["mapping"]))
     model.load_state_dict(content["state_dict"])
     model.eval()
     transform = transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor()])

@@ -19,13 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import config
+from benchmarks.speed.plain_network import plain_network
 from data.augmentation import Augmentation
 from data.dataset import RadiographDataset, load_splits
 from data.dataset_folder import preparation, read_about
 from data.loader import make_loader
 from data.sampling import EpochBatches, in_order
 from data.transforms import PLAIN, InputFormat
-from model import convolution
 from model.covidnext50 import COVIDNext50
 from model.fuse_batchnorm import fuse_for_inference
 from model.inference import predict_logits
@@ -107,9 +107,8 @@ def form(size: int, about: dict | None = None) -> InputFormat:
 
 def plain_step() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Float32, NCHW, Adam: images (N, 3, H, W) float32 and targets -> loss."""
-    convolution.MOST_ROWS = 0  # convolves as torch does
     device = pick_device("auto")
-    model, loss_fn = COVIDNext50(CLASSES).to(device).train(), nn.CrossEntropyLoss()
+    model, loss_fn = plain_network(CLASSES).to(device).train(), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-3)
 
     def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -53,9 +53,8 @@ class NarrowNext(COVIDNext50):
                 case nn.Conv2d(in_channels=n_in, out_channels=n_out, groups=groups):
                     kind = (module.kernel_size, module.stride, module.padding)
                     groups = max(1, groups // self.LESS)
-                    module.__init__(
-                        self._less(n_in), self._less(n_out), *kind, groups=groups, bias=False
-                    )
+                    n_in, n_out = self._less(n_in), self._less(n_out)
+                    nn.Conv2d.__init__(module, n_in, n_out, *kind, groups=groups, bias=False)
                 case nn.BatchNorm2d(num_features=n):
                     module.__init__(self._less(n))
                 case nn.Linear(in_features=n):

@@ -25,29 +25,46 @@ def convolved(monkeypatch) -> list:
     return inputs
 
 
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", [(2, 6, 5, 4), (3, 6, 1, 1), (1, 6, 8, 8), (0, 6, 3, 3)])
 @pytest.mark.parametrize(("side", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), (7, 2)])
-def test_output_and_gradients_are_those_of_torch(side, stride, shape, bias, convolved):
+def test_output_and_gradients_are_those_of_torch(side, stride, shape, bias, layout, convolved):
     torch.manual_seed(1)
-    settings = (6, 10, side, stride, side // 2)
-    ours, theirs = (kind(*settings, bias=bias).double() for kind in (Conv2d, nn.Conv2d))
+    ours = Conv2d(6, 10, side, stride)
+    theirs = nn.Conv2d(6, 10, side, stride, side // 2, bias=bias)
+    if bias:  # as with a BatchNorm folded into it
+        ours.bias = nn.Parameter(theirs.bias.detach().clone())
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(shape, dtype=torch.float64)
     for conv in (ours, theirs):
-        conv.to(memory_format=torch.channels_last)
+        conv.double().to(memory_format=layout)
     mine = results(ours, x)
     assert not convolved
     for one, other in zip(mine, results(theirs, x), strict=True):
         torch.testing.assert_close(one, other)
 
 
+def test_in_a_training_with_bfloat16_it_is_as_near_to_float32_as_torch(convolved):
+    torch.manual_seed(1)
+    ours, theirs = Conv2d(64, 32, 3), nn.Conv2d(64, 32, 3, padding=1, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 64, 3, 3).to(memory_format=torch.channels_last)
+    exact = results(theirs, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mine, others = results(ours, x), results(theirs, x)
+    assert mine[0].dtype == torch.bfloat16
+    for one, other, wanted in zip(mine, others, exact, strict=True):
+        far = [(part.float() - wanted).norm() / wanted.norm() for part in (one, other)]
+        assert far[0] < 1.5 * far[1] < 0.02
+
+
 def test_larger_images_and_several_groups_are_convolved(convolved, monkeypatch):
     monkeypatch.setattr(convolution, "MOST_ROWS", 2 * 3 * 3)
-    Conv2d(4, 4, 3, 2, 1)(torch.ones(2, 4, 6, 5))
+    Conv2d(4, 4, 3, 2)(torch.ones(2, 4, 6, 5))
     assert not convolved
-    Conv2d(4, 4, 3, 2, 1)(torch.ones(2, 4, 7, 5))
-    Conv2d(4, 4, 3, 1, 1, groups=2)(torch.ones(1, 4, 2, 2))
+    Conv2d(4, 4, 3, 2)(torch.ones(2, 4, 7, 5))
+    Conv2d(4, 4, 3, groups=2)(torch.ones(1, 4, 2, 2))
     assert len(convolved) == 2
 
 

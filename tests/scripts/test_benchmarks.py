@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import ks_2samp
+from torch import nn
 
 import config
 import generate_dataset
@@ -26,10 +27,12 @@ from benchmarks import measure, sources, table
 from benchmarks.recipes import ledger, rivals, variants
 from benchmarks.recipes import scores as recipes
 from benchmarks.speed import epoch, generate, growth, pairs, plain, predict, trial
+from benchmarks.speed.plain_network import plain_network
 from data.dataset_folder import read_about, read_split
 from data.sample import write_sample
 from data.sampling import EpochBatches
 from data.transforms import PLAIN, InputFormat
+from model.covidnext50 import COVIDNext50
 from model.weights import check_fit
 from tests.conftest import run_script
 from tests.helpers.networks import TinyNext, use_network
@@ -53,6 +56,18 @@ def test_a_measured_command_has_its_time_and_the_memory_of_all_its_processes():
     start = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); "
     both = measure.measure("-c", start + hold + "; p.wait()")
     assert both.peak > single.peak + 50
+
+
+def test_the_plain_recipes_convolve_as_torch_does():
+    torch.manual_seed(1)
+    plainly = plain_network(3).eval()
+    layers = [type(layer) for layer in plainly.modules() if isinstance(layer, nn.Conv2d)]
+    assert set(layers) == {nn.Conv2d}
+    ours = COVIDNext50(3).eval()
+    ours.load_state_dict(plainly.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(images), plainly(images), rtol=1e-4, atol=1e-4)
 
 
 def test_the_processor_time_is_that_of_all_processes_and_not_of_waiting():

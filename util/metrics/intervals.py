@@ -176,14 +176,20 @@ def few_clusters(clusters: float) -> float:
     return float((clusters / (clusters - 1)) ** 0.5 * stdtrit(clusters - 1, UPPER_TAIL) / Z)
 
 
-def mean_interval(values: np.ndarray, intervals: np.ndarray) -> tuple[float, float]:
+def mean_interval(
+    values: np.ndarray, intervals: np.ndarray, shares: np.ndarray | None = None
+) -> tuple[float, float]:
     """Interval of the mean of independent `values` (k,) from their own `intervals` (k, 2).
+
+    shares: (k,) adding up to 1, what each counts for; None: all the same.
 
     Variances are recovered from the distance of each limit to its value, so that an interval that
     leans to one side keeps leaning. Zou & Donner (2008), Stat. Med. 27:1693 (MOVER).
     """
-    mean = float(values.mean())
-    down, up = np.linalg.norm(intervals - values[:, None], axis=0) / len(values)
+    if shares is None:
+        shares = np.full(len(values), 1 / len(values))
+    mean = float(shares @ values)
+    down, up = np.linalg.norm(shares[:, None] * (intervals - values[:, None]), axis=0)
     return mean - float(down), mean + float(up)
 
 

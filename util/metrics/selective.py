@@ -5,11 +5,17 @@ The doubt about an image is what its likeliest class lacks to a probability of 1
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
-from util.metrics.intervals import UNDEFINED, bootstrap, bootstrap_interval, metric
+from util.metrics.intervals import (
+    UNDEFINED,
+    bootstrap,
+    bootstrap_interval,
+    clustered_wilson,
+    mean_interval,
+    metric,
+)
 from util.metrics.probabilities import check_shares
 from util.metrics.ranking import ratio
 from util.metrics.scores import check_table
@@ -17,7 +23,6 @@ from util.metrics.scores import check_table
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.5)
 DRAWS = 1000
 ROUNDING = 1e-9  # of a share, which is a sum
-MISTAKE = 2  # of an error, for bootstrap_interval; without it 78 of 100 may hold the truth
 
 
 def risk_coverage(
@@ -44,34 +49,55 @@ def risk_coverage(
     if prevalence is not None:
         prevalence = check_shares(prevalence, len(classes), "prevalence")
 
-    def counted(weights: np.ndarray) -> np.ndarray:
-        return weights if prevalence is None else in_population(weights, targets, prevalence)
+    def weighed(drawn: np.ndarray) -> np.ndarray:
+        return drawn if prevalence is None else in_population(drawn, targets, prevalence)
 
-    weights = counted(np.ones(len(targets)))
+    weights = weighed(np.ones(len(targets)))
     if np.isnan(weights).any():
         return {"area": UNDEFINED.copy(), "points": []}
-    share = curve(probabilities, targets, weights)[0]
-    at = np.searchsorted(share, np.array(SHARES) - ROUNDING)
-    least = np.unique(confidence)[::-1][at]
-    decided = confidence >= least[:, None]  # (points, n)
+    share, error = curve(probabilities, targets, weights)
+    points = []
+    for row in np.searchsorted(share, np.array(SHARES) - ROUNDING):
+        least = np.unique(confidence)[::-1][row]
+        decided = confidence >= least
+        if prevalence is None:
+            interval = clustered_wilson(wrong[decided], patients[decided])
+        else:
+            interval = _joined(
+                wrong[decided], patients[decided], targets[decided], weights[decided]
+            )
+        point = {"decided": float(share[row]), "probability": float(least)}
+        points.append(point | {"error": metric(error[row], interval)})
 
-    def errors(weights: np.ndarray) -> np.ndarray:
-        """The area, and the error at each point: (..., n) -> (..., 1 + points)."""
-        weights = counted(weights)
-        areas = area(*curve(probabilities, targets, weights))
-        at_points = ratio(weights @ (decided & wrong).T, weights @ decided.T)
-        return np.concatenate([areas[..., None], at_points], axis=-1)
+    def areas(drawn: np.ndarray) -> np.ndarray:
+        return area(*curve(probabilities, targets, weighed(drawn)))
 
-    values = errors(np.ones(len(targets)))
-    drawn = bootstrap(errors, patients, DRAWS, seed).T
-    clusters = [len(set(patients[(weights > 0) & some])) for some in (True, *decided)]
-    intervals = map(partial(bootstrap_interval, mistake=MISTAKE), drawn, values, clusters)
-    whole, *parts = map(metric, values, intervals)
-    points = [
-        {"decided": float(share[row]), "probability": float(limit), "error": error}
-        for row, limit, error in zip(at, least, parts, strict=True)
-    ]
-    return {"area": whole, "points": points}
+    value, drawn = float(area(share, error)), bootstrap(areas, patients, DRAWS, seed)
+    interval = bootstrap_interval(drawn, value, effective_patients(weights, patients))
+    return {"area": metric(value, interval), "points": points}
+
+
+def _joined(
+    wrong: np.ndarray, patients: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> tuple[float, float]:
+    """Interval of the mean of `wrong` (n,), from Wilson's of each class, so that one without a
+    mistake keeps the doubt of its few patients.
+    """
+    weighing = [k for k in np.unique(targets) if weights[targets == k].sum() > 0]
+    of_class = [targets == k for k in weighing]
+    values = np.array([wrong[some].mean() for some in of_class])
+    intervals = np.array([clustered_wilson(wrong[some], patients[some]) for some in of_class])
+    shares = np.array([weights[some].sum() for some in of_class]) / weights.sum()
+    return mean_interval(values, intervals, shares)
+
+
+def effective_patients(weights: np.ndarray, patients: np.ndarray) -> float:
+    """How many patients of equal weight know as much as these: (sum)^2 / sum of squares of what
+    their images weigh, (n,). Kish (1965), Survey Sampling.
+    """
+    _, member = np.unique(patients, return_inverse=True)
+    each = np.bincount(member, weights)
+    return float(each.sum() ** 2 / (each**2).sum())
 
 
 def in_population(weights: np.ndarray, targets: np.ndarray, prevalence: np.ndarray) -> np.ndarray:

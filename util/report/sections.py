@@ -64,8 +64,8 @@ HOW = {
     "line. The area is the mean of the curve (AURC).",
     "In another population": "If the classes were as common as stated and looked as they do here, "
     "and the probabilities were moved to that; the rarer a class, the more of its alarms are "
-    "false. Then how many are named wrongly there, if only the surest are named. Every other "
-    "section is of the images as they are.",
+    "false. The last two tables say how many are named wrongly there if only the surest are named; "
+    "their probabilities are the moved ones. Every other section is of the images as they are.",
     "Subgroups": "Subgroups hold other mixtures of classes, so that a difference may be the "
     "mixture's. The line is the accuracy of all images; macro F1 is over the classes that occur.",
     "Worst mistakes": "Wrongly named, the surest first",
@@ -301,17 +301,20 @@ def _prediction_sets(sets: Mapping) -> Section:
 def _risk_coverage(found: Mapping, plots: Mapping[str, Path]) -> Section:
     alt = f"Error over the share of the images that are named; area {text(found['area'])}."
     figures = _figure(plots, "risk_coverage", "Error and share named", alt)
-    return _section("Images left undecided", _undecided(found), figures)
+    return _section("Images left undecided", _error_by_share(found), figures)
 
 
-def _undecided(found: Mapping) -> list[Table]:
+def _error_by_share(found: Mapping) -> list[Table]:
     """The error over the share that is named, of `util.metrics.selective.risk_coverage`."""
     rows = [
         Row(f"{point['decided']:.3f}", [point["probability"], point["error"]])
         for point in found["points"]
     ]
     return [
-        Table(("Metric", "Value"), [Row("Area under the curve (AURC)", [found["area"]], "model")]),
+        Table(
+            ("Metric", "Value"),
+            [Row("Area under risk and coverage (AURC)", [found["area"]], "model")],
+        ),
         Table(("Share named", "From this probability on", "Of them named wrongly"), rows),
     ]
 
@@ -322,7 +325,7 @@ def _prevalence(population: Mapping) -> Section:
         for label, share in population["stated"].items()
     ]
     head = ("Class", "Stated share", "Recall (sensitivity)", "Precision")
-    tables = [Table(head, rows), *_undecided(population["risk_coverage"])]
+    tables = [Table(head, rows), *_error_by_share(population["risk_coverage"])]
     return _section("In another population", tables)
 
 

@@ -7,8 +7,7 @@ from util.words import counted
 
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
 BY_CLASS = ("recall", "specificity", "precision", "auroc")
-WIDTH = 48
-THERE = " at that prevalence"
+WIDTH = 44
 
 
 def line(name: str, metric: Metric) -> str:
@@ -61,23 +60,24 @@ def summary(metrics: Mapping) -> str:
         lines.append(line("classes in a set", sets["size"]))
         lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
         lines.append(line("error where --abstain decides", sets["error_of_decided"]))
-    lines += _undecided(metrics["risk_coverage"])
+    lines += _error_by_share(metrics["risk_coverage"])
     if there := metrics["prevalence"]:
+        shares = ", ".join(f"{label} {share:g}" for label, share in there["stated"].items())
+        lines.append(f"in a population of {shares}:")
         for name in ("recall", "precision"):
-            for label, value in there[name].items():
-                lines.append(line(f"{label}: {name}{THERE}", value))
-        lines += _undecided(there["risk_coverage"], THERE)
+            lines += [line(f"{label}: {name}", value) for label, value in there[name].items()]
+        lines += _error_by_share(there["risk_coverage"])
     said = [metrics["headline"]["sentence"], *metrics["verdicts"], *metrics["warnings"]]
     return "\n".join([*lines, "", *said])
 
 
-def _undecided(found: Mapping, where: str = "") -> list[str]:
+def _error_by_share(found: Mapping) -> list[str]:
     """found: of util.metrics.selective.risk_coverage."""
     points = [
-        line(f"error with {point['decided']:.2f} decided{where}", point["error"])
+        line(f"error with {point['decided']:.2f} decided", point["error"])
         for point in found["points"]
     ]
-    return [line(f"area under risk and coverage{where}", found["area"]), *points]
+    return [line("area under risk and coverage", found["area"]), *points]
 
 
 def comparison_summary(comparison: Mapping) -> str:
