@@ -26,6 +26,7 @@ from util.flags import Parser, add_mapping, add_prevalence, demand, load_config
 from util.script import NOTICE, draw_without_display, run, while_importing
 
 config = load_config("evaluate.py")
+SENSITIVITY = 0.95  # wanted where nothing else is
 log = logging.getLogger(__name__)
 
 
@@ -58,7 +59,11 @@ def arguments() -> argparse.Namespace:
     doubted = "of a run with folds: write the N films of train and val whose labels they doubt most"
     doubted += " (without N 50) to RUN/suspects/, for a reviewer and generate_dataset.py"
     add("--suspects", metavar="N", type=int, nargs="?", const=50, help=doubted)
-    add("--sensitivity", type=float, help="wanted at the operating points; without it 0.95")
+    point = parser.add_mutually_exclusive_group()
+    finds = f"wanted at the operating points; without it {SENSITIVITY}"
+    point.add_argument("--sensitivity", type=float, metavar="SHARE", help=finds)
+    passes = "wanted there in its place, such as 0.99 for few false alarms"
+    point.add_argument("--specificity", type=float, metavar="SHARE", help=passes)
     sets = "adds prediction sets, which shall hold the true class in this share of new patients of"
     add("--coverage", type=float, metavar="SHARE", help=f"{sets} each class, such as 0.9")
     add_mapping(parser)
@@ -70,9 +75,10 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     demand(parser, args, ("batch_size", "suspects"), 1)
     demand(parser, args, ("n_threads", "seed"), 0)
-    demand(parser, args, ("sensitivity",), 0.01, 1)
+    demand(parser, args, ("sensitivity", "specificity"), 0.01, 1)
     demand(parser, args, ("coverage",), 0.01, 0.999)
-    for flag in ("prevalence", "sensitivity", "coverage"):
+    of_report = ("prevalence", "sensitivity", "specificity", "coverage")
+    for flag in of_report:
         if args.other and getattr(args, flag) is not None:
             parser.error(f"--{flag}: found two checkpoints, which are compared as they are")
     own = next((name for name in ("folder", "table") if getattr(args, name)), None)
@@ -85,17 +91,12 @@ def arguments() -> argparse.Namespace:
         parser.error("--split: found left-out, which only the checkpoint of a training knows")
     if args.embeddings and args.split not in (None, "test"):
         parser.error(f"--split: found {args.split}; --embeddings are tested on test only")
-    alien = (
-        file,
-        own,
-        *(n for n in ("split", "prevalence", "sensitivity", "coverage") if getattr(args, n)),
-    )
+    alien = (file, own, *(name for name in ("split", *of_report) if getattr(args, name)))
     if args.suspects and (args.other or any(alien)):
         found = next((f"--{name}" for name in alien if name), "two checkpoints")
         parser.error(f"--suspects: found {found}; expected the folder of a run with folds, only")
     if args.mapping and not file:
         parser.error("--mapping: found a checkpoint, which has its own; leave it out")
-    args.sensitivity = args.sensitivity or 0.95
     return args
 
 
@@ -193,7 +194,8 @@ def main(args: argparse.Namespace) -> None:
         "temperature": model.checkpoint["temperature"],
         **calibration(probabilities, truth.targets, truth.patients, truth.seed),
     }
-    thresholds = chosen_thresholds(model, subject, args.sensitivity)
+    rate = "specificity" if args.specificity else "sensitivity"
+    thresholds = chosen_thresholds(model, subject, getattr(args, rate) or SENSITIVITY, rate)
     metrics["operating_points"] = (
         measure(probabilities, *truth[:3], thresholds) if thresholds else {}
     )

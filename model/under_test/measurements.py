@@ -81,15 +81,17 @@ def probes(model: ModelUnderTest, subject: Subject, truth: Truth) -> dict[str, d
 
 
 def chosen_thresholds(
-    model: ModelUnderTest, subject: Subject, sensitivity: float
+    model: ModelUnderTest, subject: Subject, wished: float, rate: str
 ) -> Thresholds | None:
-    """Of the model's own validation images; None without them, or where the subject is these."""
+    """As `choose`, of the model's own validation images; None without them, or where the subject is
+    these.
+    """
     if model.validation is None:
         log.warning("%s: no validation images in it; no operating points", model.path)
         return None
     if chosen_on(model, subject):
         return None
-    return choose(model.validation.probabilities, model.validation.targets, sensitivity)
+    return choose(model.validation.probabilities, model.validation.targets, wished, rate)
 
 
 def calibrated_sets(model: ModelUnderTest, subject: Subject, coverage: float) -> PredictionSets:

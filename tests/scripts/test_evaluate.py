@@ -312,6 +312,21 @@ def test_operating_points_are_chosen_on_the_models_own_validation(
     assert own["operating_points"] == {}  # they would be measured where they were chosen
 
 
+def test_a_wished_specificity_is_granted_on_the_models_own_validation(
+    evaluated, validated, tmp_path
+):
+    metrics, rows, printed = evaluated(validated, "--specificity", 0.9)
+    _, chosen_on, _ = evaluated(validated, "--split", "val", "--out", tmp_path / "val")
+    for name, point in metrics["operating_points"].items():
+        column, threshold = f"p({name})", point["threshold"]
+        chances = chosen_on[column][chosen_on["truth"] != name]
+        assert point["chosen_on"] == len(chances)
+        assert (chances < threshold + 1e-3).mean() >= 0.9 > (chances < threshold - 1e-3).mean()
+        passed = (rows[column][rows["truth"] != name] < threshold).mean()
+        assert point["specificity"]["value"] == pytest.approx(passed)
+        assert f"{name} at p >= {threshold:.3f}: specificity" in printed
+
+
 def test_prediction_sets_are_calibrated_on_validation_and_measured_by_patient(evaluated, validated):
     metrics, rows, printed = evaluated(validated, "--coverage", 0.5)
     sets = metrics["prediction_sets"]
@@ -563,6 +578,8 @@ def test_a_checkpoint_of_another_network_says_what_does_not_fit(script, checkpoi
     ("words", "message"),
     [
         (("other.pth", "--sensitivity", "0.9"), "--sensitivity: found two checkpoints"),
+        (("other.pth", "--specificity", "0.9"), "--specificity: found two checkpoints"),
+        (("--sensitivity", "0.9", "--specificity", "0.9"), "--specificity: not allowed with"),
         (("other.pth", "--prevalence", "normal=1"), "--prevalence: found two checkpoints"),
         (("--folder", "mine", "--split", "val"), "--split: found --folder, which has none"),
         (("--mapping", "normal=0"), "--mapping: found a checkpoint, which has its own"),

@@ -1,4 +1,4 @@
-"""The probability from which an image counts as a class, for a wanted sensitivity."""
+"""From which probability an image counts as a class, for a wanted sensitivity or specificity."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,28 +13,38 @@ class Thresholds(NamedTuple):
     """What was chosen for K classes: NaN where there was no image to choose on."""
 
     values: np.ndarray  # (K,) probabilities
-    images: np.ndarray  # (K,) of the class, that it was chosen on
-    sensitivity: float  # wished for
+    images: np.ndarray  # (K,) that each was chosen on
+    rate: str  # "sensitivity" or "specificity"
+    wished: float
 
 
-def choose(probabilities: np.ndarray, targets: np.ndarray, sensitivity: float) -> Thresholds:
-    """The highest threshold for each class that finds `sensitivity` of its images here.
+def choose(
+    probabilities: np.ndarray, targets: np.ndarray, wished: float, rate: str = "sensitivity"
+) -> Thresholds:
+    """For each class the threshold that grants a `wished` rate here, in (0, 1], and costs least.
 
-    `probabilities` (n, K), `targets` (n,) class indices, `sensitivity` above 0, at most 1. An image
-    counts as class k when its probability of k is at or above the threshold; each class is
-    taken by itself, so that an image may count as several or as none. Meant for validation: on
-    other images the sensitivity will be another, see `measure`.
+    The highest that finds so many of its images, or the lowest that passes so many of the others
+    (`rate` "specificity"). `probabilities` (n, K), `targets` (n,) class indices. An image counts as
+    class k when its probability of k is at or above the threshold; each class is taken by itself,
+    so that an image may count as several or as none. Meant for validation: on other images the rate
+    will be another, see `measure`.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
-    if not 0 < sensitivity <= 1:
-        raise ValueError(f"sensitivity: {sensitivity}; expected above 0, at most 1.")
+    if not 0 < wished <= 1:
+        raise ValueError(f"{rate}: {wished}; expected above 0, at most 1.")
     thresholds = np.full(probabilities.shape[1], np.nan)
-    for k in np.unique(targets):
-        scores = np.sort(probabilities[targets == k, k])[::-1]
-        needed = int(np.ceil(sensitivity * len(scores) - 1e-9))  # 0.56 * 25 is a little above 14
-        thresholds[k] = scores[needed - 1]
-    images = np.bincount(targets, minlength=len(thresholds))
-    return Thresholds(thresholds, images, sensitivity)
+    images = np.zeros(len(thresholds), int)
+    for k, scores in enumerate(probabilities.T):
+        scores = np.sort(scores[(targets == k) == (rate == "sensitivity")])
+        images[k] = len(scores)
+        if not len(scores):
+            continue
+        needed = int(np.ceil(wished * len(scores) - 1e-9))  # 0.56 * 25 is a little above 14
+        if rate == "sensitivity":
+            thresholds[k] = scores[-needed]
+        else:
+            thresholds[k] = np.nextafter(scores[needed - 1], np.inf)
+    return Thresholds(thresholds, images, rate, wished)
 
 
 def measure(
@@ -47,9 +57,9 @@ def measure(
     """What `thresholds` of `choose` reach on another split, ready for JSON.
 
     The other arguments are those of `check_table`. Returns class ->
-    {"wished_sensitivity", "chosen_on", "threshold", "sensitivity", "specificity"}: `chosen_on` are
-    images, the last two are metrics with Wilson's intervals on the effective number of images. A
-    class without a threshold has None for that and for what it reaches.
+    {"rate", "wished", "chosen_on", "threshold", "sensitivity", "specificity"}: the first three are
+    those of `thresholds`, the last two metrics with Wilson's intervals on the effective number of
+    images. A class without a threshold has None for that and for what it reaches.
     """
     probabilities, targets, patients = check_table(probabilities, targets, patients, classes)
     points = {}
@@ -58,7 +68,8 @@ def measure(
         known = not np.isnan(threshold)
         named, is_k = probabilities[:, k] >= threshold, targets == k
         points[label] = {
-            "wished_sensitivity": thresholds.sensitivity,
+            "rate": thresholds.rate,
+            "wished": thresholds.wished,
             "chosen_on": int(thresholds.images[k]),
             "threshold": float(threshold) if known else None,
             "sensitivity": _proportion(named, is_k & known, patients),

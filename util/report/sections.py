@@ -51,7 +51,7 @@ HOW = {
     "rightly; a dot below the diagonal is a model too sure of itself. All of it holds for the "
     "mixture of classes in this split.",
     "Operating points": "An image counts as the class from this probability on. It was chosen for "
-    "the wished sensitivity on the model's own validation images, as many as stand beside it; then "
+    "the wished rate on the model's own validation images, as many as stand beside it; then "
     "comes what it gives here. Nothing is given for validation images themselves.",
     "Prediction sets": "A set has the classes that an image may belong to. Of new patients like "
     "those of the calibration the wished share has the true class in it, whichever class that is "
@@ -263,10 +263,12 @@ def _calibration(metrics: Mapping, plots: Mapping[str, Path]) -> Section:
 
 
 def _operating_points(metrics: Mapping) -> Section:
-    keys = ("wished_sensitivity", "chosen_on", "threshold", "sensitivity", "specificity")
-    points = metrics["operating_points"].items()
-    rows = [Row(label, [point[key] for key in keys]) for label, point in points]
-    head = ("Class", "Wished sensitivity", "Chosen on", "Threshold", "Sensitivity", "Specificity")
+    keys = ("chosen_on", "threshold", "sensitivity", "specificity")
+    rows = [
+        Row(label, [f"{point['rate']} {point['wished']:g}", *(point[key] for key in keys)])
+        for label, point in metrics["operating_points"].items()
+    ]
+    head = ("Class", "Wished", "Chosen on", "Threshold", "Sensitivity", "Specificity")
     return _section("Operating points", [Table(head, rows)])
 
 

@@ -25,6 +25,21 @@ def test_the_threshold_is_the_first_of_scikit_learns_curve_that_grants_the_wish(
         assert found == pytest.approx(thresholds[rates >= wish - 1e-9][0])
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("wish", [0.5, 0.9, 1.0])
+def test_for_a_specificity_it_is_the_last_of_that_curve_that_grants_the_wish(seed, wish):
+    probabilities, targets = random_table(seed)
+    thresholds = choose(probabilities, targets, wish, "specificity")
+    found = measure(probabilities, targets, names(150), list("abc"), thresholds)
+    for k, point in enumerate(found.values()):
+        alarms, rates, _ = roc_curve(targets == k, probabilities[:, k], drop_intermediate=False)
+        granted = 1 - alarms >= wish - 1e-9
+        assert point["specificity"]["value"] == pytest.approx(1 - alarms[granted][-1])
+        assert point["sensitivity"]["value"] <= rates[granted][-1] + 1e-9
+        assert point["chosen_on"] == (targets != k).sum()
+        assert (point["rate"], point["wished"]) == ("specificity", wish)
+
+
 def test_fourteen_of_twenty_five_grant_a_wish_of_56_percent():
     probabilities = np.linspace(1, 0.04, 25)[:, None]
     assert choose(probabilities, np.zeros(25, int), 0.56).values == pytest.approx([0.48])
@@ -39,7 +54,7 @@ def test_a_class_without_images_has_no_threshold_and_no_point():
     point = measure(probabilities, others, names(2), ["a", "b"], thresholds)["b"]
     nothing = {"value": None, "low": None, "high": None}
     assert point == {
-        "wished_sensitivity": 0.9, "chosen_on": 0, "threshold": None,
+        "rate": "sensitivity", "wished": 0.9, "chosen_on": 0, "threshold": None,
         "sensitivity": nothing, "specificity": nothing,
     }  # fmt: skip
 
@@ -59,7 +74,7 @@ def test_sensitivity_and_specificity_are_counted_at_and_above_the_threshold():
     chances = np.array([0.9, 0.5, 0.4, 0.5, 0.2, 0.1, 0.1])
     probabilities = np.column_stack([1 - chances, chances])
     targets = np.array([1, 1, 1, 0, 0, 0, 0])
-    thresholds = Thresholds(np.array([1, 0.5]), np.array([9, 9]), 0.95)
+    thresholds = Thresholds(np.array([1, 0.5]), np.array([9, 9]), "sensitivity", 0.95)
     point = measure(probabilities, targets, names(7), ["no", "yes"], thresholds)
     found = point["yes"]
     assert found["threshold"] == 0.5
