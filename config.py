@@ -43,8 +43,11 @@ width: int = 256
 # Height of the network's input, pixels. Half of both makes a step nearly 4 times as fast.
 height: int = 256
 # shuffle: each image once; balanced: each class equally often; balanced_source: and each source;
-# tempered_source: each class, and in it the sources by the square root of their images.
-sampling: Literal["shuffle", "balanced", "balanced_source", "tempered_source"] = "shuffle"
+# tempered_source: each class, and in it the sources by the square root of their images;
+# mixed_sources: only images of sources with several classes, which do not name the class.
+sampling: Literal["shuffle", "balanced", "balanced_source", "tempered_source", "mixed_sources"] = (
+    "shuffle"
+)
 # With balanced sampling: the most images of a class that one patient counts as; none: no limit.
 patient_cap: int | None = None
 # Probability of a mirror image.
@@ -66,7 +69,8 @@ size_warmup_epochs: float = 0.0
 
 # ---- Model ----
 
-# Checkpoint or ONNX file to start from, pretrained, or none; other classes get a random head.
+# Checkpoint or ONNX file to start from, pretrained, or none; other classes get a random head. Of
+# a run with as many folds, each fold starts from its own.
 weights: str | None = None
 # Start of the trunk: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded once), a file, or none (random).
 backbone_weights: str | None = "IMAGENET1K_V2"

@@ -83,7 +83,7 @@ from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
 from util.training.distillation import soft_targets, teachers_probabilities
 from util.training.early_stopping import stalled
-from util.training.folds import numbers
+from util.training.folds import numbers, weights_of_fold
 from util.training.loss import batch_loss, stop_heard
 from util.training.optimizer import make_optimizer
 from util.training.progress import Progress
@@ -351,9 +351,10 @@ def build_model(
     if saved:
         network = COVIDNext50(len(class_names(mapping)))
         return Start(network, InputFormat.of(saved["input"]), saved["started_from"])
-    given, size = (cfg.weights, cfg.backbone_weights), (cfg.height, cfg.width)
-    start = start_network(mapping, *given, size, preparation(about), cfg.leave_out)
-    check_unseen(cfg.weights, start.trainings or (), about["fingerprint"], cfg.fold)
+    weights, size = weights_of_fold(cfg.weights, cfg.fold), (cfg.height, cfg.width)
+    given = mapping, weights, cfg.backbone_weights, size, preparation(about), cfg.leave_out
+    start = start_network(*given)
+    check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
     return start
 
 

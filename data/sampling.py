@@ -120,10 +120,13 @@ def image_chances(
     """What EpochBatches draws by: `shuffle` None; `balanced` even over classes; `balanced_source`
     over pairs of class and source, so that neither says much about the other; `tempered_source`
     even over classes, and in each class by the square root of how many images a source has: half
-    way between the two (multilingual BERT, Devlin et al., draws rare languages in such a way).
+    way between the two (multilingual BERT, Devlin et al., draws rare languages in such a way);
+    `mixed_sources` each image of a source that has several classes, and none of the others, whose
+    source names the class.
 
     Of the training images: label, source and patient_id in the table, class indices in targets.
-    The log warns if few images are shown again and again.
+    The log warns if few images are shown again and again. ValueError for `mixed_sources` where no
+    source has several classes.
     """
     if sampling == "shuffle":
         return None
@@ -133,6 +136,16 @@ def image_chances(
         chances = even_chances(pairs, patients, patient_cap, power=0.5)
         of_class = np.bincount(targets, chances)
         chances /= of_class[targets] * np.count_nonzero(of_class)
+    elif sampling == "mixed_sources":
+        classes = Counter(source for _, source in set(pairs))
+        mixed = np.array([classes[source] > 1 for source in sources])
+        if not mixed.any():
+            raise ValueError(
+                "sampling: found no source with several classes; mixed_sources shows only images"
+                " of such a source. Give another way"
+            )
+        chances = even_chances(targets, patients, patient_cap, power=1) * mixed
+        chances /= chances.sum()
     else:
         strata = targets if sampling == "balanced" else pairs
         chances = even_chances(strata, patients, patient_cap)

@@ -195,6 +195,18 @@ def test_tempered_sampling_counts_a_class_that_no_image_has_for_nothing():
     assert chances == pytest.approx([0.5, 0.25, 0.25])
 
 
+def test_mixed_sampling_shows_only_sources_that_do_not_name_the_class():
+    targets, sources = [0, 0, 0, 1, 1, 1, 2, 2], ["a", "a", "b", "a", "c", "c", "d", "c"]
+    table = pd.DataFrame({"label": "x", "source": sources, "patient_id": list("pqrstuvw")})
+    chances = image_chances(table, targets, "mixed_sources", None)
+    assert chances == pytest.approx(np.array([1, 1, 0, 1, 1, 1, 0, 1]) / 6)
+    table["patient_id"] = list("pprstuvw")
+    chances = image_chances(table, targets, "mixed_sources", 1)
+    assert chances == pytest.approx(np.array([0.5, 0.5, 0, 1, 1, 1, 0, 1]) / 5)
+    with pytest.raises(ValueError, match="sampling: found no source with several classes"):
+        image_chances(table[:3], targets[:3], "mixed_sources", None)
+
+
 def test_the_images_of_a_patient_count_as_patient_cap_at_most():
     patients = ["p"] * 8 + ["q"] * 2 + ["r"]
     chances = even_chances([0] * 11, patients, patient_cap=2)

@@ -184,7 +184,7 @@ def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(fit):
     "flags",
     [
         ("--augmentation-warmup-epochs", 1), ("--clip-norm", 1e-12), ("--loss-weights", "none"),
-        ("--sampling", "tempered_source"),
+        ("--sampling", "tempered_source"), ("--sampling", "mixed_sources"),
     ],
 )  # fmt: skip
 def test_settings_change_what_an_epoch_teaches(fit, flags):

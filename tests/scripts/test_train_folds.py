@@ -105,6 +105,20 @@ def test_a_run_that_was_killed_in_a_fold_goes_on_and_ends_with_the_same_weights(
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
+def test_each_fold_starts_from_the_same_fold_of_another_run(fit):
+    first = fit("first", *FOLDS)
+    start = ("--weights", first, "--lr", 1e-12, "--warmup-epochs", 0)
+    second = fit("second", *FOLDS, *start)
+    for fold in ("fold-1", "fold-2"):
+        one, other = (load_checkpoint(run / fold / "best.pth") for run in (first, second))
+        head = "logits.module.weight"
+        torch.testing.assert_close(one["state_dict"][head], other["state_dict"][head])
+        assert other["config"]["weights"] == str(first)
+        assert other["started_from"][0]["fold"] == one["config"]["fold"]
+    with pytest.raises(ValueError, match=r"of fold 1/2, saw patients of this dataset"):
+        fit("third", "--folds", 3, "--epochs", 1, "--weights", first)
+
+
 def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit, make_dataset):
     whole = fit("whole", *FOLDS)
     fit("parts", "--fold", "2/2", "--epochs", 1)

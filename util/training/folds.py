@@ -41,6 +41,13 @@ def fold_files(path: str | Path) -> list[Path]:
     )
 
 
+def weights_of_fold(weights: str | None, fold: str | None) -> str | None:
+    """To start from: of a run with folds, its network of the same fold; anything else as given."""
+    if weights and fold and fold_files(weights):
+        return str(Path(weights, folder_of(fold), "best.pth"))
+    return weights
+
+
 def network_path(path: str | Path) -> Path:
     """The folder of a run with folds as it is; anything else as in `model_file`."""
     return Path(path) if fold_files(path) else model_file(path)

@@ -20,7 +20,7 @@ average_decay collapse_patience test_time_augmentation log_steps save_minutes
 # What the code knows, whatever an edited annotation in config.py allows.
 CHOICES = {
     "precision": ("auto", "float32", "bfloat16", "float16"),
-    "sampling": ("shuffle", "balanced", "balanced_source", "tempered_source"),
+    "sampling": ("shuffle", "balanced", "balanced_source", "tempered_source", "mixed_sources"),
     "optimizer": ("adamw", "adam", "muon"),
     "schedule": ("cosine", "plateau"),
     "choose": ("macro_f1", "within_source_auroc", "macro_auroc", "loss"),
