@@ -181,7 +181,9 @@ def train(
         own = said.loc[train_set.table["filename"]].to_numpy()
         train_set.learned = soft_targets(own, train_set.targets, weights, cfg.label_smoothing)
     batches, *loaders = make_loaders(train_set, val_set, chances, cfg, ranks, device)
-    average = None if cfg.average_decay is None else RunningAverage(model, cfg.average_decay)
+    average = None
+    if cfg.average_decay or cfg.keep_weights:
+        average = RunningAverage(model, cfg.average_decay or 0, cfg.keep_weights)
     descent = build_descent(model, cfg, batches.batches, dtype)
     costs = torch.tensor(weights, dtype=torch.float32, device=device)
     loss_of = partial(batch_loss, weights=costs, smoothing=cfg.label_smoothing)
@@ -353,7 +355,7 @@ def build_model(
         return Start(network, InputFormat.of(saved["input"]), saved["started_from"])
     weights, size = weights_of_fold(cfg.weights, cfg.fold), (cfg.height, cfg.width)
     given = mapping, weights, cfg.backbone_weights, size, preparation(about), cfg.leave_out
-    start = start_network(*given)
+    start = start_network(*given, keep=cfg.keep_weights > 0)
     check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
     return start
 

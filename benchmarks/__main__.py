@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
     study.add_argument("--epochs", type=int, default=40, help="of each training")
     of_recipes(quality, ["plain", "quick"], [1])
     quality.add_argument(
-        "--epochs", type=int, nargs="+", default=[60, 20], metavar="N", help="one for each recipe"
+        "--epochs", type=int, nargs="+", default=[50, 20], metavar="N", help="one for each recipe"
     )
     quality.add_argument(
         "--score", type=float, default=0.88, help="macro AUROC on validation that ends a training"

@@ -36,12 +36,14 @@ def start_network(
     size: tuple[int, int],
     prepared: Preparation,
     leave_out: Collection[str] | None = None,
+    keep: bool = False,
 ) -> Start:
     """weights: a checkpoint or an ONNX file, as in `model_file`; only with the same classes its
     head is taken, too. None: the trunk starts from `backbone_weights`, see `trunk_state`, or all of
     it from random weights. size: (height, width). prepared: how the dataset's images were made.
     leave_out: sources that the network must not have seen; ValueError for a checkpoint whose
-    training did not leave them out, too.
+    training did not leave them out, too. keep: whether a share of the weights stays for good;
+    ValueError where the head would be random.
     """
     classes, trainings = class_names(mapping), None
     if weights is None:
@@ -55,7 +57,12 @@ def start_network(
                 " it out, as --leave-out does here. Start without --weights"
             )
         model, tensors = COVIDNext50(len(classes)), start["state_dict"]
-        if class_names(start["mapping"]) != classes:
+        if (others := class_names(start["mapping"])) != classes:
+            if keep:
+                raise ValueError(
+                    f"--keep-weights: found the classes {', '.join(others)} in {weights}; expected"
+                    f" {', '.join(classes)}, as a head of others starts at random. Leave it out"
+                )
             log.info("%s: other classes, so the head starts from random weights", weights)
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, weights)

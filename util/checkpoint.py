@@ -37,6 +37,7 @@ RESUMABLE = (
     *("weights", "optimizer", "scheduler", "scaler", "rate", "rng"),
     *("history", "running", "matrix", "auto_precision"),
 )
+START = "start"  # and of keep_weights the tensors that it began with
 
 # What one of our checkpoints must say of itself.
 REQUIRED = {"mapping", "input"}
@@ -90,10 +91,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         rng               state of torch's random generators: `rng_state`
         history, running, matrix    state of the Progress
         auto_precision    whether `precision` was chosen for the device
+        start             only with keep_weights: the tensors that the network began with
 
     ValueError for another key; OSError if the file cannot be written, as on a full disk.
     """
-    known = {"state_dict", *ORIGINAL, *RESUMABLE}
+    known = {"state_dict", *ORIGINAL, *RESUMABLE, START}
     if unknown := content.keys() - known:
         raise ValueError(f"{path}: found {', '.join(sorted(unknown))}; expected {', '.join(known)}")
     try:

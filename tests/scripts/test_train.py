@@ -341,6 +341,8 @@ def test_training_can_start_from_a_checkpoint_with_other_classes(
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[name]) != name.startswith("logits"), name
     assert (form.size, form.mean, form.std) == ((64, 48), (0.5,) * 3, (0.25,) * 3)
+    with pytest.raises(ValueError, match="--keep-weights: found the classes normal, pneumonia"):
+        start_network(mapping, str(path), None, (64, 48), None, keep=True)
 
 
 def test_a_run_keeps_what_its_weights_learned_from_before(fit, tmp_path, monkeypatch, caplog):

@@ -221,6 +221,10 @@ NAME = "expected a folder's name. See --ckpts-dir"
             ("--weights", "a.pth", "--backbone-weights", "IMAGENET1K_V1"),
             "--backbone-weights: the trunk is in --weights; leave one of them out",
         ),
+        (
+            ("--keep-weights", 0.5),
+            "--keep-weights: found no --weights to keep; give them, or leave it out",
+        ),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_one_line_and_status_2(

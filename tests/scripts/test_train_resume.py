@@ -33,12 +33,14 @@ from util.training.state import Training
         ("--sampling", "balanced_source", "--augmentation-warmup-epochs", 2.5),
         ("--optimizer", "muon", "--lr", 1e-2, "--average-decay", "none"),
         ("--freeze", "block0", "--thaw-epoch", 1),
+        ("--weights", "ANOTHER RUN", "--keep-weights", 0.5),
     ],
 )
 def test_a_run_stopped_at_any_moment_and_resumed_ends_with_the_same_weights(
     fit, monkeypatch, flags
 ):
     """The moments: before the first save of all, and spread over the steps and the saves."""
+    flags = [fit("other", "--epochs", 1) if f == "ANOTHER RUN" else f for f in flags]
     flags = ("--epochs", 3, *flags, "--save-minutes", 0)
     with monkeypatch.context() as patch:
         moments = moments_of(patch)

@@ -19,7 +19,7 @@ FREE = WHICH | {"dataset", "device", "n_threads", "compile", "log_steps", "save_
 FREE |= {"test_time_augmentation"}
 # What settings were before they had a name.
 BEFORE = {"choose": "macro_f1", "leave_out": None, "folds": None, "fold": None, "distil": None}
-BEFORE |= {"appearance": 0.0, "size_warmup_epochs": 0.0}
+BEFORE |= {"appearance": 0.0, "size_warmup_epochs": 0.0, "keep_weights": 0.0}
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from util.training.folds import numbers
 NAMES = """
 name dataset ckpts_dir resume folds fold random_seed device precision compile sync_batchnorm
 n_threads mapping leave_out width height sampling patient_cap flip rotation shift scale jitter
-appearance augmentation_warmup_epochs size_warmup_epochs weights backbone_weights distil freeze
-thaw_epoch epochs batch_size lr optimizer weight_decay schedule warmup_epochs lr_reduce_factor
-lr_reduce_patience choose early_stopping_patience loss_weights label_smoothing clip_norm
-average_decay collapse_patience test_time_augmentation log_steps save_minutes
+appearance augmentation_warmup_epochs size_warmup_epochs weights keep_weights backbone_weights
+distil freeze thaw_epoch epochs batch_size lr optimizer weight_decay schedule warmup_epochs
+lr_reduce_factor lr_reduce_patience choose early_stopping_patience loss_weights label_smoothing
+clip_norm average_decay collapse_patience test_time_augmentation log_steps save_minutes
 """
 
 # What the code knows, whatever an edited annotation in config.py allows.
@@ -53,6 +53,7 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("warmup_epochs", "augmentation_warmup_epochs", "size_warmup_epochs"), 0)
     demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
     demand(parser, cfg, ("flip", "shift", "appearance", "label_smoothing"), 0, 1)
+    demand(parser, cfg, ("keep_weights",), 0, 0.99)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
     decay = cfg.average_decay
@@ -87,6 +88,8 @@ def _check_together(parser: Parser, cfg: argparse.Namespace) -> None:
         parser.error(f"--{flag}: cosine waits for no standstill; give --schedule plateau with it")
     if cfg.weights and cfg.backbone_weights and "backbone_weights" in cfg.given:
         parser.error("--backbone-weights: the trunk is in --weights; leave one of them out")
+    if cfg.keep_weights and not cfg.weights:
+        parser.error("--keep-weights: found no --weights to keep; give them, or leave it out")
     if cfg.folds and cfg.fold:
         parser.error("--fold: found --folds, which trains all of them; leave one of them out")
     if cfg.distil and (cfg.folds or cfg.fold):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from util.checkpoint import rng_state, set_rng_state
+from util.checkpoint import START, rng_state, set_rng_state
 from util.training.early_stopping import collapsed
 from util.training.loss import Loss
 from util.training.progress import Progress
@@ -93,12 +93,16 @@ class Training:
         """What it takes, beside `checkpoint`, to go on with the run bit for bit."""
         parts = self.descent.state_dict() | self.progress.state_dict()
         weights = {"weights": self.model.state_dict(), "auto_precision": self.auto_precision}
-        return parts | weights | {"rng": rng_state()}
+        start = {START: self.average.start} if self.average and self.average.start else {}
+        return parts | weights | start | {"rng": rng_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """state: the content of last.pth, whose tensors fit."""
         self.kept.load_state_dict(state["state_dict"])
         self.model.load_state_dict(state["weights"])
+        if self.average:
+            for tensor, saved in zip(self.average.start, state.get(START, ()), strict=True):
+                tensor.copy_(saved)
         self.descent.load_state_dict(state)
         self.progress.load_state_dict(state)
         set_rng_state(state["rng"])

@@ -14,18 +14,25 @@ class RunningAverage:
     first steps of a run are soon forgotten. BatchNorm statistics are averaged, too. From now on the
     model's tensors must be changed in place. (torch's AveragedModel asks the device for its count
     at each step, and averages counts.)
+
+    keep: the share, 0 to 1, that what the model is now, `start`, has in the mean for good: what
+    fine-tuning unlearns is held by it (Wortsman et al. 2022, CVPR, arXiv:2109.01903).
     """
 
-    def __init__(self, model: nn.Module, decay: float):
-        self.model, self.decay = copy.deepcopy(model), decay
+    def __init__(self, model: nn.Module, decay: float, keep: float = 0.0):
+        self.model, self.decay, self.keep = copy.deepcopy(model), decay, keep
         tensors = [list(one.state_dict().values()) for one in (self.model, model)]
         self._means, self._weights = ([t for t in ts if t.is_floating_point()] for ts in tensors)
         # How many batches BatchNorm has seen: those of the mean, those of the model.
         self._counts = [[t for t in ts if not t.is_floating_point()] for ts in tensors]
+        self.start = [t.clone() for t in self._means] if keep else []
 
     def update(self, step: int) -> None:
         """After step number `step` of the model, from 1 on; does not wait for the device."""
         stays = min(self.decay, step / (step + 9))
-        get_ema_multi_avg_fn(stays)(self._means, self._weights, step)
+        weights = self._weights
+        if self.start:
+            weights = torch._foreach_lerp(weights, self.start, self.keep)
+        get_ema_multi_avg_fn(stays)(self._means, weights, step)
         if self._counts[0]:
             torch._foreach_copy_(*self._counts)

@@ -16,7 +16,7 @@ def resumed(asked, given, saved, n_ranks=1):
 
 SAVED = {"name": "a", "lr": 0.1, "epochs": 5, "dataset": "x", "device": "cpu", "resume": False}
 SAVED |= {"choose": "macro_f1", "leave_out": None, "fold": None, "distil": None}
-SAVED |= {"appearance": 0.0, "size_warmup_epochs": 0.0}
+SAVED |= {"appearance": 0.0, "size_warmup_epochs": 0.0, "keep_weights": 0.0}
 
 
 def test_a_run_goes_on_with_its_own_settings_dataset_and_device_included():

@@ -34,3 +34,19 @@ def test_a_running_average_forgets_its_first_steps_then_keeps_to_its_decay(decay
         assert average.model[1].num_batches_tracked == step
     assert average.model[1].running_var.item() != 2 * len(expected)
     assert layer[0].weight.item() == len(expected)
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.1, 0])
+def test_a_share_of_the_start_stays_in_the_average_for_good(decay):
+    plain, kept = (nn.Linear(1, 1, bias=False) for _ in range(2))
+    for layer in (plain, kept):
+        layer.weight.data.fill_(10)
+    mean, held = RunningAverage(plain, decay), RunningAverage(kept, decay, keep=0.25)
+    for step in range(1, 5):
+        for layer in (plain, kept):
+            layer.weight.data.fill_(step)
+        mean.update(step)
+        held.update(step)
+        wanted = 0.25 * 10 + 0.75 * mean.model.weight.item()
+        assert held.model.weight.item() == pytest.approx(wanted, abs=1e-5)
+    assert kept.weight.item() == 4  # what is trained is not held
