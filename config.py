@@ -72,7 +72,7 @@ size_warmup_epochs: float = 0.0
 # Checkpoint or ONNX file to start from, pretrained, or none; other classes get a random head. Of
 # a run with as many folds, each fold starts from its own.
 weights: str | None = None
-# Share of that network that stays in best.pth, 0 to 1, so that fine-tuning unlearns less.
+# Share of that network that stays in best.pth, 0 to below 1, so that fine-tuning unlearns less.
 keep_weights: float = 0.0
 # Start of the trunk: IMAGENET1K_V1, IMAGENET1K_V2 (downloaded once), a file, or none (random).
 backbone_weights: str | None = "IMAGENET1K_V2"
