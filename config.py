@@ -44,7 +44,7 @@ width: int = 256
 height: int = 256
 # shuffle: each image once; balanced: each class equally often; balanced_source: and each source;
 # tempered_source: each class, and in it the sources by the square root of their images;
-# mixed_sources: only images of sources with several classes, which do not name the class.
+# mixed_sources: only images of sources with several classes.
 sampling: Literal["shuffle", "balanced", "balanced_source", "tempered_source", "mixed_sources"] = (
     "shuffle"
 )

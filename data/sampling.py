@@ -121,12 +121,11 @@ def image_chances(
     over pairs of class and source, so that neither says much about the other; `tempered_source`
     even over classes, and in each class by the square root of how many images a source has: half
     way between the two (multilingual BERT, Devlin et al., draws rare languages in such a way);
-    `mixed_sources` each image of a source that has several classes, and none of the others, whose
-    source names the class.
+    `mixed_sources` each image of a source that has at least two classes, and none of the others.
 
     Of the training images: label, source and patient_id in the table, class indices in targets.
-    The log warns if few images are shown again and again. ValueError for `mixed_sources` where no
-    source has several classes.
+    The log warns if few images are shown again and again. ValueError for `mixed_sources` where a
+    class has no image in such a source.
     """
     if sampling == "shuffle":
         return None
@@ -139,10 +138,11 @@ def image_chances(
     elif sampling == "mixed_sources":
         classes = Counter(source for _, source in set(pairs))
         mixed = np.array([classes[source] > 1 for source in sources])
-        if not mixed.any():
+        shown = {k for k, source in pairs if classes[source] > 1}
+        if lost := sorted(set(table["label"][[k not in shown for k in targets]])):
             raise ValueError(
-                "sampling: found no source with several classes; mixed_sources shows only images"
-                " of such a source. Give another way"
+                f"sampling: found no image of {', '.join(lost)} in a source with several classes;"
+                " mixed_sources shows only such images. Give another --sampling"
             )
         chances = even_chances(targets, patients, patient_cap, power=1) * mixed
         chances /= chances.sum()
@@ -151,7 +151,10 @@ def image_chances(
         chances = even_chances(strata, patients, patient_cap)
     if (times := len(table) * chances.max()) > MANY_TIMES:
         rare = table.iloc[chances.argmax()]
-        text = "sampling: an epoch shows an image of %s from %s up to %d times, as there are few of"
+        text = "sampling: an epoch shows an image of %s from %s up to %d times, as %s"
+        why = "there are few of them and %s evens them out"
+        if sampling == "mixed_sources":
+            why = "few images are in sources with several classes, and %s leaves out the others"
         most = math.ceil(times - 1e-9)
-        log.warning(f"{text} them and {sampling} evens them out", *rare[["label", "source"]], most)
+        log.warning(text, *rare[["label", "source"]], most, why % sampling)
     return chances

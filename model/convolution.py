@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of the product. Steps at 64 px gain by it; those at 256 px, whose images stay larger, do not.
+# Rows of the product. Steps at 64 px gain by it; those at 256 px, whose images stay larger, do not.
 MOST_ROWS = 1024
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d of a square kernel, whose `side` is odd: only the stride shrinks images. No bias.
+    """nn.Conv2d without bias, of a square kernel with an odd `side`, padded by side // 2 zeros.
 
     The last layers of a trunk have thousands of channels and few pixels. A CPU's convolutions are
     made for few channels and many pixels, and take several times as long there as the product of

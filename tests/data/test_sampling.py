@@ -203,8 +203,16 @@ def test_mixed_sampling_shows_only_sources_that_do_not_name_the_class():
     table["patient_id"] = list("pprstuvw")
     chances = image_chances(table, targets, "mixed_sources", 1)
     assert chances == pytest.approx(np.array([0.5, 0.5, 0, 1, 1, 1, 0, 1]) / 5)
-    with pytest.raises(ValueError, match="sampling: found no source with several classes"):
-        image_chances(table[:3], targets[:3], "mixed_sources", None)
+    table["label"] = ["A", "A", "A", "B", "B", "B", "C", "C"]
+    with pytest.raises(ValueError, match="sampling: found no image of C in a source with several"):
+        image_chances(table[:7], targets[:7], "mixed_sources", None)
+
+
+def test_mixed_sampling_says_why_an_image_is_shown_often(caplog):
+    table = pd.DataFrame({"label": ["A", "B"] + ["A"] * 98, "source": ["a"] * 2 + ["b"] * 98})
+    table["patient_id"] = [str(k) for k in range(100)]
+    image_chances(table, [0, 1] + [0] * 98, "mixed_sources", None)
+    assert "up to 50 times, as few images are in sources with several classes, and" in caplog.text
 
 
 def test_the_images_of_a_patient_count_as_patient_cap_at_most():

@@ -325,6 +325,7 @@ def test_a_wished_specificity_is_granted_on_the_models_own_validation(
         passed = (rows[column][rows["truth"] != name] < threshold).mean()
         assert point["specificity"]["value"] == pytest.approx(passed)
         assert f"{name} at p >= {threshold:.3f}: specificity" in printed
+        assert (point["rate"], point["wished"]) == ("specificity", 0.9)
 
 
 def test_prediction_sets_are_calibrated_on_validation_and_measured_by_patient(evaluated, validated):

@@ -230,6 +230,17 @@ def test_the_average_is_kept_and_the_weights_go_on_untouched_by_it(fit):
     assert not torch.equal(weights(averaged)[name], weights(plain)[name])
 
 
+@pytest.mark.parametrize("decay", ["none", 1e-9])
+def test_a_share_of_the_network_that_it_started_from_stays_in_the_result(fit, decay):
+    first = fit("first", "--epochs", 1)
+    flags = ("--weights", first, "--keep-weights", 0.25, "--average-decay", decay)
+    second = fit("second", "--epochs", 1, *flags)
+    before, trained = weights(first), last_weights(second)
+    for name, kept in weights(second).items():
+        if kept.is_floating_point():
+            torch.testing.assert_close(kept, 0.25 * before[name] + 0.75 * trained[name])
+
+
 def test_averaged_weights_are_what_is_validated(fit, dataset):
     folder = fit("a", "--epochs", 2, "--loss-weights", "none", "--label-smoothing", 0)
     last = load_checkpoint(folder / "last.pth")

@@ -221,6 +221,7 @@ NAME = "expected a folder's name. See --ckpts-dir"
             ("--weights", "a.pth", "--backbone-weights", "IMAGENET1K_V1"),
             "--backbone-weights: the trunk is in --weights; leave one of them out",
         ),
+        (("--keep-weights", 1), "--keep-weights: found 1.0; expected 0 to below 1"),
         (
             ("--keep-weights", 0.5),
             "--keep-weights: found no --weights to keep; give them, or leave it out",

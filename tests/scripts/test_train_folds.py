@@ -115,7 +115,7 @@ def test_each_fold_starts_from_the_same_fold_of_another_run(fit):
         torch.testing.assert_close(one["state_dict"][head], other["state_dict"][head])
         assert other["config"]["weights"] == str(first)
         assert other["started_from"][0]["fold"] == one["config"]["fold"]
-    with pytest.raises(ValueError, match=r"of fold 1/2, saw patients of this dataset"):
+    with pytest.raises(ValueError, match=r"found 2 folds that have ended; expected 3, as this run"):
         fit("third", "--folds", 3, "--epochs", 1, "--weights", first)
 
 

@@ -140,7 +140,7 @@ def leaning_interval(drawn: np.ndarray, value: float) -> tuple[float, float]:
 
 
 def bootstrap_interval(
-    drawn: np.ndarray, value: float, clusters: int, mistake: float = math.inf
+    drawn: np.ndarray, value: float, clusters: float, mistake: float = math.inf
 ) -> tuple[float, float]:
     """Wilson's interval of `value` in [0, 1] on as many trials as would vary like `drawn` (draws,).
 
@@ -156,7 +156,7 @@ def bootstrap_interval(
 
 
 def variance_interval(
-    variance: float, value: float, clusters: int, mistake: float = math.inf
+    variance: float, value: float, clusters: float, mistake: float = math.inf
 ) -> tuple[float, float]:
     """The `bootstrap_interval` of draws of this variance."""
     if variance < ROUNDING**2 or not 0 < value < 1:

@@ -21,15 +21,17 @@ class Thresholds(NamedTuple):
 def choose(
     probabilities: np.ndarray, targets: np.ndarray, wished: float, rate: str = "sensitivity"
 ) -> Thresholds:
-    """For each class the threshold that grants a `wished` rate here, in (0, 1], and costs least.
+    """For each class a threshold that grants a `wished` rate here, in (0, 1].
 
-    The highest that finds so many of its images, or the lowest that passes so many of the others
-    (`rate` "specificity"). `probabilities` (n, K), `targets` (n,) class indices. An image counts as
-    class k when its probability of k is at or above the threshold; each class is taken by itself,
-    so that an image may count as several or as none. Meant for validation: on other images the rate
-    will be another, see `measure`.
+    The highest that so large a share of its images reach or, with `rate` "specificity", the lowest
+    that so large a share of the other images stay below. `probabilities` (n, K), `targets` (n,)
+    class indices. An image counts as class k when its probability of k is at or above the
+    threshold; each class is taken by itself, so that an image may count as several or as none.
+    Meant for validation: on other images the rate will be another, see `measure`.
     """
     probabilities, targets = np.asarray(probabilities), np.asarray(targets)
+    if rate not in ("sensitivity", "specificity"):
+        raise ValueError(f"rate: found {rate}; expected sensitivity or specificity")
     if not 0 < wished <= 1:
         raise ValueError(f"{rate}: {wished}; expected above 0, at most 1.")
     thresholds = np.full(probabilities.shape[1], np.nan)

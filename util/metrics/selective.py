@@ -56,9 +56,9 @@ def risk_coverage(
     if np.isnan(weights).any():
         return {"area": UNDEFINED.copy(), "points": []}
     share, error = curve(probabilities, targets, weights)
-    points = []
+    points, surest_first = [], np.unique(confidence)[::-1]
     for row in np.searchsorted(share, np.array(SHARES) - ROUNDING):
-        least = np.unique(confidence)[::-1][row]
+        least = surest_first[row]
         decided = confidence >= least
         if prevalence is None:
             interval = clustered_wilson(wrong[decided], patients[decided])
@@ -81,7 +81,8 @@ def _joined(
     wrong: np.ndarray, patients: np.ndarray, targets: np.ndarray, weights: np.ndarray
 ) -> tuple[float, float]:
     """Interval of the mean of `wrong` (n,), from Wilson's of each class, so that one without a
-    mistake keeps the doubt of its few patients.
+    mistake keeps the doubt of its few patients. Classes are taken to be of different patients, and
+    their shares to be known.
     """
     weighing = [k for k in np.unique(targets) if weights[targets == k].sum() > 0]
     of_class = [targets == k for k in weighing]

@@ -49,7 +49,7 @@ def summary(metrics: Mapping) -> str:
     )
     for label, point in metrics["operating_points"].items():
         if point["threshold"] is None:
-            continue  # validation had no image of it
+            continue  # validation had no image to choose it on
         at = f"{label} at p >= {point['threshold']:.3f}"
         lines += [line(f"{at}: {name}", point[name]) for name in ("sensitivity", "specificity")]
     if sets := metrics["prediction_sets"]:

@@ -42,10 +42,16 @@ def fold_files(path: str | Path) -> list[Path]:
 
 
 def weights_of_fold(weights: str | None, fold: str | None) -> str | None:
-    """To start from: of a run with folds, its network of the same fold; anything else as given."""
-    if weights and fold and fold_files(weights):
-        return str(Path(weights, folder_of(fold), "best.pth"))
-    return weights
+    """To start from: of a run with as many folds, its network of the same fold; anything else as
+    given. ValueError for a run with another number of folds.
+    """
+    if not (weights and fold and (files := fold_files(weights))):
+        return weights
+    k, number = numbers(fold)
+    if len(files) != number:
+        found = f"{weights}: found {len(files)} folds that have ended; expected {number}"
+        raise ValueError(f"{found}, as this run has. Give that number, or start without --weights")
+    return str(files[k - 1])
 
 
 def network_path(path: str | Path) -> Path:

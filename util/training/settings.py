@@ -53,9 +53,10 @@ def check_settings(parser: Parser, cfg: argparse.Namespace) -> None:
     demand(parser, cfg, ("warmup_epochs", "augmentation_warmup_epochs", "size_warmup_epochs"), 0)
     demand(parser, cfg, ("weight_decay", "rotation", "jitter"), 0)
     demand(parser, cfg, ("flip", "shift", "appearance", "label_smoothing"), 0, 1)
-    demand(parser, cfg, ("keep_weights",), 0, 0.99)
     if not 0 <= cfg.lr_reduce_factor < 1:
         parser.error(f"--lr-reduce-factor: found {cfg.lr_reduce_factor}; expected 0 to below 1")
+    if not 0 <= cfg.keep_weights < 1:
+        parser.error(f"--keep-weights: found {cfg.keep_weights}; expected 0 to below 1")
     decay = cfg.average_decay
     if decay is not None and not 0 < decay < 1:
         parser.error(f"--average-decay: found {decay}; expected between 0 and 1, or none")

@@ -15,8 +15,9 @@ class RunningAverage:
     model's tensors must be changed in place. (torch's AveragedModel asks the device for its count
     at each step, and averages counts.)
 
-    keep: the share, 0 to 1, that what the model is now, `start`, has in the mean for good: what
-    fine-tuning unlearns is held by it (Wortsman et al. 2022, CVPR, arXiv:2109.01903).
+    keep: the share, 0 to below 1, that what the model is now, `start`, has in the mean for good, so
+    that fine-tuning unlearns less (Wortsman et al. 2022, CVPR, arXiv:2109.01903; BatchNorm
+    statistics are mixed like weights, which is near enough after a short training only).
     """
 
     def __init__(self, model: nn.Module, decay: float, keep: float = 0.0):
@@ -31,7 +32,7 @@ class RunningAverage:
         """After step number `step` of the model, from 1 on; does not wait for the device."""
         stays = min(self.decay, step / (step + 9))
         weights = self._weights
-        if self.start:
+        if self.start:  # each step, so that best.pth takes no third copy of the network
             weights = torch._foreach_lerp(weights, self.start, self.keep)
         get_ema_multi_avg_fn(stays)(self._means, weights, step)
         if self._counts[0]:
