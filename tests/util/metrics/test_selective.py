@@ -101,13 +101,14 @@ def test_nothing_is_known_of_a_population_with_a_class_that_has_no_images():
 def test_where_there_is_no_mistake_each_class_keeps_the_doubt_of_its_own_patients():
     targets = np.repeat([0, 1], [200, 3])
     found = risk_coverage(
-        sure(targets, 2), targets, names(203), ["no", "yes"], prevalence=[0.5, 0.5]
+        sure(targets, 2), targets, names(203), ["no", "yes"], prevalence=[0.9, 0.1]
     )
     error = found["points"][0]["error"]
     assert error["value"] == 0
     doubt = 1 - wilson_interval(1, 200)[0], 1 - wilson_interval(1, 3)[0]
-    assert error["high"] == pytest.approx(np.hypot(*doubt) / 2)
-    assert found["area"]["high"] > 0.2  # some 12 patients of equal weight
+    assert error["high"] == pytest.approx(np.hypot(0.9 * doubt[0], 0.1 * doubt[1]))
+    equal = 1 / (0.9**2 / 200 + 0.1**2 / 3)  # 135 patients of equal weight know as much
+    assert found["area"]["high"] == pytest.approx(1 - wilson_interval(1, equal)[0])
 
 
 def test_a_share_that_rounding_put_just_below_is_reached():
