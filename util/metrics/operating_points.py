@@ -59,7 +59,7 @@ def measure(
     """What `thresholds` of `choose` reach on another split, ready for JSON.
 
     The other arguments are those of `check_table`. Returns class ->
-    {"rate", "wished", "chosen_on", "threshold", "sensitivity", "specificity"}: the first three are
+    {"rate", "wished", "chosen_on", "threshold", "sensitivity", "specificity"}: the first four are
     those of `thresholds`, the last two metrics with Wilson's intervals on the effective number of
     images. A class without a threshold has None for that and for what it reaches.
     """
