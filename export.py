@@ -2,6 +2,7 @@
 
 python3 export.py experiments/NAME/best.pth                       as exact as the checkpoint
 python3 export.py experiments/NAME/best.pth --precision int8      a quarter of the size, and faster
+python3 export.py experiments/NAME/best.pth --precision int4      an eighth of the size, as fast
 
 The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
 the gate measures. It is left only if it predicts what the checkpoint predicts, on films of the
@@ -18,7 +19,7 @@ from util.script import NOTICE, run, while_importing
 load_config("export.py")  # says what is wrong in an edited config.py
 log = logging.getLogger(__name__)
 # Between a probability of the file and of the checkpoint.
-LARGEST = {"float32": 1e-3, "int8": 0.03}
+LARGEST = {"float32": 1e-3, "int8": 0.03, "int4": 0.03}
 
 
 def arguments() -> argparse.Namespace:
@@ -26,8 +27,8 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     which = "best.pth of a run, the folder of one with folds, or the original's"
     add("checkpoint", metavar="CHECKPOINT", help=which)
-    beside = "without it best.onnx or best-int8.onnx beside the checkpoint, by its name, or"
-    beside += " folds.onnx or folds-int8.onnx"
+    beside = "without it best.onnx, best-int8.onnx or best-int4.onnx beside the checkpoint, by its"
+    beside += " name, or folds.onnx and so on"
     add("--out", metavar="FILE.onnx", help=beside)
     add("--precision", choices=list(LARGEST), default="float32", help="of the convolutions")
     own = "dataset folder with the films of the training; without it the checkpoint's own, or drawn"
@@ -60,8 +61,8 @@ from data.sample.phantom import draw_phantom
 from data.split import SPLITS
 from data.transforms import InputFormat
 from model.onnx import runtime as onnx_runtime
-from model.onnx.graph import LICENCE, graph_of, write_facts
-from model.onnx.int8 import to_int8
+from model.onnx.graph import LICENCE, write_facts
+from model.onnx.precision import graph_in
 from model.onnx.weights import keep_for_training
 from model.runtime import Runtime
 from model.torch_runtime import load
@@ -82,7 +83,7 @@ PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 def main(args: argparse.Namespace) -> None:
     path = network_path(args.checkpoint)
     beside = path / "folds.pth" if path.is_dir() else path
-    name = beside.stem + ("-int8" if args.precision == "int8" else "")
+    name = beside.stem + ("" if args.precision == "float32" else f"-{args.precision}")
     out = Path(args.out or beside.with_name(f"{name}.onnx"))
     check_folder(out.parent)
     checkpoint, runtime = load(path, "cpu", torch.float32)
@@ -97,9 +98,8 @@ def main(args: argparse.Namespace) -> None:
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}
     log.info("Exporting %s, which takes a minute or two", path)
     with atomic_path(out) as temporary:
-        model = graph_of(runtime, checkpoint["temperature"])
-        if args.precision == "int8":
-            model = to_int8(model, films.read("train", CALIBRATION))
+        seen = [] if args.precision == "float32" else films.read("train", CALIBRATION)
+        model = graph_in(args.precision, runtime, checkpoint["temperature"], seen)
         if path.is_file():  # one network, not those of folds
             keep_for_training(model, load_checkpoint(path)["state_dict"])
         write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
@@ -184,7 +184,7 @@ def check(how: dict[str, Any], out: Path) -> None:
     if not found <= largest:  # nor NaN
         remedy = (
             "give --precision float32, or the dataset of the training with --dataset"
-            if how["precision"] == "int8"
+            if how["precision"] != "float32"
             else "use the checkpoint; other versions of torch and onnxruntime may export it"
         )
         raise ValueError(

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
 import torch
 
@@ -21,8 +22,8 @@ from data.images.preparation import Preparation
 from data.transforms import PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.gate import Gate
-from model.onnx.graph import graph_of, write_facts
-from model.onnx.int8 import to_int8
+from model.onnx.graph import write_facts
+from model.onnx.precision import graph_in
 from model.torch_runtime import load
 from util.checkpoint import save_checkpoint
 
@@ -59,14 +60,14 @@ def run(args: argparse.Namespace) -> list[Row]:
 def write_onnx(checkpoint: Path) -> dict[str, Path]:
     """Recipe -> an ONNX file of the checkpoint, beside it. export.py also compares them."""
     about, runtime = load(checkpoint, "cpu", torch.float32)
-    model = graph_of(runtime, about["temperature"])
-    noise = torch.randint(0, 256, (SEEN // 10, 1, *runtime.form.size), dtype=torch.uint8)
-    models = {"float32": model, "int8": to_int8(model, [noise.numpy()])}
-    files = {name: checkpoint.with_name(f"{name}.onnx") for name in models}
-    for name, file in files.items():
-        write_facts(models[name], about, runtime, {"precision": name})
-        onnx.save(models[name], file)
-    return {f"ONNX {name}": file for name, file in files.items()}
+    noise = np.random.default_rng(0).integers(0, 256, (SEEN // 10, 1, *runtime.form.size), np.uint8)
+    files = {}
+    for precision in ("float32", "int8", "int4"):
+        file = files[f"ONNX {precision}"] = checkpoint.with_name(f"{precision}.onnx")
+        model = graph_in(precision, runtime, about["temperature"], [noise])
+        write_facts(model, about, runtime, {"precision": precision})
+        onnx.save(model, file)
+    return files
 
 
 def write_checkpoint(path: Path, size: int, labels: Sequence[str] = LABELS) -> None:

@@ -1,6 +1,6 @@
 """A graph in float32 -> the same in 8-bit integers: a quarter of the size, and faster on CPUs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,15 +24,24 @@ class _Batches(CalibrationDataReader):
         return None if pixels is None else {"pixels": pixels}
 
 
-def to_int8(model: onnx.ModelProto, batches: Iterable[np.ndarray]) -> onnx.ModelProto:
+def to_int8(
+    model: onnx.ModelProto,
+    batches: Iterable[np.ndarray],
+    steps: Mapping[str, np.ndarray] | None = None,
+) -> onnx.ModelProto:
     """The convolutions behind EXACT in 8 bits, scaled by what batches of pixels of training images
     (n, C, H, W) make them give (Jacob et al., arXiv:1712.05877).
 
     The weights have a scale for each channel, and 7 bits: with 8, sums of two products overflow on
     processors without VNNI, which changed a probability by 0.27. The others' weights are stored as
-    float16; they are float32 again as soon as the file is loaded.
+    float16; they are float32 again as soon as the file is loaded. steps: see
+    `model.onnx.int4.round_network`; each channel's largest weight, over 64, if there are none.
     """
     exact = [n.name for n in model.graph.node if any(block in _weight(n) for block in EXACT)]
+    own = {
+        name: [{"axis": 0, "scale": each, "zero_point": 0} for each in step]
+        for name, step in (steps or {}).items()
+    }
     add_pre_process_metadata(model)  # torch has inferred all shapes; else a warning asks for it
     with TemporaryDirectory() as folder:
         exact_file, path = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
@@ -47,6 +56,7 @@ def to_int8(model: onnx.ModelProto, batches: Iterable[np.ndarray]) -> onnx.Model
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            extra_options={"TensorQuantOverrides": own},
         )
         model = onnx.load(path)
     del model.graph.value_info[:]  # which says float32 of what follows

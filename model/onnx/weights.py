@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
@@ -13,11 +14,11 @@ from torch import Tensor
 
 from model.covidnext50 import COVIDNext50
 from model.fuse_batchnorm import batchnorms, unfold
+from model.onnx.names import INSIDE, QUANTIZED, SCALE
 from util.class_names import class_names
 from util.model_file import model_file
 
 CONVOLUTION = 4  # dimensions of its weight
-INSIDE = "network."  # before the names of the network's tensors, see `Graph`
 
 
 def keep_for_training(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> None:
@@ -38,7 +39,7 @@ def keep_for_training(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> No
 def load_exported(path: str | Path) -> dict[str, Any]:
     """What `load_checkpoint` gives of the file's checkpoint, as far as training starts from it.
 
-    The convolutions are those of the graph: of a file in 8 bits they are as exact as 8 bits are.
+    The convolutions are those of the graph, which in a file of 8 or 4 bits are as exact as those.
     ValueError for a file that export.py did not write, or an older one.
     """
     path = model_file(path)
@@ -69,12 +70,13 @@ def load_exported(path: str | Path) -> dict[str, Any]:
 def _convolutions(model: onnx.ModelProto) -> dict[str, Tensor]:
     """Name in the network -> weight in the graph, as float32."""
     tensors = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-    exact = {name: array for name, array in tensors.items() if array.ndim == CONVOLUTION}
     weights = {}
-    for name, array in exact.items():
-        name, quantized, _ = name.removeprefix(INSIDE).partition("_quantized")
+    for name, array in tensors.items():
+        if array.ndim != CONVOLUTION or name.endswith(SCALE):
+            continue
+        name, quantized, _ = name.partition(QUANTIZED)
+        array = array.astype(np.float32)
         if quantized:  # a scale for each channel, the first dimension; the zero point is 0
-            scale = tensors[f"{INSIDE}{name}_scale"].reshape(-1, 1, 1, 1)
-            array = array * scale
-        weights[name] = torch.tensor(array, dtype=torch.float32)
+            array *= tensors[name + SCALE].reshape(-1, 1, 1, 1)
+        weights[name.removeprefix(INSIDE)] = torch.from_numpy(array)
     return weights

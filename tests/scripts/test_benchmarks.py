@@ -246,9 +246,10 @@ def test_a_report_is_measured_against_a_forward_pass_over_its_images(quick, in_t
 
 def test_prediction_is_measured_on_one_file_and_on_many(quick, in_this_process):
     rows = run(["predict", *quick, "--images", "3"])
-    assert [row["benchmark"] for row in rows] == ["predict one file"] * 4 + ["predict 3 files"] * 4
-    assert [row["recipe"] for row in rows] == ["plain", "ours", "ONNX float32", "ONNX int8"] * 2
-    for plain_row, *others in (rows[:4], rows[4:]):
+    assert [row["benchmark"] for row in rows] == ["predict one file"] * 5 + ["predict 3 files"] * 5
+    recipes = ["plain", "ours", "ONNX float32", "ONNX int8", "ONNX int4"]
+    assert [row["recipe"] for row in rows] == recipes * 2
+    for plain_row, *others in (rows[:5], rows[5:]):
         assert plain_row["times the first"] == 1
         for row in others:
             assert row["times the first"] == pytest.approx(row["images/s"] / plain_row["images/s"])
