@@ -191,7 +191,8 @@ def train(
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
-    facts["sources"] = train_set.table["source"].value_counts().to_dict()
+    shown = train_set.table["source"] if chances is None else train_set.table["source"][chances > 0]
+    facts["sources"] = shown.value_counts().to_dict()
     facts["started_from"] = trainings
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto

@@ -67,7 +67,7 @@ def start_network(
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, weights)
         normal = {name: tuple(start["input"][name]) for name in ("mean", "std")}
-        own = {name: start.get(name) for name in ("fingerprint", "sources")}
+        own = {name: start.get(name) for name in ("fingerprint", "sources", "config")}
         own["fold"] = start["config"].get("fold")
         trainings = [own, *(start.get("started_from") or ())]
     return Start(model, InputFormat(size, **normal, prepared=prepared), trainings)

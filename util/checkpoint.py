@@ -77,9 +77,10 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         temperature       what logits are divided by before the softmax; 1 before the run's end
         test_time_augmentation  whether to predict the mean over several views of an image
         fingerprint       of the dataset
-        sources           source -> number of its training images
+        sources           source -> number of its images that training could show
         started_from      the trainings that the weights it started from have behind them, the
-                          last first: fingerprint, sources and fold of each; None without weights
+                          last first: fingerprint, sources, fold and config of each (older ones
+                          have no config); None without weights
         versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, their targets, and a number

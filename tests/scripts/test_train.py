@@ -192,6 +192,18 @@ def test_settings_change_what_an_epoch_teaches(fit, flags):
     assert not torch.equal(plain["logits.module.weight"], other["logits.module.weight"])
 
 
+def test_a_checkpoint_counts_only_the_images_that_its_sampling_can_show(fit, dataset):
+    table = pd.read_csv(dataset / "train_metadata.csv")
+    table = table[table["label"] != "pneumonia"]  # then all of rsna are normal
+    every = table["source"].value_counts().to_dict()
+    several = {name: n for name, n in every.items() if name != "rsna"}
+    assert 0 < len(several) < len(every)
+    for sampling, wanted in (("shuffle", every), ("mixed_sources", several)):
+        flags = ("--sampling", sampling, "--mapping", "normal=0", "COVID-19=1")
+        checkpoint = load_checkpoint(fit(sampling, "--epochs", 1, *flags) / "best.pth")
+        assert checkpoint["sources"] == wanted
+
+
 def test_early_stopping_ends_the_run_after_patience_epochs_without_a_better_one(fit):
     folder = fit("a", "--epochs", 9, "--early-stopping-patience", 2, "--lr", 1e-12)
     scores = pd.read_csv(folder / "history.csv")["val_macro_f1"]
@@ -368,7 +380,8 @@ def test_a_run_keeps_what_its_weights_learned_from_before(fit, tmp_path, monkeyp
     said = "start.pth: learned from other data (far, unknown sources). Where patients of these are"
     assert said in caplog.text
     path.unlink()  # a run that goes on has its own
-    kept = [{"fingerprint": "x", "sources": {"far": 9}, "fold": "1/2"}, earlier]
+    own = {"fingerprint": "x", "sources": {"far": 9}, "fold": "1/2", "config": {"fold": "1/2"}}
+    kept = [own, earlier]
     assert load_checkpoint(fit("on", "--resume") / "best.pth")["started_from"] == kept
 
 

@@ -23,7 +23,7 @@ TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
     "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
     "scale", "jitter", "appearance", "augmentation_warmup_epochs", "size_warmup_epochs", "freeze",
-    "thaw_epoch", "distil", "fold", "random_seed",
+    "thaw_epoch", "keep_weights", "distil", "fold", "random_seed",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Input": input_format(checkpoint["input"]),
         "Initialization": initialization(config),
         "Training": training(config),
+        "Trainings before": earlier_trainings(checkpoint),
         "Training images": f"{images}; the mean of the networks" if folds and images else images,
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
@@ -78,6 +79,19 @@ def initialization(config: Mapping) -> str | None:
 def training(config: Mapping) -> str | None:
     known = [(name, config[name]) for name in TRAINED_WITH if name in config]
     return join((name, "none" if value is None else value) for name, value in known) or None
+
+
+def earlier_trainings(checkpoint: Mapping) -> str | None:
+    """Those that the weights it started from have behind them, the last first."""
+    if "weights" not in checkpoint["config"]:
+        return None
+    before = checkpoint.get("started_from") or ()
+    told = [
+        f"{training(each.get('config') or {}) or 'settings not known'}; on"
+        f" {join_counts(each['sources'] or {}) or 'unknown images'}"
+        for each in before
+    ]
+    return ". Before that: ".join(told) or "none"
 
 
 def prediction(checkpoint: Mapping) -> str:

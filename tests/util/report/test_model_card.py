@@ -90,7 +90,8 @@ def test_the_original_has_answers_for_what_its_checkpoint_says_only():
     assert list(answers(ORIGINAL, None, None)) == [10, 28, 29, 35]
     model = card(ORIGINAL, None, None)["model"]
     assert "256 x 256 pixels, colour" in model["Input"]
-    for name in ("Initialization", "Training", "Selection", "Trained with"):
+    names = ("Initialization", "Training", "Trainings before", "Selection", "Trained with")
+    for name in names:
         assert model[name] == "not in the checkpoint"
 
 
@@ -106,6 +107,20 @@ def test_the_card_says_what_the_weights_started_from(weights, backbone, words):
     checkpoint = deepcopy(CHECKPOINT)
     checkpoint["config"] |= {"weights": weights, "backbone_weights": backbone}
     assert words in card(checkpoint)["model"]["Initialization"]
+
+
+def test_the_card_tells_all_trainings_that_the_weights_have_behind_them():
+    checkpoint = deepcopy(CHECKPOINT)
+    checkpoint["config"] |= {"weights": None, "keep_weights": 0.0}
+    assert card(checkpoint)["model"]["Trainings before"] == "none"
+    first = {"fingerprint": "x", "sources": {"far": 1900, "near": 1}, "fold": None}
+    older = first | {"sources": None}
+    checkpoint["started_from"] = [first | {"config": {"epochs": 9, "sampling": "shuffle"}}, older]
+    checkpoint["config"] |= {"weights": "first/best.pth", "keep_weights": 0.5}
+    model = card(checkpoint)["model"]
+    assert "keep_weights 0.5" in model["Training"]
+    told = "epochs 9, sampling shuffle; on far (1,900); near (1). Before that: settings not known;"
+    assert model["Trainings before"] == f"{told} on unknown images"
 
 
 def test_a_split_of_the_training_data_set_is_internal():
