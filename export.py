@@ -2,7 +2,7 @@
 
 python3 export.py experiments/NAME/best.pth                       as exact as the checkpoint
 python3 export.py experiments/NAME/best.pth --precision int8      a quarter of the size, and faster
-python3 export.py experiments/NAME/best.pth --precision int4      an eighth of the size, as fast
+python3 export.py experiments/NAME/best.pth --precision int4      a seventh, nearly as fast
 
 The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
 the gate measures. It is left only if it predicts what the checkpoint predicts, on films of the
@@ -87,6 +87,11 @@ def main(args: argparse.Namespace) -> None:
     out = Path(args.out or beside.with_name(f"{name}.onnx"))
     check_folder(out.parent)
     checkpoint, runtime = load(path, "cpu", torch.float32)
+    if not all(weight.isfinite().all() for weight in runtime.network.parameters()):
+        raise ValueError(
+            f"{path}: found weights that are not finite; expected numbers. Export an earlier"
+            " checkpoint"
+        )
     if checkpoint["parameters"] > MOST_PARAMETERS:
         raise ValueError(
             f"{path}: found {checkpoint['parameters']:,} parameters; expected at most"
@@ -96,10 +101,10 @@ def main(args: argparse.Namespace) -> None:
     films = Films.of(checkpoint, runtime.form, args.dataset)
     how = {"checkpoint": name_of(path), "precision": args.precision}
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}
-    log.info("Exporting %s, which takes a minute or two", path)
+    log.info("Exporting %s, which takes some minutes", path)
     with atomic_path(out) as temporary:
-        seen = [] if args.precision == "float32" else films.read("train", CALIBRATION)
-        model = graph_in(args.precision, runtime, checkpoint["temperature"], seen)
+        learned = [] if args.precision == "float32" else films.read("train", CALIBRATION)
+        model = graph_in(args.precision, runtime, checkpoint["temperature"], learned)
         if path.is_file():  # one network, not those of folds
             keep_for_training(model, load_checkpoint(path)["state_dict"])
         write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)
@@ -182,11 +187,12 @@ def check(how: dict[str, Any], out: Path) -> None:
     """ValueError if the file differs by more than LARGEST from its checkpoint."""
     found, largest = how["largest_difference"], LARGEST[how["precision"]]
     if not found <= largest:  # nor NaN
-        remedy = (
-            "give --precision float32, or the dataset of the training with --dataset"
-            if how["precision"] != "float32"
-            else "use the checkpoint; other versions of torch and onnxruntime may export it"
-        )
+        data = ", or the dataset of the training with --dataset"
+        remedy = {
+            "float32": "use the checkpoint; other versions of torch and onnxruntime may export it",
+            "int8": f"give --precision float32{data}",
+            "int4": f"give --precision int8{data}",
+        }[how["precision"]]
         raise ValueError(
             f"{out}: not written, as a probability of {how['precision']} differs by {found:.2g}"
             f" from the checkpoint's, on {how['films']} films, {how['compared_on']}; expected at"

@@ -1,6 +1,6 @@
 """Makes an ONNX file the network of the project: puts it into pretrained/, with its card.
 
-python3 release.py experiments/NAME/best-int4.onnx --evaluations experiments/NAME/evaluation-*
+python3 release.py experiments/NAME/best-int8.onnx --evaluations experiments/NAME/evaluation-*
 
 The card, card.json, has the SHA-256 without which the network is not loaded, the films of the
 training by source, hospital, country and licence, and every number of the evaluations. README.md
@@ -22,7 +22,7 @@ FILE = "covidnext50.onnx"
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="release.py", description=__doc__)
     add = parser.add_argument
-    add("network", metavar="FILE.onnx", help="of export.py, best with --precision int4")
+    add("network", metavar="FILE.onnx", help="of export.py, best with --precision int8 or int4")
     measured = "what evaluate.py wrote about it, and about networks of its recipe"
     add("--evaluations", metavar="DIR", nargs="+", required=True, help=measured)
     add("--dataset", metavar="DIR", help="of the training; without it the network's own")
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
         size = f"{path.name}, {path.stat().st_size / 2**20:.0f} MiB"
         raise ValueError(
             f"{path}: found {size}; expected an ONNX file of at most {MOST_BYTES // 2**20} MiB, as"
-            " export.py --precision int4 makes it"
+            " export.py --precision int8 and int4 make it"
         )
     dataset = Path(args.dataset or checkpoint["config"].get("dataset", "dataset"))
     about = read_about(dataset)

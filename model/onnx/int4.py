@@ -1,4 +1,4 @@
-"""A network whose weights have 4 bits: half of the size of the one in 8-bit integers, as fast."""
+"""A network whose weights have 4 bits: half of the size of one in 8-bit integers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,7 +14,7 @@ from model.onnx.names import INSIDE, QUANTIZED, SCALE
 from model.onnx.rounding import input_products, round_weights
 
 MOST, MOST_EXACT = 7, 127  # largest numbers of 4 bits, and of 8 for the weights of EXACT
-OPSET = 21  # the first with 4 bits; ONNX Runtime 1.18 and newer
+OPSET = 21  # the first with 4 bits; ONNX Runtime 1.23 and newer cast them
 
 
 @torch.inference_mode()
@@ -25,12 +25,12 @@ def round_network(network: nn.Module, images: Iterable[Tensor]) -> dict[str, np.
     images: batches (N, 3, H, W) of training, on which each convolution shall give what it gave.
     """
     steps = {}
-    for name, seen in input_products(network, images).items():
+    for name, products in input_products(network, images).items():
         conv, path = network.get_submodule(name), f"{INSIDE}{name}.weight"
         most = MOST_EXACT if any(block in path for block in EXACT) else MOST
         largest = conv.weight.abs().amax((1, 2, 3), keepdim=True)
-        step = largest.clamp_min(torch.finfo(torch.float32).tiny) / most
-        conv.weight.copy_(step * round_weights(conv.weight / step, most, seen))
+        step = largest.where(largest > 0, 1) / most
+        conv.weight.copy_(step * round_weights(conv.weight / step, most, products))
         steps[path] = step.flatten().numpy()
     return steps
 

@@ -36,7 +36,7 @@ def input_products(network: nn.Module, images: Iterable[Tensor]) -> dict[str, Te
     convolutions = [each for each in network.named_modules() if isinstance(each[1], nn.Conv2d)]
     hooks = [conv.register_forward_pre_hook(partial(add, name=name)) for name, conv in convolutions]
     for batch in images:
-        network(batch)
+        network.maps(batch)
     for hook in hooks:
         hook.remove()
     return products

@@ -39,7 +39,7 @@ def keep_for_training(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> No
 def load_exported(path: str | Path) -> dict[str, Any]:
     """What `load_checkpoint` gives of the file's checkpoint, as far as training starts from it.
 
-    The convolutions are those of the graph, which in a file of 8 or 4 bits are as exact as those.
+    The convolutions are those of the graph, in a file of 8 or 4 bits as exact as its numbers.
     ValueError for a file that export.py did not write, or an older one.
     """
     path = model_file(path)

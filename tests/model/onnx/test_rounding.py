@@ -10,9 +10,13 @@ from model.onnx.rounding import input_products, round_weights
 MOST = 7
 
 
-def layer(n_in: int, n_out: int, side: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+class Layer(nn.Sequential):
+    maps = nn.Sequential.forward
+
+
+def layer(n_in: int, n_out: int, side: int, stride: int = 1, groups: int = 1) -> Layer:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Conv2d(n_in, n_out, side, stride, side // 2, groups=groups))
+    return Layer(nn.Conv2d(n_in, n_out, side, stride, side // 2, groups=groups))
 
 
 def images(n: int, channels: int) -> torch.Tensor:
