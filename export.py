@@ -45,6 +45,7 @@ if __name__ == "__main__":
     args = arguments()  # before the heavy imports, so that -h and a wrong flag answer at once
     while_importing("export.py")
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -54,11 +55,12 @@ import onnx
 import torch
 from PIL import Image
 
-from data.dataset import read_some
+from data.dataset import Part, read_some
 from data.dataset_folder import read_about
 from data.record import LABELS
 from data.sample.phantom import draw_phantom
 from data.split import SPLITS
+from data.split.folds import parts_of_training
 from data.transforms import InputFormat
 from model.onnx import runtime as onnx_runtime
 from model.onnx.graph import LICENCE, write_facts
@@ -125,33 +127,40 @@ def main(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Films:
-    """Prepared films to calibrate on and to compare on: of a dataset folder, or drawn."""
+    """Prepared films to calibrate on and to compare on: of a dataset folder, or drawn.
+
+    parts: of the folder, that the network trained and validated on.
+    """
 
     folder: Path | None
+    parts: Mapping[str, str | Part]
     mapping: dict[str, int]
     form: InputFormat
 
     @classmethod
     def of(cls, checkpoint: dict[str, Any], form: InputFormat, given: str | None) -> "Films":
         """given: a dataset folder that must be there; None is that of the training if it is."""
-        folder = Path(given or checkpoint["config"].get("dataset", ""))
+        config = checkpoint["config"]
+        folder, parts = Path(given or config.get("dataset", "")), {}
         if given or (folder / "dataset.json").exists():
             if read_about(folder)["fingerprint"] != checkpoint["fingerprint"]:
                 log.warning("%s: not the dataset of the training", folder)
+            parts = parts_of_training(folder, config.get("leave_out"), config.get("fold"))
         else:
             text = "The dataset of the training is not here; drawn radiographs take its place. Give"
             log.warning("%s --dataset if it is elsewhere", text)
             folder = None
-        return cls(folder, checkpoint["mapping"], form)
+        return cls(folder, parts, checkpoint["mapping"], form)
 
     @property
     def title(self) -> str:
-        return f"the validation split of {self.folder}" if self.folder else "drawn"
+        return f"the validation split of {self.folder.name}" if self.folder else "drawn"
 
     def read(self, split: str, most: int) -> list[np.ndarray]:
         """Batches (n, C, H, W) uint8 of as many films at most."""
         if self.folder:
-            pixels = read_some(self.folder, split, self.mapping, self.form, most)[0].numpy()
+            where = (self.folder, self.parts[split], self.mapping, self.form)
+            pixels = read_some(*where, most)[0].numpy()
         else:
             pixels = np.stack([self._draw(split, number) for number in range(most)])
         return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]

@@ -81,7 +81,11 @@ from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
-from util.training.distillation import soft_targets, teachers_probabilities
+from util.training.distillation import (
+    soft_targets,
+    teachers_probabilities,
+    teachers_trainings,
+)
 from util.training.early_stopping import stalled
 from util.training.folds import numbers, weights_of_fold
 from util.training.loss import batch_loss, stop_heard
@@ -191,9 +195,10 @@ def train(
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
-    shown = train_set.table["source"] if chances is None else train_set.table["source"][chances > 0]
-    facts["sources"] = shown.value_counts().to_dict()
-    facts["started_from"] = trainings
+    learned = train_set.table["source"]
+    if chances is not None:
+        learned = learned[chances > 0]
+    facts |= {"sources": learned.value_counts().to_dict(), "started_from": trainings}
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -358,6 +363,9 @@ def build_model(
     given = mapping, weights, cfg.backbone_weights, size, preparation(about), cfg.leave_out
     start = start_network(*given, keep=cfg.keep_weights > 0)
     check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
+    if cfg.distil and (taught := teachers_trainings(Path(cfg.distil), about["fingerprint"])):
+        check_unseen(cfg.distil, taught, about["fingerprint"], cfg.fold)
+        start = start._replace(trainings=[*(start.trainings or ()), *taught])
     return start
 
 

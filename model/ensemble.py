@@ -116,6 +116,7 @@ def joined(
         "metrics": {},
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
         "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
+        "started_from": _mean_trainings([each["started_from"] or [] for each in checkpoints]),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
         "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
@@ -137,3 +138,13 @@ def _number_of_folds(path: Path, folds: Sequence[str]) -> int:
 def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     names = dict.fromkeys(name for each in counts for name in each)
     return {n: round(sum(each.get(n, 0) for each in counts) / len(counts)) for n in names}
+
+
+def _mean_trainings(started_from: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Of each fold the trainings before it -> those of the ensemble."""
+    return [
+        same[0]
+        | {"fold": None, "sources": _mean_counts([each["sources"] or {} for each in same])}
+        | {"config": (same[0].get("config") or {}) | {"fold": None}}
+        for same in zip(*started_from, strict=False)
+    ]

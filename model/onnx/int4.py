@@ -9,8 +9,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from model.onnx.int8 import EXACT
-from model.onnx.names import INSIDE, QUANTIZED, SCALE
+from model.onnx.int8 import cast_first
+from model.onnx.names import INSIDE, QUANTIZED, SCALE, is_exact
 from model.onnx.rounding import input_products, round_weights
 
 MOST, MOST_EXACT = 7, 127  # largest numbers of 4 bits, and of 8 for the weights of EXACT
@@ -27,7 +27,7 @@ def round_network(network: nn.Module, images: Iterable[Tensor]) -> dict[str, np.
     steps = {}
     for name, products in input_products(network, images).items():
         conv, path = network.get_submodule(name), f"{INSIDE}{name}.weight"
-        most = MOST_EXACT if any(block in path for block in EXACT) else MOST
+        most = MOST_EXACT if is_exact(path) else MOST
         largest = conv.weight.abs().amax((1, 2, 3), keepdim=True)
         step = largest.where(largest > 0, 1) / most
         conv.weight.copy_(step * round_weights(conv.weight / step, most, products))
@@ -36,7 +36,8 @@ def round_network(network: nn.Module, images: Iterable[Tensor]) -> dict[str, np.
 
 
 def to_int4(model: onnx.ModelProto, steps: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """A graph that `to_int8` has made of the network with these steps, stored in as many bits.
+    """A graph that `to_int8` has made of the network with these steps, its weights in 4 bits, those
+    of EXACT in 8.
 
     ONNX Runtime makes 8 bits of 4 when it loads the file, and computes as in one of `to_int8`.
     """
@@ -45,30 +46,24 @@ def to_int4(model: onnx.ModelProto, steps: Mapping[str, np.ndarray]) -> onnx.Mod
         if stored := tensors.get(weight + QUANTIZED):
             few = numpy_helper.to_array(stored).astype(ml_dtypes.int4)
             stored.CopyFrom(numpy_helper.from_array(few, f"{stored.name}_4_bits"))
-            _first(model.graph, _cast(stored.name, weight + QUANTIZED, TensorProto.INT8))
-        else:
+            cast_first(model.graph, stored.name, weight + QUANTIZED, TensorProto.INT8)
+        elif weight in tensors:  # else equal to an earlier fold's, which then stands for both
             _store_exact(model.graph, tensors[weight], step.reshape(-1, 1, 1, 1))
-    model.opset_import[0].version = OPSET
+    (standard,) = (each for each in model.opset_import if not each.domain)
+    standard.version = OPSET
     return model
 
 
 def _store_exact(graph: onnx.GraphProto, weight: onnx.TensorProto, step: np.ndarray) -> None:
     """A weight of EXACT as numbers of 8 bits and their steps, in the place of its float16 and of
-    the node that casts that. (DequantizeLinear would run for each batch, not once.)"""
+    the node that casts that. (DequantizeLinear would run for each batch, not once. Of a number
+    times its step float16 loses less than half a step, so that it is found again.)"""
     numbers = (numpy_helper.to_array(weight) / step).round().astype(np.int8)
     stored = {weight.name + QUANTIZED: numbers, weight.name + SCALE: step}
     (old,) = (node for node in graph.node if weight.name in node.input)
     whole = f"{weight.name}_whole"
-    _first(graph, helper.make_node("Mul", [whole, weight.name + SCALE], old.output))
-    _first(graph, _cast(weight.name + QUANTIZED, whole, TensorProto.FLOAT))
+    graph.node.insert(0, helper.make_node("Mul", [whole, weight.name + SCALE], old.output))
+    cast_first(graph, weight.name + QUANTIZED, whole, TensorProto.FLOAT)
     graph.node.remove(old)
     graph.initializer.remove(weight)
     graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in stored.items())
-
-
-def _cast(name: str, result: str, kind: TensorProto.DataType) -> onnx.NodeProto:
-    return helper.make_node("Cast", [name], [result], to=kind)
-
-
-def _first(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    graph.node.insert(0, node)

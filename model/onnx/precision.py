@@ -16,8 +16,8 @@ from model.torch_runtime import TorchRuntime
 def graph_in(
     precision: str, runtime: TorchRuntime, temperature: float, batches: list[np.ndarray]
 ) -> onnx.ModelProto:
-    """precision: float32, int8 or int4. batches: of pixels of training images (n, C, H, W), by what
-    the other two choose their numbers."""
+    """precision: float32, int8 or int4. batches: of pixels of training images (n, C, H, W), by
+    which the other two choose their numbers."""
     if precision == "float32":
         return graph_of(runtime, temperature)
     if precision == "int8":

@@ -272,7 +272,7 @@ def test_the_folds_of_a_run_are_shown_as_one_network(predictor, files, tmp_path)
     assert (about["name"][:2], about["calibrated"]) == ("r@", True)
     facts = dict(about["card"][1]["rows"])
     assert facts["Temperature"] == "each network's own"
-    assert facts["Training images"] == "near (150); the mean of the networks"
+    assert facts["Images shown in training"] == "near (150); the mean of the networks"
     assert facts["Selection"].startswith("each network's epoch, by its own validation")
 
 

@@ -69,8 +69,7 @@ def test_the_folds_of_a_run_become_one_file_of_the_same_rows(exports, files, tmp
         changes = {"temperature": 0.5 * k, "config": best["config"] | {"fold": f"{k}/2"}}
         (run / f"fold-{k}").mkdir(parents=True)
         head = best["state_dict"]["logits.module.weight"].roll(k, 0)
-        own = {n: (1 + k / 100) * w if w.ndim == 4 else w for n, w in best["state_dict"].items()}
-        state = own | {"logits.module.weight": head}
+        state = best["state_dict"] | {"logits.module.weight": head}  # the trunk is stored once
         torch.save(best | changes | {"state_dict": state}, run / f"fold-{k}/best.pth")
     both = load(run)
     rows = list(predict(both, files[:12], 24))
@@ -145,13 +144,21 @@ def test_other_programs_get_the_probabilities_from_the_graph(pair, files):
     np.testing.assert_allclose(chances, exported.probabilities(logits), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", KINDS)
-def test_other_programs_find_it_valid_and_nothing_of_this_machine_in_it(exports, precision, capfd):
-    path = exports / precision / "best.onnx"
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_programs_find_it_valid(exports, kind, capfd):
+    path = exports / kind / "best.onnx"
     onnx.checker.check_model(onnx.load(path), full_check=True)
     onnxruntime.InferenceSession(path)  # with the warnings that Predictor switches off
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_folder_of_this_machine_is_in_it_but_the_dataset_as_it_was_given(exports, kind, dataset):
+    path = exports / kind / "best.onnx"
     assert str(ROOT).encode() not in path.read_bytes()
+    about = {each.key: each.value for each in onnx.load(path).metadata_props}
+    assert json.loads(about.pop("config"))["dataset"] == str(dataset)
+    assert str(dataset) not in str(about)
 
 
 def test_its_metadata_say_what_prediction_needs_and_how_it_was_made(exports):
@@ -202,14 +209,14 @@ def test_prediction_with_it_imports_none_of_the_heavy_packages(exports, files, t
 
 
 @pytest.mark.parametrize(
-    ("precision", "step", "tolerance"),  # step: of the largest weight of a channel
+    ("kind", "step", "tolerance"),  # step: of the largest weight of a channel
     [("float32", 1e-6, 1e-5), ("int8", 1 / 126, 0.1), ("int4", 0.25, 0.5)],
 )
 def test_a_training_starts_from_the_network_of_the_checkpoint(
-    exports, files, monkeypatch, precision, step, tolerance
+    exports, files, monkeypatch, kind, step, tolerance
 ):
     use_network(monkeypatch)
-    path, form = exports / precision / "best.pth", InputFormat.of(FORM)
+    path, form = exports / kind / "best.pth", InputFormat.of(FORM)
     start = (MAPPING, None, form.size, form.prepared)
     saved, _, trainings = start_network(MAPPING, str(path), *start[1:])
     found, found_form, same = start_network(MAPPING, str(path.with_suffix(".onnx")), *start[1:])
@@ -233,17 +240,8 @@ def test_evaluation_gives_the_scores_of_the_checkpoint(exports, dataset, tmp_pat
     monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
     metrics = []
     for name in ("best.pth", "best.onnx"):
-        words = (
-            "--dataset",
-            dataset,
-            "--n-threads",
-            0,
-            "--device",
-            "cpu",
-            "--out",
-            tmp_path / name,
-        )
-        run_script(evaluate, exports / "float32" / name, *words)
+        words = ("--dataset", dataset, "--n-threads", 0, "--device", "cpu")
+        run_script(evaluate, exports / "float32" / name, *words, "--out", tmp_path / name)
         metrics.append(json.loads((tmp_path / name / "metrics.json").read_text()))
     report = (tmp_path / "best.onnx" / "report.md").read_text()
     assert f"from best.pth@{short_hash(exports / 'float32/best.pth')}, in float32" in report
@@ -264,10 +262,42 @@ def exported_before(exports, monkeypatch):
 def test_a_file_that_differs_too_much_is_not_left(exported_before, tmp_path, monkeypatch):
     out = tmp_path / "best.onnx"
     out.write_text("an older one")
-    monkeypatch.setattr(export, "LARGEST", {"float32": 1e-12})
+    monkeypatch.setitem(export.LARGEST, "float32", 1e-12)
     with pytest.raises(ValueError, match=r"best.onnx: not written, .*; expected at most 1e-12. In"):
         run_script(export, exported_before, "--out", out)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an older one"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [("float32", "use the checkpoint"), ("int8", "--precision float32"), ("int4", "int8, or the")],
+)
+def test_a_file_that_differs_too_much_has_a_remedy_of_its_precision(tmp_path, kind, remedy):
+    how = {"precision": kind, "largest_difference": float("nan"), "films": 9, "compared_on": "x"}
+    with pytest.raises(ValueError, match=f"a.onnx: not written, .*Instead, .*{remedy}"):
+        export.check(how, tmp_path / "a.onnx")
+
+
+def test_it_is_made_and_compared_without_the_films_that_its_training_left_out(
+    exported_before, dataset, monkeypatch
+):
+    seen = []
+    read_some = export.read_some
+
+    def reading(*where):
+        pixels, table = read_some(*where)
+        seen.append(set(table["source"]))
+        return pixels, table
+
+    monkeypatch.setattr(export, "read_some", reading)
+    content = torch.load(exported_before, weights_only=True)
+    config = content["config"] | {"leave_out": ["rsna"]}
+    checkpoint = content | {"config": config}
+    films = export.Films.of(checkpoint, InputFormat.of(FORM), None)
+    films.read("train", 20)
+    films.read("val", 20)
+    assert all(names and "rsna" not in names for names in seen)
+    assert len(seen) == 2
 
 
 def test_a_network_that_no_onnx_file_holds_is_one_line(exports, tmp_path, monkeypatch):
@@ -277,13 +307,13 @@ def test_a_network_that_no_onnx_file_holds_is_one_line(exports, tmp_path, monkey
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("precision", KINDS)
-def test_weights_that_are_not_finite_are_one_line(exports, tmp_path, precision):
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_that_are_not_finite_are_one_line(exports, tmp_path, kind):
     content = torch.load(exports / "float32/best.pth", weights_only=True)
     content["state_dict"]["backbone_end.module.0.weight"][0, 0] = float("nan")
     torch.save(content, tmp_path / "best.pth")
     with pytest.raises(ValueError, match=r"best\.pth: found weights that are not finite; expected"):
-        run_script(export, tmp_path / "best.pth", "--precision", precision)
+        run_script(export, tmp_path / "best.pth", "--precision", kind)
 
 
 def test_without_its_dataset_it_is_compared_on_drawn_radiographs(

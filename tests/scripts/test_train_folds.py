@@ -16,6 +16,7 @@ from data.patients import join_copies
 from data.subject import TOO_GOOD
 from minimal_prediction import load, predict
 from model.predictor import Predictor
+from tests.helpers.networks import TinyNext, input_form, save_network
 from tests.helpers.training import assert_same_weights, moments_of
 from util.checkpoint import load_checkpoint
 from util.metrics.probabilities import tempered
@@ -115,8 +116,24 @@ def test_each_fold_starts_from_the_same_fold_of_another_run(fit):
         torch.testing.assert_close(one["state_dict"][head], other["state_dict"][head])
         assert other["config"]["weights"] == str(first)
         assert other["started_from"][0]["fold"] == one["config"]["fold"]
-    with pytest.raises(ValueError, match=r"found 2 folds that have ended; expected 3, as this run"):
+    with pytest.raises(ValueError, match=r"first: found 2 folds; expected 3, as this run has"):
         fit("third", "--folds", 3, "--epochs", 1, "--weights", first)
+    (first / "folds.json").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"first: no folds\.json in it; expected the folder"
+    ):
+        fit("fourth", *FOLDS, *start)
+
+
+def test_a_network_is_told_what_its_teachers_learned_from_other_data(fit, tmp_path, caplog):
+    path, elsewhere = tmp_path / "start.pth", {"fingerprint": "x", "sources": {"far": 9}}
+    save_network(path, TinyNext(3), input_form((32, 32)), **elsewhere)
+    teachers = fit("teachers", *FOLDS, "--weights", path)
+    caplog.clear()
+    student = fit("student", "--epochs", 1, "--distil", teachers)
+    assert "teachers: learned from other data (far). Where patients of these are" in caplog.text
+    (before,) = load_checkpoint(student / "best.pth")["started_from"]
+    assert elsewhere.items() <= before.items()
 
 
 def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit, make_dataset):

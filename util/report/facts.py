@@ -21,9 +21,9 @@ INTENDED_USE = "Research. Not a medical device; not to diagnose or treat anyone.
 MOSTLY = 0.75  # of a class from one source: the source then nearly names it
 TRAINED_WITH = (
     "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "warmup_epochs",
-    "sampling", "patient_cap", "loss_weights", "label_smoothing", "flip", "rotation", "shift",
-    "scale", "jitter", "appearance", "augmentation_warmup_epochs", "size_warmup_epochs", "freeze",
-    "thaw_epoch", "keep_weights", "distil", "fold", "random_seed",
+    "clip_norm", "average_decay", "sampling", "patient_cap", "loss_weights", "label_smoothing",
+    "flip", "rotation", "shift", "scale", "jitter", "appearance", "augmentation_warmup_epochs",
+    "size_warmup_epochs", "freeze", "thaw_epoch", "keep_weights", "distil", "fold", "random_seed",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Initialization": initialization(config),
         "Training": training(config),
         "Trainings before": earlier_trainings(checkpoint),
-        "Training images": f"{images}; the mean of the networks" if folds and images else images,
+        "Images shown in training": images + "; the mean of the networks" * bool(folds and images),
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
         "Prediction": prediction(checkpoint),
@@ -87,11 +87,21 @@ def earlier_trainings(checkpoint: Mapping) -> str | None:
         return None
     before = checkpoint.get("started_from") or ()
     told = [
-        f"{training(each.get('config') or {}) or 'settings not known'}; on"
+        f"{_told(each.get('config') or {})}, on"
         f" {join_counts(each['sources'] or {}) or 'unknown images'}"
         for each in before
     ]
+    first = before[-1].get("config") if before else checkpoint["config"]
+    if first and first.get("weights"):  # and what these learned nobody has written down
+        told.append("not known")
     return ". Before that: ".join(told) or "none"
+
+
+def _told(config: Mapping) -> str:
+    """An earlier training in words."""
+    size = f"{config['width']} x {config['height']} pixels" if "width" in config else None
+    words = [each for each in (initialization(config), size, training(config)) if each]
+    return ", ".join(words) or "settings not known"
 
 
 def prediction(checkpoint: Mapping) -> str:

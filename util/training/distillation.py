@@ -6,16 +6,16 @@ saw its patient (cross-fitting: Dao et al., Knowledge distillation as semiparame
 the validation patients, so that what the new network scores on these is a little too good.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from util.training.folds import OUT_OF_FOLD
+from util.training.folds import OUT_OF_FOLD, read_ended
 from util.training.out_of_fold import read_out_of_fold
 
 TEACHER = 0.5  # part of a target that is the teacher's; the rest is the label
@@ -29,11 +29,7 @@ def teachers_probabilities(
     classes, fingerprint, leave_out: of the run that learns from them. FileNotFoundError where the
     folds of `run` have not ended; ValueError where they are of other classes or images.
     """
-    if not (run / "folds.json").is_file():
-        raise FileNotFoundError(
-            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended"
-        )
-    about = json.loads((run / "folds.json").read_text(encoding="utf-8"))
+    about = read_ended(run)
     if about["classes"] != [*classes]:
         found = f"found classes {', '.join(about['classes'])}"
         raise ValueError(f"{run}: {found}; expected those of --mapping, {', '.join(classes)}")
@@ -45,6 +41,15 @@ def teachers_probabilities(
         raise ValueError(f"{run}: its training left out {found}; expected {wanted}, as here")
     table = read_out_of_fold(run / OUT_OF_FOLD).set_index("filename")
     return table[[f"p({name})" for name in classes]]
+
+
+def teachers_trainings(run: Path, fingerprint: str) -> list[dict[str, Any]]:
+    """What the folds of `run` learned on other datasets before, as `started_from` of a checkpoint.
+
+    fingerprint: of the dataset of both runs.
+    """
+    before = read_ended(run).get("started_from") or ()  # older ones have none
+    return [training for training in before if training["fingerprint"] != fingerprint]
 
 
 def soft_targets(

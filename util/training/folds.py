@@ -5,6 +5,7 @@ experiments/NAME/
   out_of_fold.csv folds.json report.html report.md    when the last of them has ended
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,15 +44,27 @@ def fold_files(path: str | Path) -> list[Path]:
 
 def weights_of_fold(weights: str | None, fold: str | None) -> str | None:
     """To start from: of a run with as many folds, its network of the same fold; anything else as
-    given. ValueError for a run with another number of folds.
+    given. ValueError for a run with another number of folds; FileNotFoundError for one that has
+    not ended.
     """
     if not (weights and fold and (files := fold_files(weights))):
         return weights
-    k, number = numbers(fold)
+    read_ended(Path(weights))
+    _, number = numbers(fold)
     if len(files) != number:
-        found = f"{weights}: found {len(files)} folds that have ended; expected {number}"
-        raise ValueError(f"{found}, as this run has. Give that number, or start without --weights")
-    return str(files[k - 1])
+        found = f"{weights}: found {len(files)} folds; expected {number}, as this run has"
+        raise ValueError(f"{found}. Give that number, or start without --weights")
+    return str(Path(weights, folder_of(fold), "best.pth"))
+
+
+def read_ended(run: Path) -> dict[str, Any]:
+    """folds.json of a run; FileNotFoundError where its folds have not ended."""
+    path = run / "folds.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def network_path(path: str | Path) -> Path:

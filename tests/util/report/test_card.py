@@ -41,7 +41,7 @@ def test_every_network_says_what_it_is_not_for_its_classes_its_mixture_and_its_l
     assert any("Not to diagnose" in sentence for sentence in use["text"])
     facts = dict(network["rows"])
     assert facts["Classes"] == "normal, pneumonia, COVID-19"
-    assert facts["Training images"] == "rsna (1,598); siim (12)"
+    assert facts["Images shown in training"] == "rsna (1,598); siim (12)"
     known = "normal 40 %" if checkpoint["prior"] else "not in the checkpoint"
     assert facts["Probabilities hold for"].startswith(known)
     assert limits["text"]

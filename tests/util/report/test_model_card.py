@@ -114,13 +114,19 @@ def test_the_card_tells_all_trainings_that_the_weights_have_behind_them():
     checkpoint["config"] |= {"weights": None, "keep_weights": 0.0}
     assert card(checkpoint)["model"]["Trainings before"] == "none"
     first = {"fingerprint": "x", "sources": {"far": 1900, "near": 1}, "fold": None}
+    config = {"epochs": 9, "sampling": "shuffle", "width": 96, "height": 64, "weights": "old.pth"}
     older = first | {"sources": None}
-    checkpoint["started_from"] = [first | {"config": {"epochs": 9, "sampling": "shuffle"}}, older]
+    checkpoint["started_from"] = [first | {"config": config}, older]
     checkpoint["config"] |= {"weights": "first/best.pth", "keep_weights": 0.5}
     model = card(checkpoint)["model"]
     assert "keep_weights 0.5" in model["Training"]
-    told = "epochs 9, sampling shuffle; on far (1,900); near (1). Before that: settings not known;"
-    assert model["Trainings before"] == f"{told} on unknown images"
+    told = "from old.pth, the head drawn at random where the classes differ, 96 x 64 pixels, epochs"
+    told += " 9, sampling shuffle, on far (1,900); near (1). Before that: "
+    assert model["Trainings before"] == f"{told}settings not known, on unknown images"
+    checkpoint["started_from"].pop()
+    assert card(checkpoint)["model"]["Trainings before"] == f"{told}not known"
+    del checkpoint["started_from"]  # of a version that kept none
+    assert card(checkpoint)["model"]["Trainings before"] == "not known"
 
 
 def test_a_split_of_the_training_data_set_is_internal():
