@@ -7,6 +7,7 @@ from util.report.card import own_card, section
 from util.report.facts import count_table
 from util.report.parts import interval, text
 from util.report.sections import MACRO, PER_CLASS
+from util.report.thresholds_and_sets import at_thresholds, of_prediction_sets
 from util.words import counted
 
 MEASURED = ("Measured", "Value", "95 % interval")
@@ -67,6 +68,8 @@ def _numbers(metrics: Mapping) -> Iterable[tuple[str, Metric]]:
         yield f"{label}: share of the others that is called so", _without(scores["specificity"])
     error = metrics["calibration"]["expected_calibration_error"]
     yield "Expected calibration error", error
+    yield from at_thresholds(metrics)
+    yield from of_prediction_sets(metrics)
 
 
 def _without(metric: Metric) -> Metric:

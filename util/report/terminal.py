@@ -1,8 +1,10 @@
 """An evaluation in a terminal: one line for each number, with its 95 % interval."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from util.metrics.intervals import Metric
+from util.report.thresholds_and_sets import at_thresholds, of_prediction_sets
 from util.words import counted
 
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
@@ -47,19 +49,8 @@ def summary(metrics: Mapping) -> str:
     lines.append(
         line("expected calibration error", metrics["calibration"]["expected_calibration_error"])
     )
-    for label, point in metrics["operating_points"].items():
-        if point["threshold"] is None:
-            continue  # validation had no image to choose it on
-        at = f"{label} at p >= {point['threshold']:.3f}"
-        lines += [line(f"{at}: {name}", point[name]) for name in ("sensitivity", "specificity")]
-    if sets := metrics["prediction_sets"]:
-        at = f"in its prediction set at {sets['coverage']:g}"
-        lines += [
-            line(f"{label}: {at}", found["covered"]) for label, found in sets["classes"].items()
-        ]
-        lines.append(line("classes in a set", sets["size"]))
-        lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
-        lines.append(line("error where --abstain decides", sets["error_of_decided"]))
+    named = chain(at_thresholds(metrics), of_prediction_sets(metrics))
+    lines += [line(name, metric) for name, metric in named]
     lines += _error_by_share(metrics["risk_coverage"])
     if there := metrics["prevalence"]:
         shares = ", ".join(f"{label} {share:g}" for label, share in there["stated"].items())
