@@ -5,8 +5,8 @@ python3 export.py experiments/NAME/best.pth --precision int8      a quarter of t
 python3 export.py experiments/NAME/best.pth --precision int4      a seventh, nearly as fast
 
 The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
-the gate measures. It is left only if it predicts what the checkpoint predicts, on films of the
-validation split. A research tool, not a medical device: not for diagnosis.
+the gate measures. It is left only if it predicts what the checkpoint predicts, on validation
+films. A research tool, not a medical device: not for diagnosis.
 """
 
 import argparse
@@ -55,7 +55,7 @@ import onnx
 import torch
 from PIL import Image
 
-from data.dataset import Part, read_some
+from data.dataset import WHOLE, Part, read_some
 from data.dataset_folder import read_about
 from data.record import LABELS
 from data.sample.phantom import draw_phantom
@@ -75,8 +75,8 @@ from util.training.folds import name_of, network_path
 from util.versions import versions
 from util.words import counted
 
-FILMS = 200  # of the validation split, evenly through it, on which to compare
-CALIBRATION = 96  # of the training split; more of them do not make 8 bits more exact
+FILMS = 200  # of validation, evenly through it, on which to compare
+CALIBRATION = 96  # of training; more of them do not make 8 bits more exact
 BATCH = 16  # films in the network at once
 MOST_PARAMETERS = 2**31 // 4 - 10**7  # in float32, with room for the rest of the graph
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -129,7 +129,7 @@ def main(args: argparse.Namespace) -> None:
 class Films:
     """Prepared films to calibrate on and to compare on: of a dataset folder, or drawn.
 
-    parts: of the folder, that the network trained and validated on.
+    parts: of the folder, that the network trained and validated on; of another folder its splits.
     """
 
     folder: Path | None
@@ -141,11 +141,12 @@ class Films:
     def of(cls, checkpoint: dict[str, Any], form: InputFormat, given: str | None) -> "Films":
         """given: a dataset folder that must be there; None is that of the training if it is."""
         config = checkpoint["config"]
-        folder, parts = Path(given or config.get("dataset", "")), {}
+        folder, parts = Path(given or config.get("dataset", "")), WHOLE
         if given or (folder / "dataset.json").exists():
-            if read_about(folder)["fingerprint"] != checkpoint["fingerprint"]:
+            if read_about(folder)["fingerprint"] == checkpoint["fingerprint"]:
+                parts = parts_of_training(folder, config.get("leave_out"), config.get("fold"))
+            else:
                 log.warning("%s: not the dataset of the training", folder)
-            parts = parts_of_training(folder, config.get("leave_out"), config.get("fold"))
         else:
             text = "The dataset of the training is not here; drawn radiographs take its place. Give"
             log.warning("%s --dataset if it is elsewhere", text)
@@ -154,13 +155,13 @@ class Films:
 
     @property
     def title(self) -> str:
-        return f"the validation split of {self.folder.name}" if self.folder else "drawn"
+        return f"validation images of {self.folder.resolve().name}" if self.folder else "drawn"
 
     def read(self, split: str, most: int) -> list[np.ndarray]:
         """Batches (n, C, H, W) uint8 of as many films at most."""
         if self.folder:
-            where = (self.folder, self.parts[split], self.mapping, self.form)
-            pixels = read_some(*where, most)[0].numpy()
+            part = self.parts[split]
+            pixels = read_some(self.folder, part, self.mapping, self.form, most)[0].numpy()
         else:
             pixels = np.stack([self._draw(split, number) for number in range(most)])
         return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]

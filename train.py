@@ -81,11 +81,7 @@ from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
-from util.training.distillation import (
-    soft_targets,
-    teachers_probabilities,
-    teachers_trainings,
-)
+from util.training.distillation import soft_targets, teachers_probabilities
 from util.training.early_stopping import stalled
 from util.training.folds import numbers, weights_of_fold
 from util.training.loss import batch_loss, stop_heard
@@ -195,10 +191,10 @@ def train(
     progress = Progress.start(device, choose)
     prior = class_prior(weights, train_set.targets, chances)
     facts = facts_of_run(cfg, mapping, form, prior, about["fingerprint"], choose)
-    learned = train_set.table["source"]
+    shown = train_set.table["source"]
     if chances is not None:
-        learned = learned[chances > 0]
-    facts |= {"sources": learned.value_counts().to_dict(), "started_from": trainings}
+        shown = shown[chances > 0]
+    facts |= {"sources": shown.value_counts().to_dict(), "started_from": trainings}
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -225,8 +221,8 @@ def train(
         join_ranks(training, epoch, cfg, ranks)
         batches.begin(epoch, progress.batches)
         title, unit = f"Epoch {epoch + 1}/{cfg.epochs}", "batch"
-        shown = tqdm(loaders[0], title, unit=unit, leave=False, disable=ranks.no_bar)
-        rate = train_epoch(training, shown, cfg.log_steps, folder, ranks, stop)
+        batched = tqdm(loaders[0], title, unit=unit, leave=False, disable=ranks.no_bar)
+        rate = train_epoch(training, batched, cfg.log_steps, folder, ranks, stop)
         validated = None if rate is None else validate(training, loaders[1], ranks, stop)
         if validated is None:
             leave(training, folder, ranks)
@@ -363,9 +359,6 @@ def build_model(
     given = mapping, weights, cfg.backbone_weights, size, preparation(about), cfg.leave_out
     start = start_network(*given, keep=cfg.keep_weights > 0)
     check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
-    if cfg.distil and (taught := teachers_trainings(Path(cfg.distil), about["fingerprint"])):
-        check_unseen(cfg.distil, taught, about["fingerprint"], cfg.fold)
-        start = start._replace(trainings=[*(start.trainings or ()), *taught])
     return start
 
 

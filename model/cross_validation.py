@@ -70,7 +70,6 @@ def sum_up(run: Path, number: int) -> None:
         scores = score_folds(table, class_names(checkpoint["mapping"]))
         scores["fingerprint"] = checkpoint["fingerprint"]
         scores["leave_out"] = checkpoint["config"]["leave_out"]
-        scores["started_from"] = checkpoint["started_from"]
         scores["how"] = how(load_checkpoint(file)["chosen_by"] for file in files)
         with atomic_path(run / OUT_OF_FOLD) as temporary:
             table.to_csv(temporary, index=False)

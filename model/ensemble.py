@@ -141,10 +141,10 @@ def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _mean_trainings(started_from: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each fold the trainings before it -> those of the ensemble."""
-    return [
-        same[0]
-        | {"fold": None, "sources": _mean_counts([each["sources"] or {} for each in same])}
-        | {"config": (same[0].get("config") or {}) | {"fold": None}}
-        for same in zip(*started_from, strict=False)
-    ]
+    """Of each fold the trainings before it -> those of the ensemble, which are of no fold."""
+    trainings = []
+    for same in zip(*started_from, strict=False):
+        counts = _mean_counts([each["sources"] or {} for each in same])
+        config = {k: value for k, value in (same[0].get("config") or {}).items() if k != "fold"}
+        trainings.append(same[0] | {"fold": None, "sources": counts, "config": config})
+    return trainings

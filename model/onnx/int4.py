@@ -13,14 +13,14 @@ from model.onnx.int8 import cast_first
 from model.onnx.names import INSIDE, QUANTIZED, SCALE, is_exact
 from model.onnx.rounding import input_products, round_weights
 
-MOST, MOST_EXACT = 7, 127  # largest numbers of 4 bits, and of 8 for the weights of EXACT
+MOST, MOST_EXACT = 7, 127  # largest numbers of 4 bits, and of 8 for weights of `is_exact`
 OPSET = 21  # the first with 4 bits; ONNX Runtime 1.23 and newer cast them
 
 
 @torch.inference_mode()
 def round_network(network: nn.Module, images: Iterable[Tensor]) -> dict[str, np.ndarray]:
-    """Brings the weights of the convolutions to numbers of 4 bits, those of EXACT to 8, times a
-    step for each output channel. In place; gives the steps, (out,), by a weight's name in a graph.
+    """Brings the weights of the convolutions to numbers of 4 bits, those of `is_exact` to 8, times
+    a step for each output channel. In place. The steps, (out,), by a weight's name in a graph.
 
     images: batches (N, 3, H, W) of training, on which each convolution shall give what it gave.
     """
@@ -37,7 +37,7 @@ def round_network(network: nn.Module, images: Iterable[Tensor]) -> dict[str, np.
 
 def to_int4(model: onnx.ModelProto, steps: Mapping[str, np.ndarray]) -> onnx.ModelProto:
     """A graph that `to_int8` has made of the network with these steps, its weights in 4 bits, those
-    of EXACT in 8.
+    of `is_exact` in 8.
 
     ONNX Runtime makes 8 bits of 4 when it loads the file, and computes as in one of `to_int8`.
     """
@@ -47,7 +47,7 @@ def to_int4(model: onnx.ModelProto, steps: Mapping[str, np.ndarray]) -> onnx.Mod
             few = numpy_helper.to_array(stored).astype(ml_dtypes.int4)
             stored.CopyFrom(numpy_helper.from_array(few, f"{stored.name}_4_bits"))
             cast_first(model.graph, stored.name, weight + QUANTIZED, TensorProto.INT8)
-        elif weight in tensors:  # else equal to an earlier fold's, which then stands for both
+        else:
             _store_exact(model.graph, tensors[weight], step.reshape(-1, 1, 1, 1))
     (standard,) = (each for each in model.opset_import if not each.domain)
     standard.version = OPSET
@@ -55,9 +55,9 @@ def to_int4(model: onnx.ModelProto, steps: Mapping[str, np.ndarray]) -> onnx.Mod
 
 
 def _store_exact(graph: onnx.GraphProto, weight: onnx.TensorProto, step: np.ndarray) -> None:
-    """A weight of EXACT as numbers of 8 bits and their steps, in the place of its float16 and of
-    the node that casts that. (DequantizeLinear would run for each batch, not once. Of a number
-    times its step float16 loses less than half a step, so that it is found again.)"""
+    """A weight of `is_exact` as numbers of 8 bits and their steps, in the place of its float16 and
+    of the node that casts that. (DequantizeLinear would run for each batch, not once. A number is
+    found again from its float16, which loses less than half a step.)"""
     numbers = (numpy_helper.to_array(weight) / step).round().astype(np.int8)
     stored = {weight.name + QUANTIZED: numbers, weight.name + SCALE: step}
     (old,) = (node for node in graph.node if weight.name in node.input)

@@ -27,8 +27,8 @@ def to_int8(
     batches: Iterable[np.ndarray],
     steps: Mapping[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
-    """The convolutions behind EXACT in 8 bits, scaled by what batches of pixels of training images
-    (n, C, H, W) make them give (Jacob et al., arXiv:1712.05877).
+    """The convolutions but those of `is_exact` in 8 bits, scaled by what batches of pixels of
+    training images (n, C, H, W) make them give (Jacob et al., arXiv:1712.05877).
 
     The weights have a scale for each channel, and 7 bits: with 8, sums of two products overflow on
     processors without VNNI, which changed a probability by 0.27. The others' weights are stored as
@@ -36,11 +36,9 @@ def to_int8(
     `model.onnx.int4.round_network`; each channel's largest weight, over 64, if there are none.
     """
     exact = [node.name for node in model.graph.node if is_exact(_weight(node))]
-    there = {each.name for each in model.graph.initializer}  # equal weights of two folds once
     own = {
         name: [{"axis": 0, "scale": each, "zero_point": 0} for each in step]
         for name, step in (steps or {}).items()
-        if name in there
     }
     add_pre_process_metadata(model)  # torch has inferred all shapes; else a warning asks for it
     with TemporaryDirectory() as folder:

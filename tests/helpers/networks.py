@@ -99,7 +99,10 @@ def save_folds(run: Path, form: dict, temperatures: Sequence[float]) -> Path:
             run / f"fold-{k}/best.pth", network, form, temperature=temperature,
             prior=[0.2, 0.3, 0.5], gate=gate.state(), sources={"near": 100 * k},
             config={"name": f"{run.name}/fold-{k}", "fold": f"{k}/{number}"},
-            started_from=[{"fingerprint": "x", "sources": {"far": k}, "fold": f"{k}/{number}"}],
+            started_from=[{
+                "fingerprint": "x", "sources": {"far": k}, "fold": f"{k}/{number}",
+                "config": {"epochs": 9, "fold": f"{k}/{number}"},
+            }],
             validation={"logits": torch.full((2, 3), float(k)), "targets": [0, k - 1]},
         )  # fmt: skip
     return run

@@ -52,6 +52,7 @@ def test_it_says_the_mean_of_the_tempered_logits_and_has_all_features(run):
     assert predictor.checkpoint["sources"] == {"near": 200}
     (before,) = predictor.checkpoint["started_from"]
     assert (before["sources"], before["fold"]) == ({"far": 2}, None)
+    assert before["config"] == {"epochs": 9}
 
 
 def test_its_thresholds_are_chosen_on_what_each_network_says_of_images_that_it_held_out(run):

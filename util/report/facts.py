@@ -33,7 +33,9 @@ TRAINED_WITH = (
 def model_facts(checkpoint: Mapping) -> dict[str, str]:
     """Name -> value, the same names for every checkpoint."""
     config, folds = checkpoint["config"], checkpoint["config"].get("folds")
-    images = join_counts(checkpoint.get("sources") or {})
+    shown = join_counts(checkpoint.get("sources") or {})
+    if folds and shown:
+        shown += "; the mean of the networks"
     facts = {
         "Name": config.get("name"),
         "Architecture": "COVIDNext50, a convolutional network with a ResNeXt50-32x4d trunk,"
@@ -43,7 +45,7 @@ def model_facts(checkpoint: Mapping) -> dict[str, str]:
         "Initialization": initialization(config),
         "Training": training(config),
         "Trainings before": earlier_trainings(checkpoint),
-        "Images shown in training": images + "; the mean of the networks" * bool(folds and images),
+        "Images shown in training": shown,
         "Left out of training": ", ".join(config.get("leave_out") or ()) or "no source",
         "Selection": selection(checkpoint),
         "Prediction": prediction(checkpoint),
@@ -86,19 +88,19 @@ def earlier_trainings(checkpoint: Mapping) -> str | None:
     if "weights" not in checkpoint["config"]:
         return None
     before = checkpoint.get("started_from") or ()
-    told = [
-        f"{_told(each.get('config') or {})}, on"
+    sentences = [
+        f"{_in_words(each.get('config') or {})}, on"
         f" {join_counts(each['sources'] or {}) or 'unknown images'}"
         for each in before
     ]
-    first = before[-1].get("config") if before else checkpoint["config"]
-    if first and first.get("weights"):  # and what these learned nobody has written down
-        told.append("not known")
-    return ". Before that: ".join(told) or "none"
+    oldest = before[-1].get("config") if before else checkpoint["config"]
+    if oldest and oldest.get("weights"):  # and what these learned nobody has written down
+        sentences.append("not known")
+    return ". Before that: ".join(sentences) or "none"
 
 
-def _told(config: Mapping) -> str:
-    """An earlier training in words."""
+def _in_words(config: Mapping) -> str:
+    """An earlier training."""
     size = f"{config['width']} x {config['height']} pixels" if "width" in config else None
     words = [each for each in (initialization(config), size, training(config)) if each]
     return ", ".join(words) or "settings not known"

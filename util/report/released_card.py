@@ -6,8 +6,8 @@ from util.metrics.intervals import Metric
 from util.report.card import own_card, section
 from util.report.facts import count_table
 from util.report.parts import interval, text
-from util.report.sections import MACRO, PER_CLASS
-from util.report.thresholds_and_sets import at_thresholds, of_prediction_sets
+from util.report.sections import MACRO, PER_CLASS, SETS
+from util.report.thresholds_and_sets import at_thresholds, covered
 from util.words import counted
 
 MEASURED = ("Measured", "Value", "95 % interval")
@@ -69,7 +69,9 @@ def _numbers(metrics: Mapping) -> Iterable[tuple[str, Metric]]:
     error = metrics["calibration"]["expected_calibration_error"]
     yield "Expected calibration error", error
     yield from at_thresholds(metrics)
-    yield from of_prediction_sets(metrics)
+    if sets := metrics["prediction_sets"]:
+        yield from covered(sets)
+        yield from ((name, sets[key]) for key, name in SETS.items())
 
 
 def _without(metric: Metric) -> Metric:

@@ -1,10 +1,10 @@
 """An evaluation in a terminal: one line for each number, with its 95 % interval."""
 
 from collections.abc import Mapping
-from itertools import chain
+from itertools import starmap
 
 from util.metrics.intervals import Metric
-from util.report.thresholds_and_sets import at_thresholds, of_prediction_sets
+from util.report.thresholds_and_sets import at_thresholds, covered
 from util.words import counted
 
 OVERALL = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "macro_auroc")
@@ -49,8 +49,12 @@ def summary(metrics: Mapping) -> str:
     lines.append(
         line("expected calibration error", metrics["calibration"]["expected_calibration_error"])
     )
-    named = chain(at_thresholds(metrics), of_prediction_sets(metrics))
-    lines += [line(name, metric) for name, metric in named]
+    lines += starmap(line, at_thresholds(metrics))
+    if sets := metrics["prediction_sets"]:
+        lines += starmap(line, covered(sets))
+        lines.append(line("classes in a set", sets["size"]))
+        lines += [line(f"sets that are {name}", sets[name]) for name in ("empty", "single", "full")]
+        lines.append(line("error where --abstain decides", sets["error_of_decided"]))
     lines += _error_by_share(metrics["risk_coverage"])
     if there := metrics["prevalence"]:
         shares = ", ".join(f"{label} {share:g}" for label, share in there["stated"].items())

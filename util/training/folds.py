@@ -47,12 +47,11 @@ def weights_of_fold(weights: str | None, fold: str | None) -> str | None:
     given. ValueError for a run with another number of folds; FileNotFoundError for one that has
     not ended.
     """
-    if not (weights and fold and (files := fold_files(weights))):
+    if not (weights and fold and fold_files(weights)):
         return weights
-    read_ended(Path(weights))
-    _, number = numbers(fold)
-    if len(files) != number:
-        found = f"{weights}: found {len(files)} folds; expected {number}, as this run has"
+    ended, (_, number) = len(read_ended(Path(weights))["per_fold"]), numbers(fold)
+    if ended != number:
+        found = f"{weights}: found {ended} folds; expected {number}, as this run has"
         raise ValueError(f"{found}. Give that number, or start without --weights")
     return str(Path(weights, folder_of(fold), "best.pth"))
 
@@ -62,7 +61,8 @@ def read_ended(run: Path) -> dict[str, Any]:
     path = run / "folds.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended"
+            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended. If it has"
+            f" begun, go on with train.py --name {run.name} --resume"
         )
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -8,12 +8,7 @@ import pytest
 import torch
 
 from util.distributed import Ranks
-from util.training.distillation import (
-    TEACHER,
-    soft_targets,
-    teachers_probabilities,
-    teachers_trainings,
-)
+from util.training.distillation import TEACHER, soft_targets, teachers_probabilities
 from util.training.loss import batch_loss
 
 WEIGHTS = np.array([0.5, 1.0, 3.0])
@@ -48,14 +43,6 @@ def test_a_teacher_speaks_of_each_image_by_its_name(run):
 def test_a_run_that_cannot_teach_is_one_line(run, words, message):
     with pytest.raises(ValueError, match=f"{run}: {message}"):
         teachers_probabilities(run, *words)
-
-
-def test_what_the_teachers_learned_from_other_data_is_passed_on(run):
-    assert teachers_trainings(run, "x") == []  # of a version that did not write it down
-    here, elsewhere = ({"fingerprint": name, "sources": {"far": 9}} for name in "xy")
-    about = json.loads((run / "folds.json").read_text())
-    (run / "folds.json").write_text(json.dumps(about | {"started_from": [here, elsewhere]}))
-    assert teachers_trainings(run, "x") == [elsewhere]
 
 
 def test_a_run_without_folds_cannot_teach(tmp_path):
