@@ -1,6 +1,6 @@
 """Makes an ONNX file the network of the project: puts it into pretrained/, with its card.
 
-python3 release.py experiments/NAME/best-int8.onnx --evaluations experiments/NAME/evaluation-*
+python3 release.py experiments/NAME/best-int4.onnx --evaluations experiments/NAME/evaluation-*
 
 The card, card.json, has the SHA-256 without which the network is not loaded, the films of the
 training by source, hospital, country and licence, and every number of the evaluations. README.md
@@ -22,7 +22,7 @@ FILE = "covidnext50.onnx"
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="release.py", description=__doc__)
     add = parser.add_argument
-    add("network", metavar="FILE.onnx", help="of export.py, best with --precision int8 or int4")
+    add("network", metavar="FILE.onnx", help="of export.py, best with --precision int4")
     measured = "what evaluate.py wrote about it, and about networks of its recipe"
     add("--evaluations", metavar="DIR", nargs="+", required=True, help=measured)
     add("--dataset", metavar="DIR", help="of the training; without it the network's own")
@@ -90,7 +90,7 @@ def read_evaluation(folder: Path) -> dict:
     path = folder / "metrics.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        metrics["record"]["Command"]
+        metrics["record"]["Command"], metrics["prediction_sets"]
     except (OSError, ValueError, KeyError, TypeError):
         text = "not there, or not of this version of evaluate.py; evaluate again"
         raise ValueError(f"{path}: {text}") from None
