@@ -79,9 +79,12 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(
         patch.setattr(release, "MOST_BYTES", 10)
         with pytest.raises(ValueError, match="expected an ONNX file of at most 0 MiB, as"):
             run_script(release, exports / "int8/best.onnx", *flags, dataset)
-    (evaluation / "metrics.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"metrics\.json: not there, or not of this ver"):
-        run_script(release, exports / "int8/best.onnx", *flags, dataset)
+    older = json.loads((evaluation / "metrics.json").read_text())
+    del older["prediction_sets"]
+    for metrics in ({}, older):
+        write_json(evaluation / "metrics.json", metrics)
+        with pytest.raises(ValueError, match=r"metrics\.json: not there, or not of this ver"):
+            run_script(release, exports / "int8/best.onnx", *flags, dataset)
     assert not folder.exists()
 
 
