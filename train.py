@@ -63,7 +63,7 @@ from model.covidnext50 import COVIDNext50
 from model.cross_validation import predict_held_out, sum_up
 from model.inference import predict_logits
 from model.last_look import last_look
-from model.starting_network import Start, check_unseen, start_network
+from model.starting_network import Start, check_unseen, start_network, warn_of_others
 from model.weights import check_fit
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
@@ -81,7 +81,7 @@ from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
-from util.training.distillation import soft_targets, teachers_probabilities
+from util.training.distillation import soft_targets, teachers_probabilities, teachers_trainings
 from util.training.early_stopping import stalled
 from util.training.folds import numbers, weights_of_fold
 from util.training.loss import batch_loss, stop_heard
@@ -168,9 +168,12 @@ def train(
     # Data, model, optimizer
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
     classes = class_names(mapping)
+    taught_by = None
     if cfg.distil:  # before the long work, if it fails
-        fingerprint = about["fingerprint"]
-        said = teachers_probabilities(Path(cfg.distil), classes, fingerprint, cfg.leave_out)
+        run, fingerprint = Path(cfg.distil), about["fingerprint"]
+        said = teachers_probabilities(run, classes, fingerprint, cfg.leave_out)
+        taught_by = teachers_trainings(run)
+        warn_of_others(cfg.distil, taught_by or (), fingerprint)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
         model, form, trainings = build_model(cfg, mapping, about, saved)
         model = place_model(model, cfg, device, ranks)
@@ -194,7 +197,8 @@ def train(
     shown = train_set.table["source"]
     if chances is not None:
         shown = shown[chances > 0]
-    facts |= {"sources": shown.value_counts().to_dict(), "started_from": trainings}
+    sources = shown.value_counts().to_dict()
+    facts |= {"sources": sources, "started_from": trainings, "taught_by": taught_by}
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )

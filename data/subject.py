@@ -24,8 +24,8 @@ TOO_GOOD = {
     "val": "This split chose the epoch and the temperature: on new patients the model does worse.",
 }
 STARTED_ELSEWHERE = (
-    "The network started from one that learned from other data ({}): where patients of these are in"
-    " this split, the numbers are too good."
+    "The network started from one that learned from other data ({}), or was taught by one: where"
+    " patients of these are in this split, the numbers are too good."
 )
 
 
@@ -70,8 +70,8 @@ def dataset_split(
     _log_classes(images, mapping)
     seen = "train" if split in trained_on(checkpoint["config"]) else split
     warnings = [TOO_GOOD[seen]] if own and seen in TOO_GOOD else []
-    before = learned_elsewhere(checkpoint.get("started_from") or (), about["fingerprint"])
-    if own and before:
+    trainings = [checkpoint, *(checkpoint.get("started_from") or ())]
+    if own and (before := learned_elsewhere(trainings, about["fingerprint"])):
         warnings.append(STARTED_ELSEWHERE.format(before))
     return Subject(images, folder, title, split, about, own, warnings)
 
@@ -84,9 +84,13 @@ def left_out(checkpoint: Mapping[str, Any]) -> list[str]:
 def learned_elsewhere(trainings: Iterable[Mapping[str, Any]], fingerprint: str) -> str:
     """The sources of those trainings that were on other datasets, in words; empty without any.
 
-    trainings: `started_from` of a checkpoint. Another dataset may have the same patients, under
-    other names of sources and ids, in another split.
+    trainings: as in `started_from` of a checkpoint; those of their teachers are looked at, too.
+    Another dataset may have the same patients, under other names of sources and ids, in another
+    split.
     """
+    trainings = [*trainings]
+    for each in trainings:  # while it grows
+        trainings += each.get("taught_by") or ()
     others = [each["sources"] for each in trainings if each["fingerprint"] != fingerprint]
     names = dict.fromkeys(name for sources in others for name in sources or ["unknown sources"])
     return ", ".join(names)

@@ -116,7 +116,7 @@ def joined(
         "metrics": {},
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
         "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
-        "started_from": _mean_trainings([each["started_from"] or [] for each in checkpoints]),
+        "started_from": mean_trainings([each["started_from"] or [] for each in checkpoints]),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
         "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
@@ -140,7 +140,7 @@ def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {n: round(sum(each.get(n, 0) for each in counts) / len(counts)) for n in names}
 
 
-def _mean_trainings(started_from: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def mean_trainings(started_from: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """Of each fold the trainings before it -> those of the ensemble, which are of no fold."""
     trainings = []
     for same in zip(*started_from, strict=False):

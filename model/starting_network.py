@@ -67,7 +67,7 @@ def start_network(
             tensors |= {name: t for name, t in model.state_dict().items() if "logits" in name}
         load_strictly(model, tensors, weights)
         normal = {name: tuple(start["input"][name]) for name in ("mean", "std")}
-        own = {name: start.get(name) for name in ("fingerprint", "sources", "config")}
+        own = {name: start.get(name) for name in ("fingerprint", "sources", "config", "taught_by")}
         own["fold"] = start["config"].get("fold")
         trainings = [own, *(start.get("started_from") or ())]
     return Start(model, InputFormat(size, **normal, prepared=prepared), trainings)
@@ -90,10 +90,16 @@ def check_unseen(
                 f"{weights}: its training, of {found}, saw patients of this dataset that this run"
                 f" validates on or holds out; expected one of {wanted}. Start without --weights"
             )
+    warn_of_others(weights, trainings, fingerprint)
+
+
+def warn_of_others(path: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
+    """A warning where `trainings`, of the network or the networks in `path`, were on other data
+    than those of `fingerprint`."""
     if others := learned_elsewhere(trainings, fingerprint):
         text = "%s: learned from other data (%s). Where patients of these are in the test split,"
         text += " scores there will be too good; generate_dataset.py --split-from keeps them apart"
-        log.warning(text, weights, others)
+        log.warning(text, path, others)
 
 
 def _load(weights: str) -> dict[str, Any]:

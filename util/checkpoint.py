@@ -25,7 +25,7 @@ ORIGINAL = {
     },
     "config": {"name": "COVID-Next, 2020"},
     **dict.fromkeys(("epoch", "step", "chosen_by", "prior", "gate", "validation", "fingerprint")),
-    **dict.fromkeys(("sources", "started_from")),
+    **dict.fromkeys(("sources", "started_from", "taught_by")),
     "metrics": {},
     "temperature": 1.0,
     "test_time_augmentation": False,
@@ -80,7 +80,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         sources           source -> number of its images that training could show
         started_from      the trainings that the weights it started from have behind them, the
                           last first: fingerprint, sources, fold and config of each (older ones
-                          have no config); None without weights
+                          have no config, and no taught_by); None without weights
+        taught_by         those that the networks of `distil` have behind them, likewise
         versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, their targets, and a number

@@ -26,6 +26,12 @@ def test_numbers_of_a_network_that_learned_from_other_data_before_are_warned_of(
         for name, sources in trainings
     ]
     checkpoint = {"mapping": {"A": 0, "B": 1}, "fingerprint": own, "config": {}}
-    checkpoint["started_from"] = started_from
-    warnings = dataset_split(folder, "test", checkpoint, None, iter).warnings
-    assert warnings == ([STARTED_ELSEWHERE.format(before)] if before else [])
+    wanted = [STARTED_ELSEWHERE.format(before)] if before else []
+    first = {"fingerprint": own, "sources": {"near": 1}, "taught_by": started_from}
+    for past in (
+        {"started_from": started_from},
+        {"taught_by": started_from},
+        {"started_from": [first]},  # its weights' teachers
+    ):
+        found = dataset_split(folder, "test", checkpoint | past, None, iter).warnings
+        assert found == wanted, past

@@ -16,6 +16,7 @@ from data.patients import join_copies
 from data.subject import TOO_GOOD
 from minimal_prediction import load, predict
 from model.predictor import Predictor
+from tests.helpers.networks import TinyNext, input_form, save_network
 from tests.helpers.training import assert_same_weights, moments_of
 from util.checkpoint import load_checkpoint
 from util.metrics.probabilities import tempered
@@ -122,6 +123,18 @@ def test_each_fold_starts_from_the_same_fold_of_another_run(fit):
         FileNotFoundError, match=r"first: no folds\.json in it; expected the folder"
     ):
         fit("fourth", *FOLDS, *start)
+
+
+def test_a_network_keeps_what_its_teachers_learned_from_before(fit, tmp_path, caplog):
+    path, about = tmp_path / "start.pth", {"fingerprint": "x", "sources": {"far": 9}}
+    save_network(path, TinyNext(3), input_form((32, 32)), **about)
+    run = fit("r", *FOLDS, "--weights", path)
+    caplog.clear()
+    student = load_checkpoint(fit("s", "--epochs", 1, "--distil", run) / "best.pth")
+    assert f"{run}: learned from other data (far). Where patients of these are in" in caplog.text
+    (taught_by,) = student["taught_by"]
+    assert (taught_by["fingerprint"], taught_by["sources"]) == ("x", {"far": 9})
+    assert student["started_from"] is None
 
 
 def test_folds_that_are_trained_one_by_one_in_any_order_are_those_of_one_run(fit, make_dataset):

@@ -4,7 +4,7 @@ None, or no entry, stands for what they do not say.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan, nan
 
 from util.class_names import class_names
@@ -84,16 +84,22 @@ def training(config: Mapping) -> str | None:
 
 
 def earlier_trainings(checkpoint: Mapping) -> str | None:
-    """Those that the weights it started from have behind them, the last first."""
-    if "weights" not in checkpoint["config"]:
+    """Those that the weights it started from have behind them, and its teachers'."""
+    config, taught_by = checkpoint["config"], checkpoint.get("taught_by")
+    if "weights" not in config:
         return None
-    before = checkpoint.get("started_from") or ()
+    told = _one_before_another(checkpoint.get("started_from") or (), config)
+    return f"{told}. Of its teachers: {_one_before_another(taught_by, {})}" if taught_by else told
+
+
+def _one_before_another(before: Sequence[Mapping], config: Mapping) -> str:
+    """before: trainings, the last first. config: of what came after all of them."""
     sentences = [
         f"{_in_words(each.get('config') or {})}, on"
         f" {join_counts(each['sources'] or {}) or 'unknown images'}"
         for each in before
     ]
-    oldest = before[-1].get("config") if before else checkpoint["config"]
+    oldest = before[-1].get("config") if before else config
     if oldest and oldest.get("weights"):  # and what these learned nobody has written down
         sentences.append("not known")
     return ". Before that: ".join(sentences) or "none"

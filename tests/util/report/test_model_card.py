@@ -125,6 +125,10 @@ def test_the_card_tells_all_trainings_that_the_weights_have_behind_them():
     assert model["Trainings before"] == f"{told}settings not known, on unknown images"
     checkpoint["started_from"].pop()
     assert card(checkpoint)["model"]["Trainings before"] == f"{told}not known"
+    taught = deepcopy(CHECKPOINT) | {"taught_by": [older]}
+    taught["config"] |= {"weights": None, "distil": "folds"}
+    words = "none. Of its teachers: settings not known, on unknown images"
+    assert card(taught)["model"]["Trainings before"] == words
     del checkpoint["started_from"]  # of a version that kept none
     assert card(checkpoint)["model"]["Trainings before"] == "not known"
 
