@@ -1,5 +1,7 @@
 # make pretrained RAW=FOLDER: the network of this folder again, from raw films to file and card. It
-# goes on where it was stopped, and makes nothing that is newer than what it is made of.
+# goes on where it was stopped, and makes nothing that is newer than what it is made of. SIZE=224 is
+# for a GPU: the same films have no more pixels.
+SIZE ?= 96
 RAW ?= raw
 COVID_CHESTXRAY ?= $(RAW)/covid-chestxray-dataset
 RSNA ?= $(RAW)/rsna-pneumonia-detection-challenge
@@ -8,8 +10,8 @@ EXTERNAL ?= $(RAW)/pool-external/pool-external.csv
 # Hospitals that a network of the same recipe does not see, and is tested on.
 LEFT_OUT ?= valencia covid-cxnet
 RECIPE ?= --random-seed 1 --backbone-weights none --sampling tempered_source --appearance 1 \
-	--width 96 --height 96 --size-warmup-epochs 10 --epochs 14 --optimizer muon --lr 3e-3 \
-	--batch-size 32 --choose within_source_auroc --test-time-augmentation
+	--width $(SIZE) --height $(SIZE) --size-warmup-epochs 10 --epochs 14 --optimizer muon \
+	--lr 3e-3 --batch-size 32 --choose within_source_auroc --test-time-augmentation
 TERMS := Research only, CC BY-NC-SA 4.0 and the terms of pretrained/LICENSE.
 
 FILMS := dataset/pretrained

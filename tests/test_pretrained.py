@@ -78,15 +78,17 @@ def test_each_command_that_makes_it_again_is_one_that_its_script_takes(tmp_path,
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pretrained").mkdir()
     shutil.copy(ROOT / "pretrained" / "recipe.mk", tmp_path / "pretrained")
-    command = ["make", "-n", "-o", ".venv/installed", "pretrained", "RAW=films"]
+    command = ["make", "-n", "-o", ".venv/installed", "pretrained", "RAW=films", "SIZE=224"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     scripts = []
     for line in done.stdout.replace("\\\n", " ").splitlines():
         program, *words = shlex.split(line)
         if program == ".venv/bin/python" and words[0].endswith(".py"):
             monkeypatch.setattr(sys, "argv", words)
-            importlib.import_module(Path(words[0]).stem).arguments()
+            given = importlib.import_module(Path(words[0]).stem).arguments()
             scripts.append(words[0])
+            if "width" in given:
+                assert (given.width, given.height) == (224, 224)
     assert scripts == [
         "generate_dataset.py", "train.py", "export.py", "evaluate.py", "evaluate.py",
         "leave_sources_out.py", "release.py",
