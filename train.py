@@ -63,7 +63,13 @@ from model.covidnext50 import COVIDNext50
 from model.cross_validation import predict_held_out, sum_up
 from model.inference import predict_logits
 from model.last_look import last_look
-from model.starting_network import Start, check_unseen, start_network, warn_of_others
+from model.starting_network import (
+    Start,
+    check_unseen,
+    start_network,
+    teachers_trainings,
+    warn_of_others,
+)
 from model.weights import check_fit
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
@@ -81,7 +87,7 @@ from util.metrics.within_source import within_source_auroc
 from util.script import stop_asked, until, until_stopped
 from util.training.choice import measurable
 from util.training.class_weights import class_prior, class_weights
-from util.training.distillation import soft_targets, teachers_probabilities, teachers_trainings
+from util.training.distillation import soft_targets, teachers_probabilities
 from util.training.early_stopping import stalled
 from util.training.folds import numbers, weights_of_fold
 from util.training.loss import batch_loss, stop_heard
@@ -168,14 +174,11 @@ def train(
     # Data, model, optimizer
     mapping = learnable(Path(cfg.dataset), cfg.mapping, cfg.leave_out)
     classes = class_names(mapping)
-    taught_by = None
     if cfg.distil:  # before the long work, if it fails
-        run, fingerprint = Path(cfg.distil), about["fingerprint"]
-        said = teachers_probabilities(run, classes, fingerprint, cfg.leave_out)
-        taught_by = teachers_trainings(run)
-        warn_of_others(cfg.distil, taught_by or (), fingerprint)
+        fingerprint = about["fingerprint"]
+        said = teachers_probabilities(Path(cfg.distil), classes, fingerprint, cfg.leave_out)
     with ranks.one_by_one():  # the first rank downloads and decodes for all
-        model, form, trainings = build_model(cfg, mapping, about, saved)
+        model, form, trainings, taught_by = build_model(cfg, mapping, about, saved)
         model = place_model(model, cfg, device, ranks)
         train_set, val_set = open_splits(cfg, mapping, form, bar)
     chances = image_chances(train_set.table, train_set.targets, cfg.sampling, cfg.patient_cap)
@@ -197,8 +200,8 @@ def train(
     shown = train_set.table["source"]
     if chances is not None:
         shown = shown[chances > 0]
-    sources = shown.value_counts().to_dict()
-    facts |= {"sources": sources, "started_from": trainings, "taught_by": taught_by}
+    facts |= {"sources": shown.value_counts().to_dict()}
+    facts |= {"started_from": trainings, "taught_by": taught_by}
     training = Training(
         model, average, descent, loss_of, dtype, form.normalise, progress, facts, auto
     )
@@ -358,11 +361,15 @@ def build_model(
     """
     if saved:
         network = COVIDNext50(len(class_names(mapping)))
-        return Start(network, InputFormat.of(saved["input"]), saved["started_from"])
+        past = saved["started_from"], saved["taught_by"]
+        return Start(network, InputFormat.of(saved["input"]), *past)
     weights, size = weights_of_fold(cfg.weights, cfg.fold), (cfg.height, cfg.width)
     given = mapping, weights, cfg.backbone_weights, size, preparation(about), cfg.leave_out
     start = start_network(*given, keep=cfg.keep_weights > 0)
     check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
+    if cfg.distil:
+        start = start._replace(taught_by=teachers_trainings(Path(cfg.distil)))
+        warn_of_others(cfg.distil, start.taught_by or (), about["fingerprint"])
     return start
 
 
@@ -402,7 +409,7 @@ def facts_of_run(
     fingerprint: str,
     choose: str,
 ) -> dict[str, Any]:
-    """What every checkpoint of the run says, see `save_checkpoint`."""
+    """What every checkpoint of the run says, but what it learned from; see `save_checkpoint`."""
     return {
         "mapping": mapping,
         "input": asdict(form),

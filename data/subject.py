@@ -2,7 +2,7 @@
 training left out, or a user's own films."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ TOO_GOOD = {
     "val": "This split chose the epoch and the temperature: on new patients the model does worse.",
 }
 STARTED_ELSEWHERE = (
-    "The network started from one that learned from other data ({}), or was taught by one: where"
-    " patients of these are in this split, the numbers are too good."
+    "What the network started from, or was taught by, learned from other data ({}): where patients"
+    " of these are in this split, the numbers are too good."
 )
 
 
@@ -88,12 +88,17 @@ def learned_elsewhere(trainings: Iterable[Mapping[str, Any]], fingerprint: str) 
     Another dataset may have the same patients, under other names of sources and ids, in another
     split.
     """
-    trainings = [*trainings]
-    for each in trainings:  # while it grows
-        trainings += each.get("taught_by") or ()
-    others = [each["sources"] for each in trainings if each["fingerprint"] != fingerprint]
+    others = [
+        each["sources"] for each in _with_teachers(trainings) if each["fingerprint"] != fingerprint
+    ]
     names = dict.fromkeys(name for sources in others for name in sources or ["unknown sources"])
     return ", ".join(names)
+
+
+def _with_teachers(trainings: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for each in trainings:
+        yield each
+        yield from _with_teachers(each.get("taught_by") or ())
 
 
 def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:

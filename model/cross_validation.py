@@ -17,7 +17,6 @@ import pandas as pd
 from data.dataset import RadiographDataset
 from data.sampling import in_order
 from data.split.folds import parts_of_training
-from model.ensemble import mean_trainings
 from model.predictor import Predictor
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
@@ -67,15 +66,11 @@ def sum_up(run: Path, number: int) -> None:
         return
     if not all(is_newer(run / "folds.json", table) for table in tables):
         table = pd.concat([read_out_of_fold(file) for file in tables]).sort_values("filename")
-        names = "mapping", "fingerprint", "config", "chosen_by", "started_from"
-        checkpoints = [{n: one[n] for n in names} for one in map(load_checkpoint, files)]
-        first = checkpoints[0]
-        scores = score_folds(table, class_names(first["mapping"]))
-        scores["fingerprint"] = first["fingerprint"]
-        scores["leave_out"] = first["config"]["leave_out"]
-        before = [each["started_from"] or [] for each in checkpoints]
-        scores["started_from"] = mean_trainings(before)
-        scores["how"] = how(each["chosen_by"] for each in checkpoints)
+        checkpoint = load_checkpoint(files[0])
+        scores = score_folds(table, class_names(checkpoint["mapping"]))
+        scores["fingerprint"] = checkpoint["fingerprint"]
+        scores["leave_out"] = checkpoint["config"]["leave_out"]
+        scores["how"] = how(load_checkpoint(file)["chosen_by"] for file in files)
         with atomic_path(run / OUT_OF_FOLD) as temporary:
             table.to_csv(temporary, index=False)
         write_report(run, scores)

@@ -5,7 +5,7 @@ of linear heads is linear in the maps of all networks, so that the ensemble is o
 last convolution is as wide as theirs together: features, heat maps and variants are as for any.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def joined(
         "metrics": {},
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
         "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
-        "started_from": mean_trainings([each["started_from"] or [] for each in checkpoints]),
+        "started_from": joined_trainings(each["started_from"] for each in checkpoints),
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
         "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
@@ -140,11 +140,14 @@ def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {n: round(sum(each.get(n, 0) for each in counts) / len(counts)) for n in names}
 
 
-def mean_trainings(started_from: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each fold the trainings before it -> those of the ensemble, which are of no fold."""
+def joined_trainings(
+    started_from: Iterable[Sequence[Mapping[str, Any]] | None],
+) -> list[dict[str, Any]] | None:
+    """`started_from` of each fold, alike but for the fold -> of all together, which are of no fold.
+    Their images are counted by the mean."""
     trainings = []
-    for same in zip(*started_from, strict=False):
+    for same in zip(*(each or () for each in started_from), strict=False):
         counts = _mean_counts([each["sources"] or {} for each in same])
         config = {k: value for k, value in (same[0].get("config") or {}).items() if k != "fold"}
         trainings.append(same[0] | {"fold": None, "sources": counts, "config": config})
-    return trainings
+    return trainings or None

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.images.preparation import Preparation
 from data.subject import learned_elsewhere
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
+from model.ensemble import joined_trainings
 from model.weights import load_strictly, trunk_state
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
@@ -21,12 +23,13 @@ class Start(NamedTuple):
     """The network with the weights that a run starts from, and the input that suits them.
 
     trainings: those that the weights have behind them, as `started_from` of a checkpoint; None for
-    weights of ImageNet and random ones.
+    weights of ImageNet and random ones. taught_by: those that its teachers have behind them.
     """
 
     network: COVIDNext50
     form: InputFormat
     trainings: list[dict[str, Any]] | None
+    taught_by: list[dict[str, Any]] | None = None
 
 
 def start_network(
@@ -91,6 +94,12 @@ def check_unseen(
                 f" validates on or holds out; expected one of {wanted}. Start without --weights"
             )
     warn_of_others(weights, trainings, fingerprint)
+
+
+def teachers_trainings(run: Path) -> list[dict[str, Any]] | None:
+    """Those that the networks of the folds in `run` have behind them, as `started_from` of a
+    checkpoint."""
+    return joined_trainings(load_checkpoint(file)["started_from"] for file in fold_files(run))
 
 
 def warn_of_others(path: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str) -> None:

@@ -372,7 +372,8 @@ def test_a_run_keeps_what_its_weights_learned_from_before(fit, tmp_path, monkeyp
     earlier = {"fingerprint": "w", "sources": None, "fold": None}
     about = {"fingerprint": "x", "sources": {"far": 9}, "config": {"fold": "1/2"}}
     path = tmp_path / "start.pth"
-    save_network(path, TinyNext(3), input_form((32, 32)), started_from=[earlier], **about)
+    past = {"started_from": [earlier], "taught_by": [earlier]}
+    save_network(path, TinyNext(3), input_form((32, 32)), **about, **past)
     with monkeypatch.context() as patch:
         ask_to_stop(patch, 3)
         with pytest.raises(KeyboardInterrupt):
@@ -380,8 +381,7 @@ def test_a_run_keeps_what_its_weights_learned_from_before(fit, tmp_path, monkeyp
     said = "start.pth: learned from other data (far, unknown sources). Where patients of these are"
     assert said in caplog.text
     path.unlink()  # a run that goes on has its own
-    own = {"fingerprint": "x", "sources": {"far": 9}, "fold": "1/2", "config": {"fold": "1/2"}}
-    kept = [own, earlier]
+    kept = [about | {"fold": "1/2", "taught_by": [earlier]}, earlier]
     assert load_checkpoint(fit("on", "--resume") / "best.pth")["started_from"] == kept
 
 

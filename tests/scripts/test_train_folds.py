@@ -17,7 +17,7 @@ from data.subject import TOO_GOOD
 from minimal_prediction import load, predict
 from model.predictor import Predictor
 from tests.helpers.networks import TinyNext, input_form, save_network
-from tests.helpers.training import assert_same_weights, moments_of
+from tests.helpers.training import ask_to_stop, assert_same_weights, moments_of
 from util.checkpoint import load_checkpoint
 from util.metrics.probabilities import tempered
 from util.metrics.scores import accuracy, confusion_matrix
@@ -125,13 +125,19 @@ def test_each_fold_starts_from_the_same_fold_of_another_run(fit):
         fit("fourth", *FOLDS, *start)
 
 
-def test_a_network_keeps_what_its_teachers_learned_from_before(fit, tmp_path, caplog):
+def test_a_network_keeps_what_its_teachers_learned_from_before(fit, tmp_path, monkeypatch, caplog):
     path, about = tmp_path / "start.pth", {"fingerprint": "x", "sources": {"far": 9}}
     save_network(path, TinyNext(3), input_form((32, 32)), **about)
     run = fit("r", *FOLDS, "--weights", path)
     caplog.clear()
-    student = load_checkpoint(fit("s", "--epochs", 1, "--distil", run) / "best.pth")
+    with monkeypatch.context() as patch:
+        ask_to_stop(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            fit("s", "--epochs", 1, "--distil", run)
     assert f"{run}: learned from other data (far). Where patients of these are in" in caplog.text
+    caplog.clear()
+    student = load_checkpoint(fit("s", "--resume") / "best.pth")
+    assert "learned from other data" not in caplog.text
     (taught_by,) = student["taught_by"]
     assert (taught_by["fingerprint"], taught_by["sources"]) == ("x", {"far": 9})
     assert student["started_from"] is None

@@ -88,25 +88,29 @@ def earlier_trainings(checkpoint: Mapping) -> str | None:
     config, taught_by = checkpoint["config"], checkpoint.get("taught_by")
     if "weights" not in config:
         return None
-    told = _one_before_another(checkpoint.get("started_from") or (), config)
-    return f"{told}. Of its teachers: {_one_before_another(taught_by, {})}" if taught_by else told
+    text = _trainings_in_words(checkpoint.get("started_from") or (), config)
+    return f"{text}. {_of_teachers(taught_by)}" if taught_by else text
 
 
-def _one_before_another(before: Sequence[Mapping], config: Mapping) -> str:
+def _of_teachers(trainings: Sequence[Mapping]) -> str:
+    return f"Of its teachers: {_trainings_in_words(trainings, {})}"
+
+
+def _trainings_in_words(before: Sequence[Mapping], config: Mapping) -> str:
     """before: trainings, the last first. config: of what came after all of them."""
-    sentences = [
-        f"{_in_words(each.get('config') or {})}, on"
-        f" {join_counts(each['sources'] or {}) or 'unknown images'}"
-        for each in before
-    ]
+    sentences = []
+    for each in before:
+        images = join_counts(each["sources"] or {}) or "unknown images"
+        sentences.append(f"{_training_in_words(each.get('config') or {})}, on {images}")
+        if taught_by := each.get("taught_by"):
+            sentences[-1] += f" ({_of_teachers(taught_by)})"
     oldest = before[-1].get("config") if before else config
     if oldest and oldest.get("weights"):  # and what these learned nobody has written down
         sentences.append("not known")
     return ". Before that: ".join(sentences) or "none"
 
 
-def _in_words(config: Mapping) -> str:
-    """An earlier training."""
+def _training_in_words(config: Mapping) -> str:
     size = f"{config['width']} x {config['height']} pixels" if "width" in config else None
     words = [each for each in (initialization(config), size, training(config)) if each]
     return ", ".join(words) or "settings not known"

@@ -8,7 +8,6 @@ the validation patients, so that what the new network scores on these is a littl
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,11 +40,6 @@ def teachers_probabilities(
         raise ValueError(f"{run}: its training left out {found}; expected {wanted}, as here")
     table = read_out_of_fold(run / OUT_OF_FOLD).set_index("filename")
     return table[[f"p({name})" for name in classes]]
-
-
-def teachers_trainings(run: Path) -> list[dict[str, Any]] | None:
-    """Those that the networks of `run` have behind them, as `started_from` of a checkpoint."""
-    return read_ended(run).get("started_from")
 
 
 def soft_targets(

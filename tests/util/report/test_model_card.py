@@ -127,8 +127,11 @@ def test_the_card_tells_all_trainings_that_the_weights_have_behind_them():
     assert card(checkpoint)["model"]["Trainings before"] == f"{told}not known"
     taught = deepcopy(CHECKPOINT) | {"taught_by": [older]}
     taught["config"] |= {"weights": None, "distil": "folds"}
-    words = "none. Of its teachers: settings not known, on unknown images"
-    assert card(taught)["model"]["Trainings before"] == words
+    words = "Of its teachers: settings not known, on unknown images"
+    assert card(taught)["model"]["Trainings before"] == f"none. {words}"
+    taught["started_from"] = [older | {"taught_by": taught.pop("taught_by")}]
+    found = card(taught)["model"]["Trainings before"]
+    assert found == f"settings not known, on unknown images ({words})"
     del checkpoint["started_from"]  # of a version that kept none
     assert card(checkpoint)["model"]["Trainings before"] == "not known"
 
