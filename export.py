@@ -2,7 +2,7 @@
 
 python3 export.py experiments/NAME/best.pth                       as exact as the checkpoint
 python3 export.py experiments/NAME/best.pth --precision int8      a quarter of the size, and faster
-python3 export.py experiments/NAME/best.pth --precision int4      a seventh, nearly as fast
+python3 export.py experiments/NAME/best.pth --precision int4      a seventh of it, nearly as fast
 
 The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
 the gate measures. It is left only if it predicts what the checkpoint predicts, on validation
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> None:
     checkpoint, runtime = load(path, "cpu", torch.float32)
     if not all(weight.isfinite().all() for weight in runtime.network.parameters()):
         raise ValueError(
-            f"{path}: found weights that are not finite; expected numbers. Export an earlier"
+            f"{path}: found weights that are not finite; expected numbers. Export another"
             " checkpoint"
         )
     if checkpoint["parameters"] > MOST_PARAMETERS:
@@ -105,8 +105,8 @@ def main(args: argparse.Namespace) -> None:
     how |= {"versions": versions(PACKAGES), "compared_on": films.title}
     log.info("Exporting %s, which takes some minutes", path)
     with atomic_path(out) as temporary:
-        learned = [] if args.precision == "float32" else films.read("train", CALIBRATION)
-        model = graph_in(args.precision, runtime, checkpoint["temperature"], learned)
+        calibration = [] if args.precision == "float32" else films.read("train", CALIBRATION)
+        model = graph_in(args.precision, runtime, checkpoint["temperature"], calibration)
         if path.is_file():  # one network, not those of folds
             keep_for_training(model, load_checkpoint(path)["state_dict"])
         write_facts(model, checkpoint, runtime, how, args.licence or LICENCE)

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from model.onnx.names import is_exact
+from model.onnx.names import is_early
 
 
 class _Batches(CalibrationDataReader):
@@ -27,7 +27,7 @@ def to_int8(
     batches: Iterable[np.ndarray],
     steps: Mapping[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
-    """The convolutions but those of `is_exact` in 8 bits, scaled by what batches of pixels of
+    """The convolutions but those of `is_early` in 8 bits, scaled by what batches of pixels of
     training images (n, C, H, W) make them give (Jacob et al., arXiv:1712.05877).
 
     The weights have a scale for each channel, and 7 bits: with 8, sums of two products overflow on
@@ -35,21 +35,21 @@ def to_int8(
     float16; they are float32 again as soon as the file is loaded. steps: see
     `model.onnx.int4.round_network`; each channel's largest weight, over 64, if there are none.
     """
-    exact = [node.name for node in model.graph.node if is_exact(_weight(node))]
+    early = [node.name for node in model.graph.node if is_early(_weight(node))]
     own = {
         name: [{"axis": 0, "scale": each, "zero_point": 0} for each in step]
         for name, step in (steps or {}).items()
     }
     add_pre_process_metadata(model)  # torch has inferred all shapes; else a warning asks for it
     with TemporaryDirectory() as folder:
-        exact_file, path = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
-        onnx.save(model, exact_file)  # of a model in memory it would take the weights away
+        float32_file, path = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, float32_file)  # of a model in memory it would take the weights away
         quantize_static(
-            exact_file,
+            float32_file,
             path,
             _Batches(batches),
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=exact,
+            nodes_to_exclude=early,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
@@ -58,7 +58,7 @@ def to_int8(
         )
         model = onnx.load(path)
     del model.graph.value_info[:]  # which says float32 of what follows
-    for node in [node for node in model.graph.node if node.name in exact]:
+    for node in [node for node in model.graph.node if node.name in early]:
         _store_halved(model.graph, node)
     return model
 

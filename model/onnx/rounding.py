@@ -17,7 +17,8 @@ def input_products(network: nn.Module, images: Iterable[Tensor]) -> dict[str, Te
     """What the convolutions see while the network runs over batches of images (N, 3, H, W).
 
     Name of the convolution -> (taps, groups, c, c): for each tap of the kernel the products of each
-    two of the c channels of a group, summed over images and pixels.
+    two of the c channels of a group, summed over images and pixels. network: COVIDNext50 or an
+    Ensemble, whose heads are not run.
     """
     products: dict[str, Tensor] = {}
 

@@ -67,7 +67,7 @@ def load(path: Path, device: str = "auto") -> tuple[dict[str, Any], OnnxRuntime]
         at_once = AT_ONCE // VARIANTS if facts["test_time_augmentation"] else AT_ONCE
     except Exception:  # ONNX Runtime has its own for each fault
         raise ValueError(
-            f"{path}: not an ONNX file of export.py, or cut off; export the checkpoint again."
-            " (4 bits need onnxruntime 1.23)"
+            f"{path}: not an ONNX file of export.py, or cut off; export the checkpoint again, or"
+            " for 4 bits install onnxruntime 1.23 or newer"
         ) from None
     return facts, OnnxRuntime(session, Limits(**gate), at_once)

@@ -324,7 +324,8 @@ def test_a_wished_specificity_is_granted_on_the_models_own_validation(
         assert (chances < threshold + 1e-3).mean() >= 0.9 > (chances < threshold - 1e-3).mean()
         passed = (rows[column][rows["truth"] != name] < threshold).mean()
         assert point["specificity"]["value"] == pytest.approx(passed)
-        assert f"{name} at p >= {threshold:.3f}: specificity" in printed
+        at = f"{name} at p >= {threshold:.3f} (validation: specificity 0.9)"
+        assert f"{at}: specificity" in printed
         assert (point["rate"], point["wished"]) == ("specificity", 0.9)
 
 

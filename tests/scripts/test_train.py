@@ -359,7 +359,7 @@ def test_training_can_start_from_a_checkpoint_with_other_classes(
     use_network(monkeypatch)
     saved = TinyNext(3)
     path = save_network(tmp_path / "best.pth", saved, input_form((32, 32)))
-    model, form, _ = start_network(mapping, str(path), None, (64, 48), None)
+    model, form, *_ = start_network(mapping, str(path), None, (64, 48), None)
     assert "other classes, so the head starts from random weights" in caplog.text
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[name]) != name.startswith("logits"), name

@@ -105,7 +105,7 @@ def _trainings_in_words(before: Sequence[Mapping], config: Mapping) -> str:
         if taught_by := each.get("taught_by"):
             sentences[-1] += f" ({_of_teachers(taught_by)})"
     oldest = before[-1].get("config") if before else config
-    if oldest and oldest.get("weights"):  # and what these learned nobody has written down
+    if oldest and oldest.get("weights"):  # whose own start is not recorded
         sentences.append("not known")
     return ". Before that: ".join(sentences) or "none"
 

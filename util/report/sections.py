@@ -86,7 +86,7 @@ SETS = {
     "single": "Sets of one class",
     "full": "Sets of all classes",
     "decided": "Sets of the likeliest class and no other (--abstain decides)",
-    "error_of_decided": "Of these, named wrongly",
+    "error_of_decided": "Wrong among sets of the likeliest class",
 }
 FIGURES = ("confusion_matrix", *CURVES, "reliability", "risk_coverage", "subgroups")
 

@@ -9,7 +9,8 @@ def at_thresholds(metrics: Mapping) -> Iterator[tuple[str, Metric]]:
     """Of each class that validation had an image to choose the threshold on."""
     for label, point in metrics["operating_points"].items():
         if point["threshold"] is not None:
-            at = f"{label} at p >= {point['threshold']:.3f}"
+            chosen = f"validation: {point['rate']} {point['wished']:g}"
+            at = f"{label} at p >= {point['threshold']:.3f} ({chosen})"
             for name in ("sensitivity", "specificity"):
                 yield f"{at}: {name}", point[name]
 

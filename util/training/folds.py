@@ -61,8 +61,8 @@ def read_ended(run: Path) -> dict[str, Any]:
     path = run / "folds.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{run}: no folds.json in it; expected the folder of train.py --folds, ended. If it has"
-            f" begun, go on with train.py --name {run.name} --resume"
+            f"{run}: no folds.json in it; expected the folder of a run of train.py --folds that has"
+            f" ended. If it was stopped, go on with train.py --name {run.resolve().name} --resume"
         )
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -70,6 +70,7 @@ def test_every_number_stands_with_its_interval_and_the_command_that_printed_it(c
     rows = {name: cells for name, *cells in measured["rows"]}
     within, sets = metrics["within_source"], metrics["prediction_sets"]
     point = metrics["operating_points"]["normal"]
+    chosen = f"validation: {point['rate']} {point['wished']:g}"
     for name, metric in {
         "Within-source AUROC, mean of the classes": within["macro_auroc"],
         "Within-source AUROC, COVID-19 against the rest": within["comparisons"][
@@ -78,7 +79,7 @@ def test_every_number_stands_with_its_interval_and_the_command_that_printed_it(c
         "Accuracy": metrics["accuracy"],
         "Macro AUROC, the source alone": metrics["cheats"]["the source alone"]["macro_auroc"],
         "COVID-19: Recall (sensitivity)": metrics["per_class"]["COVID-19"]["recall"],
-        f"normal at p >= {point['threshold']:.3f}: specificity": point["specificity"],
+        f"normal at p >= {point['threshold']:.3f} ({chosen}): specificity": point["specificity"],
         "COVID-19: in its prediction set at 0.9": sets["classes"]["COVID-19"]["covered"],
     }.items():
         assert rows[name] == [text(metric), interval(metric)]
