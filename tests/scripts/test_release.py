@@ -15,8 +15,9 @@ from util import model_file
 from util.checkpoint import load_checkpoint
 from util.files import write_json
 
-RECORD = {"Checkpoint": "best.onnx (no hash)", "Run": "b", "Images": "set, split test"}
-RECORD |= {"Program": "commit 0123abc", "Command": "python3 evaluate.py b"}
+RECORD = {"Checkpoint": "best.onnx (no hash)", "Run": "b", "Input": "64 x 64 pixels"}
+RECORD |= {"Images": "set, split test", "Program": "commit 0123abc"}
+RECORD |= {"Command": "python3 evaluate.py b"}
 
 
 @pytest.fixture

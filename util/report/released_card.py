@@ -46,7 +46,8 @@ def _measured(metrics: Mapping, name: str) -> dict:
     title = record["Images"]
     if name.rpartition("@")[2] not in record["Checkpoint"]:
         title = f"{title}, by another network"
-        sentences.append(f"Of the network {record['Run']}, not of this one.")
+        which = f"{record['Run']}, {record['Input']}"
+        sentences.append(f"Of the network {which}, not of this one.")
     named = ((what, metric) for what, metric in _numbers(metrics) if metric["value"] is not None)
     rows = [(what, text(metric), interval(metric)) for what, metric in named]
     return section(title, sentences + metrics["verdicts"], MEASURED, rows)

@@ -14,7 +14,7 @@ ORIGINS = {
 }
 RECORD = {
     "Checkpoint": "experiments/a/best-int8.onnx (1a2b3c4d)", "Run": "a, epoch 37",
-    "Images": "dataset/real, split test", "Program": "commit 0123abc",
+    "Input": "96 x 96 pixels", "Images": "dataset/real, split test", "Program": "commit 0123abc",
     "Command": "python3 evaluate.py experiments/a/best-int8.onnx",
 }  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_every_number_stands_with_its_interval_and_the_command_that_printed_it(c
 
 def test_what_was_measured_on_another_network_says_so(card):
     other = of(f"{RECORD['Images']}, by another network", card)
-    assert other["text"][1] == "Of the network without b, not of this one."
+    assert other["text"][1] == "Of the network without b, 96 x 96 pixels, not of this one."
 
 
 def test_what_has_no_value_is_not_listed(metrics):
