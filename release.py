@@ -22,7 +22,7 @@ FILE = "covidnext50.onnx"
 def arguments() -> argparse.Namespace:
     parser = Parser(prog="release.py", description=__doc__)
     add = parser.add_argument
-    add("network", metavar="FILE.onnx", help="of export.py, best with --precision int4")
+    add("network", metavar="FILE.onnx", help="of export.py --precision int8 or int4")
     measured = "what evaluate.py wrote about it, and about networks of its recipe"
     add("--evaluations", metavar="DIR", nargs="+", required=True, help=measured)
     add("--dataset", metavar="DIR", help="of the training; without it the network's own")

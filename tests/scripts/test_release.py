@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+import evaluate
 import release
 from minimal_prediction import load, predict
 from tests.conftest import run_script
@@ -50,6 +51,14 @@ def test_training_starts_from_it_by_its_name(released, exports, fit):
     for name, tensor in weights(run).items():
         if name.endswith(("weight", "bias")):
             torch.testing.assert_close(tensor, start[name], rtol=0, atol=0.01, msg=name)
+
+
+def test_evaluation_takes_it_by_its_name(released, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "draw_all", lambda *_: {})
+    monkeypatch.setattr(evaluate, "gallery", lambda *_: [])
+    run_script(evaluate, "pretrained", "--dataset", dataset, "--out", tmp_path, "--n-threads", 0)
+    record = json.loads((tmp_path / "metrics.json").read_text())["record"]
+    assert record["Checkpoint"].startswith(str(released / "covidnext50.onnx"))
 
 
 def test_its_card_counts_the_films_of_the_training(released, dataset):

@@ -10,6 +10,7 @@ from util.report.sections import MACRO, PER_CLASS, SETS
 from util.report.thresholds_and_sets import at_thresholds, covered
 from util.words import counted
 
+UNKNOWN = "Unknown is what the dataset folder does not tell; the source's own table may."
 MEASURED = ("Measured", "Value", "95 % interval")
 
 
@@ -32,7 +33,7 @@ def released_card(
         use,
         network,
         section("Films by class and source", (), by_class["head"], by_class["rows"]),
-        section("Films by source, hospital, country and licence", (), **origins),
+        section("Films by source, hospital, country and licence", (UNKNOWN,), **origins),
         *(_measured(metrics, name) for metrics in evaluations),
         limits,
     ]
