@@ -1,6 +1,6 @@
 """Makes an ONNX file the network of the project: puts it into pretrained/, with its card.
 
-python3 release.py experiments/NAME/best-int4.onnx --evaluations experiments/NAME/evaluation-*
+python3 release.py experiments/NAME/best-int8.onnx --evaluations experiments/NAME/evaluation-*
 
 The card, card.json, has the SHA-256 without which the network is not loaded, the films of the
 training by source, hospital, country and licence, and every number of the evaluations. README.md

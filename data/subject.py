@@ -89,16 +89,17 @@ def learned_elsewhere(trainings: Iterable[Mapping[str, Any]], fingerprint: str) 
     split.
     """
     others = [
-        each["sources"] for each in _with_teachers(trainings) if each["fingerprint"] != fingerprint
+        each["sources"] for each in with_teachers(trainings) if each["fingerprint"] != fingerprint
     ]
     names = dict.fromkeys(name for sources in others for name in sources or ["unknown sources"])
     return ", ".join(names)
 
 
-def _with_teachers(trainings: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def with_teachers(trainings: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """And the trainings that the teachers of each have behind them, and so on."""
     for each in trainings:
         yield each
-        yield from _with_teachers(each.get("taught_by") or ())
+        yield from with_teachers(each.get("taught_by") or ())
 
 
 def split_to_test(folder: Path, checkpoint: Mapping[str, Any]) -> str:

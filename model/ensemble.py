@@ -116,7 +116,7 @@ def joined(
         "metrics": {},
         "prior": np.mean([each["prior"] for each in checkpoints], axis=0).tolist(),
         "sources": _mean_counts([each["sources"] or {} for each in checkpoints]),
-        "started_from": joined_trainings(each["started_from"] for each in checkpoints),
+        "started_from": joined_trainings(each["started_from"] for each in checkpoints) or None,
         "parameters": sum(each["parameters"] for each in checkpoints),
         "temperature": 1.0,
         "validation": out_of_fold_validation(path / OUT_OF_FOLD, first["mapping"]),
@@ -142,7 +142,7 @@ def _mean_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 def joined_trainings(
     started_from: Iterable[Sequence[Mapping[str, Any]] | None],
-) -> list[dict[str, Any]] | None:
+) -> list[dict[str, Any]]:
     """`started_from` of each fold, alike but for the fold -> of all together, which are of no fold.
     Their images are counted by the mean."""
     trainings = []
@@ -150,4 +150,4 @@ def joined_trainings(
         counts = _mean_counts([each["sources"] or {} for each in same])
         config = {k: value for k, value in (same[0].get("config") or {}).items() if k != "fold"}
         trainings.append(same[0] | {"fold": None, "sources": counts, "config": config})
-    return trainings or None
+    return trainings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.images.preparation import Preparation
-from data.subject import learned_elsewhere
+from data.subject import learned_elsewhere, with_teachers
 from data.transforms import IMAGENET, PLAIN, InputFormat
 from model.covidnext50 import COVIDNext50
 from model.ensemble import joined_trainings
@@ -79,13 +79,13 @@ def start_network(
 def check_unseen(
     weights: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str, fold: str | None
 ) -> None:
-    """A warning where `trainings`, of `start_network`, may have seen patients of the test split;
-    ValueError where they saw patients that the run validates on or holds out.
+    """A warning where `trainings`, of `start_network`, or their teachers may have seen patients of
+    the test split; ValueError where they saw patients that the run validates on or holds out.
 
     fingerprint: of the dataset of the run. A training on the same one has not seen its test split,
     and with the same fold, or none, it has not seen the others either.
     """
-    for training in trainings:
+    for training in with_teachers(trainings):
         if training["fingerprint"] == fingerprint and training["fold"] != fold:
             folds = (training["fold"], fold)
             found, wanted = (f"fold {each}" if each else "no fold" for each in folds)
@@ -98,8 +98,12 @@ def check_unseen(
 
 def teachers_trainings(run: Path) -> list[dict[str, Any]] | None:
     """Those that the networks of the folds in `run` have behind them, as `started_from` of a
-    checkpoint."""
-    return joined_trainings(load_checkpoint(file)["started_from"] for file in fold_files(run))
+    checkpoint; None where one started from weights and does not say of what trainings."""
+    checkpoints = map(load_checkpoint, fold_files(run))
+    facts = [(each["started_from"], each["config"].get("weights")) for each in checkpoints]
+    if any(weights and not before for before, weights in facts):
+        return None
+    return joined_trainings(before for before, _ in facts)
 
 
 def warn_of_others(path: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str) -> None:

@@ -1,10 +1,12 @@
 # make pretrained RAW=FOLDER: the network of this folder again, from raw films to file and card. It
-# goes on where it was stopped, and makes nothing that is newer than what it is made of. SIZE=224 is
-# for a GPU; the films are stored at 224 pixels, and a larger network sees no more of them.
+# goes on where it was stopped, and makes nothing that is newer than what it is made of, but the card.
+# SIZE=224 is for a GPU; the films are stored at 224 pixels, and a larger network sees no more of them.
 SIZE ?= 96
 RAW ?= raw
 COVID_CHESTXRAY ?= $(RAW)/covid-chestxray-dataset
 RSNA ?= $(RAW)/rsna-pneumonia-detection-challenge
+# Tables for generate_dataset.py --table and evaluate.py --table, which are not in the project: 5,888
+# films of Valencia, COVID-CXNet, Radiopaedia, Brescia and NIH, and 843 of Hannover and Guangzhou.
 POOL ?= $(RAW)/pool/pool.csv
 EXTERNAL ?= $(RAW)/pool-external/pool-external.csv
 SETTINGS ?= --random-seed 1 --backbone-weights none --sampling tempered_source --appearance 1 \
@@ -25,9 +27,11 @@ TRAINED := experiments/$(NAME)
 NETWORK := $(TRAINED)/best-int8.onnx
 INSIDE := $(TRAINED)/evaluation-test
 OUTSIDE := $(TRAINED)/evaluation-external
-UNSEEN := $(TRAINED)-sources-left-out.csv
+UNSEEN := experiments/pretrained-sources-left-out.csv
 
-pretrained: pretrained/card.json
+pretrained: $(INSIDE)/metrics.json $(OUTSIDE)/metrics.json $(UNSEEN)
+	$(PY) release.py $(NETWORK) --evaluations $(INSIDE) $(OUTSIDE) $(foreach source,$(LEFT_OUT), \
+		experiments/pretrained-without-$(source)/evaluation-left-out-$(source))
 
 $(FILMS)/dataset.json: | .venv/installed
 	$(PY) generate_dataset.py $(FILMS) --covid-chestxray $(COVID_CHESTXRAY) --rsna $(RSNA) \
@@ -47,9 +51,5 @@ $(OUTSIDE)/metrics.json: $(NETWORK)
 	$(PY) evaluate.py $(NETWORK) --table $(EXTERNAL) --out $(OUTSIDE) $(DOUBT)
 
 $(UNSEEN): $(FILMS)/dataset.json
-	$(PY) leave_sources_out.py --name $(NAME) --dataset $(FILMS) --leave-out $(LEFT_OUT) \
+	$(PY) leave_sources_out.py --name pretrained --dataset $(FILMS) --leave-out $(LEFT_OUT) \
 		$(SMALLER)
-
-pretrained/card.json: $(INSIDE)/metrics.json $(OUTSIDE)/metrics.json $(UNSEEN)
-	$(PY) release.py $(NETWORK) --evaluations $(INSIDE) $(OUTSIDE) \
-		$(foreach source,$(LEFT_OUT),$(TRAINED)-without-$(source)/evaluation-left-out-$(source))

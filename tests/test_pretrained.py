@@ -73,24 +73,30 @@ def test_a_fresh_clone_answers_without_torch(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
-def test_each_command_that_makes_it_again_is_one_that_its_script_takes(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "name", "pixels"),
+    [(["RAW=films"], "pretrained", 96), (["RAW=films", "SIZE=224"], "pretrained-224", 224)],
+)
+def test_each_command_that_makes_it_again_is_one_that_its_script_takes(
+    tmp_path, monkeypatch, words, name, pixels
+):
     """In a folder where nothing is made yet."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pretrained").mkdir()
     shutil.copy(ROOT / "pretrained" / "recipe.mk", tmp_path / "pretrained")
-    command = ["make", "-n", "-o", ".venv/installed", "pretrained", "RAW=films", "SIZE=224"]
+    command = ["make", "-n", "-o", ".venv/installed", "pretrained", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     scripts = []
     for line in done.stdout.replace("\\\n", " ").splitlines():
-        program, *words = shlex.split(line)
-        if program == ".venv/bin/python" and words[0].endswith(".py"):
-            monkeypatch.setattr(sys, "argv", words)
-            given = importlib.import_module(Path(words[0]).stem).arguments()
-            scripts.append(words[0])
+        program, *flags = shlex.split(line)
+        if program == ".venv/bin/python" and flags[0].endswith(".py"):
+            monkeypatch.setattr(sys, "argv", flags)
+            given = importlib.import_module(Path(flags[0]).stem).arguments()
+            scripts.append(flags[0])
             if "width" in given:
-                size = 64 if given.leave_out else 224
-                assert (given.name, given.width, given.height) == ("pretrained-224", size, size)
-            if words[0] == "evaluate.py":
+                wanted = ("pretrained", 64, 64) if given.leave_out else (name, pixels, pixels)
+                assert (given.name, given.width, given.height) == wanted
+            if flags[0] == "evaluate.py":
                 assert (given.coverage, given.specificity) == (0.9, 0.99)
     assert scripts == [
         "generate_dataset.py", "train.py", "export.py", "evaluate.py", "evaluate.py",

@@ -81,7 +81,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         started_from      the trainings that the weights it started from have behind them, the
                           last first: fingerprint, sources, fold and config of each (older ones
                           have no config, and no taught_by); None without weights
-        taught_by         those that the networks of `distil` have behind them, likewise
+        taught_by         those that the networks of `distil` have behind them, likewise; None
+                          also where that is not known
         versions          commit of the program, versions of Python and the packages
     best.pth gets at the run's end
         validation        logits (N, n_classes) of validation images, their targets, and a number

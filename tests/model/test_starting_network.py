@@ -21,6 +21,7 @@ def trained(fingerprint, fold=None, **sources):
         ([trained(OTHER, "2/5", far=3)], "1/5", "(far)"),
         ([trained(None)], None, "(unknown sources)"),
         ([trained(SAME, near=3), trained(OTHER, far=3)], None, "(far)"),
+        ([trained(SAME, near=3) | {"taught_by": [trained(OTHER, far=3)]}], None, "(far)"),
     ],
 )
 def test_weights_that_may_know_patients_of_test_are_warned_of(trainings, fold, warned, caplog):
@@ -55,5 +56,9 @@ def test_the_folder_of_a_run_with_folds_is_not_one_network(tmp_path):
     ],
 )
 def test_weights_that_know_patients_held_out_or_of_validation_are_refused(before, fold, message):
-    with pytest.raises(ValueError, match=message):
-        check_unseen("a.pth", [trained(OTHER), trained(SAME, before)], SAME, fold)
+    for trainings in (
+        [trained(OTHER), trained(SAME, before)],
+        [trained(OTHER) | {"taught_by": [trained(SAME, before)]}],
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_unseen("a.pth", trainings, SAME, fold)

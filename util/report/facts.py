@@ -85,15 +85,20 @@ def training(config: Mapping) -> str | None:
 
 def earlier_trainings(checkpoint: Mapping) -> str | None:
     """Those that the weights it started from have behind them, and its teachers'."""
-    config, taught_by = checkpoint["config"], checkpoint.get("taught_by")
+    config = checkpoint["config"]
     if "weights" not in config:
         return None
     text = _trainings_in_words(checkpoint.get("started_from") or (), config)
-    return f"{text}. {_of_teachers(taught_by)}" if taught_by else text
+    taught = _of_teachers(checkpoint)
+    return f"{text}. {taught}" if taught else text
 
 
-def _of_teachers(trainings: Sequence[Mapping]) -> str:
-    return f"Of its teachers: {_trainings_in_words(trainings, {})}"
+def _of_teachers(training: Mapping) -> str | None:
+    if not (training.get("config") or {}).get("distil"):
+        return None
+    before = training.get("taught_by")
+    words = "not known" if before is None else _trainings_in_words(before, {})
+    return f"Of its teachers: {words}"
 
 
 def _trainings_in_words(before: Sequence[Mapping], config: Mapping) -> str:
@@ -102,8 +107,8 @@ def _trainings_in_words(before: Sequence[Mapping], config: Mapping) -> str:
     for each in before:
         images = join_counts(each["sources"] or {}) or "unknown images"
         sentences.append(f"{_training_in_words(each.get('config') or {})}, on {images}")
-        if taught_by := each.get("taught_by"):
-            sentences[-1] += f" ({_of_teachers(taught_by)})"
+        if taught := _of_teachers(each):
+            sentences[-1] += f" ({taught})"
     oldest = before[-1].get("config") if before else config
     if oldest and oldest.get("weights"):  # whose own start is not recorded
         sentences.append("not known")

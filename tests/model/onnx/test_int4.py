@@ -22,6 +22,7 @@ from model.torch_runtime import TorchRuntime
 from tests.helpers.networks import NarrowNext
 
 FORM = InputFormat((64, 64), **PLAIN)
+TINY = "block1.module.1.conv1.weight"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,9 @@ def runtime():
     network(FORM.normalise(pixels(32)))  # for the statistics of its BatchNorm
     gate = Gate.fit(pixels(20), torch.randn(20, 32))
     network = fuse_for_inference(network, torch.device("cpu"), torch.float32)
+    with torch.no_grad():  # a channel for whose weights float16 has few numbers
+        tiny = network.get_parameter(TINY)[1]
+        tiny *= 1e-6 / tiny.abs().max()
     return TorchRuntime(network, FORM, gate, "cpu", augmented=False)
 
 
@@ -99,6 +103,14 @@ def test_the_graph_stores_these_numbers_in_4_bits_and_computes_with_8(made):
         np.testing.assert_allclose(found[name].astype(np.float32) * step, kept, rtol=1e-5)
     one, other = (run(graph, "logits") for graph in (eight, four))
     np.testing.assert_allclose(other, one, atol=0.05 * one.std())
+
+
+def test_the_numbers_of_a_tiny_channel_have_the_signs_of_its_weights(made):
+    rounded, _, _, four = made
+    kept = rounded.network.get_parameter(TINY)[1].numpy()
+    numbers = tensors(four)[f"network.{TINY}_quantized"][1]
+    large = abs(kept) > 0.5 * abs(kept).max()
+    assert (np.sign(numbers) == np.sign(kept))[large].all()
 
 
 def test_what_it_computes_is_what_the_rounded_network_does(made):

@@ -129,9 +129,13 @@ def test_the_card_tells_all_trainings_that_the_weights_have_behind_them():
     taught["config"] |= {"weights": None, "distil": "folds"}
     words = "Of its teachers: settings not known, on unknown images"
     assert card(taught)["model"]["Trainings before"] == f"none. {words}"
-    taught["started_from"] = [older | {"taught_by": taught.pop("taught_by")}]
+    taught["taught_by"] = []
+    assert card(taught)["model"]["Trainings before"] == "none. Of its teachers: none"
+    student = first | {"config": {"epochs": 9, "distil": "folds"}, "taught_by": [older]}
+    taught["started_from"] = [student]
+    del taught["taught_by"]  # of a version that kept none
     found = card(taught)["model"]["Trainings before"]
-    assert found == f"settings not known, on unknown images ({words})"
+    assert f"distil folds, on far (1,900); near (1) ({words}). Of its teachers: not known" in found
     del checkpoint["started_from"]  # of a version that kept none
     assert card(checkpoint)["model"]["Trainings before"] == "not known"
 
