@@ -2,7 +2,8 @@
 
 import pytest
 
-from model.starting_network import check_unseen, start_network
+from model.starting_network import check_unseen, start_network, teachers_trainings
+from tests.helpers.networks import TinyNext, input_form, save_network
 
 SAME, OTHER = "the dataset of the run", "another"
 
@@ -36,6 +37,22 @@ def test_the_folder_of_a_run_with_folds_is_not_one_network(tmp_path):
     start = ({"A": 0, "B": 1}, str(tmp_path), None, (32, 32), None)
     with pytest.raises(ValueError, match=r"found 2 networks of folds; expected one\. .* --distil"):
         start_network(*start)
+
+
+@pytest.mark.parametrize(
+    ("weights", "started_from", "known"),
+    [
+        (None, None, []),
+        ("a.pth", [trained(OTHER, far=3)], [trained(OTHER, far=3) | {"config": {}}]),
+        ("a.pth", None, None),  # of a version that kept none
+    ],
+)
+def test_what_teachers_learned_from_before_is_known_or_not(tmp_path, weights, started_from, known):
+    for k in (1, 2):
+        (tmp_path / f"fold-{k}").mkdir()
+        facts = {"config": {"weights": weights, "fold": f"{k}/2"}, "started_from": started_from}
+        save_network(tmp_path / f"fold-{k}/best.pth", TinyNext(3), input_form((32, 32)), **facts)
+    assert teachers_trainings(tmp_path) == known
 
 
 @pytest.mark.parametrize(
