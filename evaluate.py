@@ -113,7 +113,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from data.subject import Subject, dataset_split, own_films, split_to_test
+from data.subject import LEFT_OUT, Subject, dataset_split, own_films, split_to_test
 from model.predictor import Predictor
 from model.under_test.comparison import Model, check_comparable, compare_models
 from model.under_test.label_sheet import label_sheet
@@ -287,15 +287,16 @@ def predictions(
 
 def record(model: ModelUnderTest, subject: Subject, seed: int) -> dict[str, str]:
     """What it takes to do it again."""
+    split = subject.title if subject.split == LEFT_OUT else subject.split  # with the sources
     return {
         **model.record,
-        "Images": f"{subject.folder}" + (f", split {subject.split}" if subject.split else ""),
+        "Images": f"{subject.folder}" + (f", split {split}" if split else ""),
         "Trained on": f"dataset {model.checkpoint['fingerprint'] or 'unknown'}",
         "Program": f"commit {commit() or 'unknown'}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
         "Machine": machine(model.device),
         "Seed of the draws": str(seed),
-        "Command": shlex.join(["python3", *sys.argv]),
+        "Command": shlex.join(["python3", Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 

@@ -74,7 +74,7 @@ def easy(dataset, tmp_path_factory):
 
 def run_script(module, *words):
     """Parses the words as the script's command line and runs its main."""
-    before, sys.argv = sys.argv, [f"{module.__name__}.py", *map(str, words)]
+    before, sys.argv = sys.argv, [module.__file__, *map(str, words)]
     try:
         module.main(module.arguments())
     finally:

@@ -242,6 +242,8 @@ def test_it_tests_on_the_sources_that_training_left_out(evaluated, checkpoint, d
     leave_out(checkpoint, "rsna")
     metrics, rows, _ = evaluated(checkpoint)
     assert (checkpoint.parent / "evaluation-left-out-rsna/report.html").is_file()
+    assert metrics["record"]["Images"] == f"{dataset}, split left-out-rsna"
+    assert metrics["record"]["Command"].startswith("python3 evaluate.py ")  # wherever that is
     tables = [
         pd.read_csv(dataset / f"{s}_metadata.csv", dtype=str) for s in ("train", "val", "test")
     ]

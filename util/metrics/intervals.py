@@ -33,7 +33,8 @@ def wilson_interval(proportion: float, size: float) -> tuple[float, float]:
     variance = proportion * (1 - proportion) / size + pull / (4 * size)
     half = Z * variance**0.5 / (1 + pull)
     # At 0 and 1 one end is the proportion itself, but for rounding.
-    return float(min(middle - half, proportion)), float(max(middle + half, proportion))
+    low, high = min(middle - half, proportion), max(middle + half, proportion)
+    return float(max(low, 0)), float(min(high, 1))
 
 
 def clustered_wilson(hits: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:

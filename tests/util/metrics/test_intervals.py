@@ -35,6 +35,11 @@ def test_nothing_is_known_without_trials():
     assert clustered_wilson(np.zeros(0, bool), np.zeros(0, int)) == (0.0, 1.0)
 
 
+def test_rounding_takes_no_end_of_an_interval_beyond_0_or_1():
+    for n in range(400):
+        assert (wilson_interval(0.0, n)[0], wilson_interval(1.0, n)[1]) == (0, 1)
+
+
 def test_patients_that_agree_within_themselves_widen_the_interval():
     hits = np.repeat(trials(40, 50), 4)
     patients = np.repeat(np.arange(50), 4)
