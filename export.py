@@ -2,7 +2,7 @@
 
 python3 export.py experiments/NAME/best.pth                       as exact as the checkpoint
 python3 export.py experiments/NAME/best.pth --precision int8      a quarter of the size, and faster
-python3 export.py experiments/NAME/best.pth --precision int4      a seventh of the size, as fast
+python3 export.py experiments/NAME/best.pth --precision int4      a seventh, nearly as fast as int8
 
 The file has one input, prepared 8-bit pixels, and gives probabilities, logits, a heat map and what
 the gate measures. It is left only if its probabilities are those of the checkpoint, or near them

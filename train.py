@@ -63,13 +63,7 @@ from model.covidnext50 import COVIDNext50
 from model.cross_validation import predict_held_out, sum_up
 from model.inference import predict_logits
 from model.last_look import last_look
-from model.starting_network import (
-    Start,
-    check_unseen,
-    start_network,
-    teachers_trainings,
-    warn_of_others,
-)
+from model.starting_network import Start, check_unseen, start_network, teachers_trainings
 from model.weights import check_fit
 from util.checkpoint import load_checkpoint
 from util.class_names import class_names
@@ -368,8 +362,7 @@ def build_model(
     start = start_network(*given, keep=cfg.keep_weights > 0)
     check_unseen(weights, start.trainings or (), about["fingerprint"], cfg.fold)
     if cfg.distil:
-        start = start._replace(taught_by=teachers_trainings(Path(cfg.distil)))
-        warn_of_others(cfg.distil, start.taught_by or (), about["fingerprint"])
+        start = start._replace(taught_by=teachers_trainings(cfg.distil, about["fingerprint"]))
     return start
 
 

@@ -96,7 +96,7 @@ def learned_elsewhere(trainings: Iterable[Mapping[str, Any]], fingerprint: str) 
 
 
 def with_teachers(trainings: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """And the trainings that the teachers of each have behind them, and so on."""
+    """They, and the trainings that the teachers of each have behind them, and so on."""
     for each in trainings:
         yield each
         yield from with_teachers(each.get("taught_by") or ())

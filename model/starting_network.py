@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.images.preparation import Preparation
@@ -93,20 +92,23 @@ def check_unseen(
                 f"{weights}: its training, of {found}, saw patients of this dataset that this run"
                 f" validates on or holds out; expected one of {wanted}. Start without --weights"
             )
-    warn_of_others(weights, trainings, fingerprint)
+    _warn_of_others(weights, trainings, fingerprint)
 
 
-def teachers_trainings(run: Path) -> list[dict[str, Any]] | None:
+def teachers_trainings(run: str, fingerprint: str) -> list[dict[str, Any]] | None:
     """Those that the networks of the folds in `run` have behind them, as `started_from` of a
-    checkpoint; None where one started from weights and does not say of what trainings."""
+    checkpoint; None where one started from weights and does not say of what trainings. A warning as
+    in `check_unseen`."""
     checkpoints = map(load_checkpoint, fold_files(run))
     facts = [(each["started_from"], each["config"].get("weights")) for each in checkpoints]
     if any(weights and not before for before, weights in facts):
         return None
-    return joined_trainings(before for before, _ in facts)
+    trainings = joined_trainings(before for before, _ in facts)
+    _warn_of_others(run, trainings, fingerprint)
+    return trainings
 
 
-def warn_of_others(path: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
+def _warn_of_others(path: str, trainings: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
     """A warning where `trainings`, of the network or the networks in `path`, were on other data
     than those of `fingerprint`."""
     if others := learned_elsewhere(trainings, fingerprint):

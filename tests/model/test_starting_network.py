@@ -52,7 +52,7 @@ def test_what_teachers_learned_from_before_is_known_or_not(tmp_path, weights, st
         (tmp_path / f"fold-{k}").mkdir()
         facts = {"config": {"weights": weights, "fold": f"{k}/2"}, "started_from": started_from}
         save_network(tmp_path / f"fold-{k}/best.pth", TinyNext(3), input_form((32, 32)), **facts)
-    assert teachers_trainings(tmp_path) == known
+    assert teachers_trainings(str(tmp_path), SAME) == known
 
 
 @pytest.mark.parametrize(
